@@ -1,0 +1,3 @@
+//! Integration tests of the API types and their schemas.
+
+mod roundtrip;
