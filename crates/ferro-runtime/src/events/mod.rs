@@ -1,0 +1,125 @@
+//! Events: each goes to the API server as a `core/v1` Event, and, where `--events-addr` is given, as JSON to the
+//! notification-controller (`spec/sources-and-images.md` section 4, `spec/kustomize-and-notification.md` I.1 and K.1).
+//!
+//! Unlike upstream, sending never blocks a reconcile: events wait in bounded queues, and when a queue is full the newest
+//! is dropped, with a line in the log.
+
+mod cluster;
+mod webhook;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+pub use webhook::{WebhookError, payload};
+
+/// Events that may wait in a queue; at two kilobytes each, eight megabytes at the worst.
+const QUEUE: usize = 4096;
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Recorded in the cluster only, as a Normal event.
+    Trace,
+    /// Something changed.
+    Info,
+    /// Something failed: a Warning event.
+    Error,
+}
+
+impl Severity {
+    /// The word in the webhook's JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Info => "info",
+            Self::Error => "error",
+        }
+    }
+
+    fn event_type(self) -> &'static str {
+        match self {
+            Self::Error => "Warning",
+            Self::Trace | Self::Info => "Normal",
+        }
+    }
+}
+
+/// Something that happened to an object.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The object it happened to.
+    pub object: ObjectReference,
+    /// How much it matters.
+    pub severity: Severity,
+    /// One CamelCase word.
+    pub reason: String,
+    /// What happened, for people.
+    pub message: String,
+    /// Keys such as `kustomize.toolkit.fluxcd.io/revision`.
+    pub metadata: BTreeMap<String, String>,
+    /// When it happened.
+    pub at: jiff::Timestamp,
+}
+
+/// Sends events. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    cluster: mpsc::Sender<Event>,
+    webhook: Option<mpsc::Sender<Event>>,
+}
+
+impl Recorder {
+    /// Starts the senders of the controller `controller`. The tasks end when the last recorder is dropped and the queues are empty.
+    ///
+    /// # Errors
+    /// When `events_addr` is not empty and no URL.
+    pub fn start(
+        client: Client,
+        controller: &str,
+        events_addr: &str,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<Self, WebhookError> {
+        let (cluster, queue) = mpsc::channel(QUEUE);
+        tasks.spawn(cluster::run(client, controller.to_owned(), queue));
+        let webhook = if events_addr.is_empty() {
+            None
+        } else {
+            let sink = webhook::Webhook::new(events_addr, controller)?;
+            let (sender, queue) = mpsc::channel(QUEUE);
+            tasks.spawn(sink.run(queue));
+            Some(sender)
+        };
+        Ok(Self { cluster, webhook })
+    }
+
+    /// A recorder whose events can be read from the returned receiver, for tests.
+    #[must_use]
+    pub fn for_test() -> (Self, mpsc::Receiver<Event>) {
+        let (cluster, queue) = mpsc::channel(QUEUE);
+        (
+            Self {
+                cluster,
+                webhook: None,
+            },
+            queue,
+        )
+    }
+
+    /// Queues `event`.
+    pub fn send(&self, event: Event) {
+        if let Some(webhook) = &self.webhook
+            && event.severity != Severity::Trace
+            && webhook.try_send(event.clone()).is_err()
+        {
+            tracing::error!(reason = event.reason, "event not posted: the queue is full");
+        }
+        if let Err(mpsc::error::TrySendError::Full(event)) = self.cluster.try_send(event) {
+            tracing::error!(reason = event.reason, "event not recorded: the queue is full");
+        }
+    }
+}

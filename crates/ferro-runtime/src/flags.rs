@@ -1,0 +1,243 @@
+//! The command-line flags that all controllers have in common, with upstream's names and defaults
+//! (`spec/sources-and-images.md` section 20, `spec/kustomize-and-notification.md` I.4).
+//!
+//! Flags follow pflag's habits: `--flag=value`, and a boolean may stand bare.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use ferro_api::meta::Duration as GoDuration;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogEncoding {
+    /// One JSON object a line, with the keys `flux logs` reads.
+    Json,
+    /// Text for people.
+    Console,
+}
+
+/// The least severe line that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Everything, step by step.
+    Trace,
+    /// What helps to follow one reconcile.
+    Debug,
+    /// What changed.
+    Info,
+    /// What failed.
+    Error,
+}
+
+/// Parses a Go duration such as `750ms` or `1h30m` into a standard one.
+///
+/// # Errors
+/// When the text is no Go duration, or is negative.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<GoDuration>()
+        .map(Duration::from)
+        .map_err(|error| error.to_string())
+}
+
+fn percentage(text: &str) -> Result<u8, String> {
+    match text.parse::<u8>() {
+        Ok(value) if value < 100 => Ok(value),
+        _ => Err(format!("`{text}` is not a whole number from 0 to 99")),
+    }
+}
+
+/// Flags of the process: what exists once however many controllers it runs.
+#[derive(Args, Clone, Debug)]
+pub struct ProcessFlags {
+    /// Address on which metrics are served at `/metrics`.
+    #[arg(long, env = "METRICS_ADDR", default_value = ":8080")]
+    pub metrics_addr: String,
+    /// Address on which `/healthz` and `/readyz` are served.
+    #[arg(long, default_value = ":9440")]
+    pub health_addr: String,
+    /// URL to which events are posted; empty for none.
+    #[arg(long, env = "EVENTS_ADDR", default_value = "")]
+    pub events_addr: String,
+    /// Accepted for compatibility: requests are not limited on the client's side.
+    #[arg(long, default_value_t = 50.0)]
+    pub kube_api_qps: f32,
+    /// Accepted for compatibility: requests are not limited on the client's side.
+    #[arg(long, default_value_t = 300)]
+    pub kube_api_burst: u32,
+    /// Form of the log lines.
+    #[arg(long, value_enum, default_value_t = LogEncoding::Json)]
+    pub log_encoding: LogEncoding,
+    /// Least severe log line that is written.
+    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    pub log_level: LogLevel,
+    /// Act only while holding the lease of this controller.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub enable_leader_election: bool,
+    /// Give the lease up on a clean stop, so that another replica takes over at once.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_election_release_on_cancel: bool,
+    /// Time after which a lease that is not renewed may be taken by another replica.
+    #[arg(long, value_parser = duration, default_value = "35s")]
+    pub leader_election_lease_duration: Duration,
+    /// Time after which a leader that could not renew its lease stops acting.
+    #[arg(long, value_parser = duration, default_value = "30s")]
+    pub leader_election_renew_deadline: Duration,
+    /// Time between attempts to get or renew the lease.
+    #[arg(long, value_parser = duration, default_value = "5s")]
+    pub leader_election_retry_period: Duration,
+    /// Watch all namespaces; otherwise only the one named by the environment variable RUNTIME_NAMESPACE.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, action = clap::ArgAction::Set)]
+    pub watch_all_namespaces: bool,
+    /// Reconcile only objects with these labels (sharding), for instance `sharding.fluxcd.io/key=shard1`.
+    #[arg(long, default_value = "")]
+    pub watch_label_selector: String,
+    /// Labels of the ConfigMaps and Secrets whose changes trigger a reconcile of the objects that refer to them.
+    #[arg(long, default_value = "reconcile.fluxcd.io/watch=Enabled")]
+    pub watch_configs_label_selector: String,
+    /// Shortest wait before a failed reconcile is tried again; doubles with each failure.
+    #[arg(long, value_parser = duration, default_value = "750ms")]
+    pub min_retry_delay: Duration,
+    /// Longest wait before a failed reconcile is tried again.
+    #[arg(long, value_parser = duration, default_value = "15m")]
+    pub max_retry_delay: Duration,
+    /// Share of an interval, in percent, by which each wait is shortened or lengthened at random.
+    #[arg(long, value_parser = percentage, default_value_t = 5)]
+    pub interval_jitter_percentage: u8,
+    /// Features to switch on or off: `Name=true,Other=false`.
+    #[arg(long, default_value = "")]
+    pub feature_gates: String,
+    /// Entries that the cache of access tokens holds; 0 switches it off.
+    #[arg(long, default_value_t = 100)]
+    pub token_cache_max_size: usize,
+    /// Longest time for which a cached access token is used.
+    #[arg(long, value_parser = duration, default_value = "1h")]
+    pub token_cache_max_duration: Duration,
+    /// Kubeconfig file; by default that of the environment or of the pod.
+    #[arg(long, default_value = "")]
+    pub kubeconfig: String,
+}
+
+impl ProcessFlags {
+    /// The namespace to watch, or none for all of them.
+    ///
+    /// # Errors
+    /// When a single namespace is asked for and RUNTIME_NAMESPACE does not say which.
+    pub fn watch_namespace(&self) -> Result<Option<String>, FlagError> {
+        if self.watch_all_namespaces {
+            return Ok(None);
+        }
+        runtime_namespace().map(Some).ok_or(FlagError::NoRuntimeNamespace)
+    }
+}
+
+/// The namespace in which the controllers run, from the environment variable RUNTIME_NAMESPACE.
+#[must_use]
+pub fn runtime_namespace() -> Option<String> {
+    std::env::var("RUNTIME_NAMESPACE")
+        .ok()
+        .filter(|ns| !ns.is_empty())
+}
+
+/// A combination of flags that cannot be honoured.
+#[derive(Debug, thiserror::Error)]
+pub enum FlagError {
+    /// `--watch-all-namespaces=false` without RUNTIME_NAMESPACE.
+    #[error("--watch-all-namespaces=false needs the environment variable RUNTIME_NAMESPACE")]
+    NoRuntimeNamespace,
+    /// An address that is no `host:port`.
+    #[error("`{0}` is not a listen address; expected `host:port` or `:port`")]
+    BadAddress(String),
+    /// `--feature-gates` names a gate that this controller does not have.
+    #[error("unknown feature gate `{name}`; known: {known}")]
+    UnknownGate {
+        /// The name as given.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// An entry of `--feature-gates` that is not `Name=true` or `Name=false`.
+    #[error("feature gate `{0}` is not of the form Name=true or Name=false")]
+    BadGate(String),
+}
+
+/// Reads Go's `host:port` notation, in which the host may be missing.
+///
+/// # Errors
+/// When there is no port or the host does not parse.
+pub fn listen_addr(text: &str) -> Result<std::net::SocketAddr, FlagError> {
+    let full = if text.starts_with(':') {
+        format!("0.0.0.0{text}")
+    } else {
+        text.replace("localhost:", "127.0.0.1:")
+    };
+    full.parse().map_err(|_| FlagError::BadAddress(text.to_owned()))
+}
+
+/// Feature gates of one controller: each known name with its value.
+#[derive(Clone, Debug)]
+pub struct FeatureGates(Vec<(&'static str, bool)>);
+
+impl FeatureGates {
+    /// Applies the flag's text to the defaults.
+    ///
+    /// # Errors
+    /// When an entry is malformed or names an unknown gate.
+    pub fn parse(defaults: &[(&'static str, bool)], text: &str) -> Result<Self, FlagError> {
+        let mut gates = defaults.to_vec();
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let Some((name, value)) = entry.split_once('=') else {
+                return Err(FlagError::BadGate(entry.to_owned()));
+            };
+            let value = match value.to_ascii_lowercase().as_str() {
+                "true" | "t" | "1" => true,
+                "false" | "f" | "0" => false,
+                _ => return Err(FlagError::BadGate(entry.to_owned())),
+            };
+            let Some(gate) = gates.iter_mut().find(|gate| gate.0 == name) else {
+                let known = defaults.iter().map(|gate| gate.0).collect::<Vec<_>>().join(", ");
+                return Err(FlagError::UnknownGate {
+                    name: name.to_owned(),
+                    known,
+                });
+            };
+            gate.1 = value;
+        }
+        Ok(Self(gates))
+    }
+
+    /// Whether the gate is on; an unknown one is off.
+    #[must_use]
+    pub fn enabled(&self, name: &str) -> bool {
+        self.0.iter().any(|gate| gate.0 == name && gate.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_addr_go_notation_parses() {
+        assert_eq!(listen_addr(":8080").unwrap().to_string(), "0.0.0.0:8080");
+        assert_eq!(listen_addr("127.0.0.1:0").unwrap().to_string(), "127.0.0.1:0");
+        assert_eq!(listen_addr("localhost:1").unwrap().to_string(), "127.0.0.1:1");
+        assert!(listen_addr("8080").is_err());
+    }
+
+    #[test]
+    fn feature_gates_override_defaults_and_reject_the_unknown() {
+        let defaults = [("A", false), ("B", true)];
+        let gates = FeatureGates::parse(&defaults, "A=true, B=false").unwrap();
+        assert!(gates.enabled("A") && !gates.enabled("B"));
+        assert!(FeatureGates::parse(&defaults, "").unwrap().enabled("B"));
+        assert!(matches!(
+            FeatureGates::parse(&defaults, "C=true"),
+            Err(FlagError::UnknownGate { .. })
+        ));
+        assert!(matches!(
+            FeatureGates::parse(&defaults, "A"),
+            Err(FlagError::BadGate(_))
+        ));
+    }
+}

@@ -1,0 +1,37 @@
+//! The chassis of every Ferroflux controller.
+//!
+//! A controller is a [`reconcile::Reconciler`] per kind; everything around it lives here once:
+//!
+//! * [`process`]: start, signals, leases, the grace period; [`flags`], [`logging`], [`server`], [`metrics`], [`client`].
+//! * [`controller`]: watch → store → queue → pass. A pass takes the freshest object, adds the finalizer, runs the
+//!   reconciler, catches its panics, writes the status once and only if it changed, and says when to come again.
+//! * [`conditions`], [`status`], [`events`], [`backoff`]: the parts of a pass, usable and tested on their own.
+//!
+//! It knows nothing of sources or manifests, and it never polls: what a reconciler waits for reaches it as a trigger.
+//! The rules are those of upstream's shared runtime (`spec/sources-and-images.md` sections 3, 4, 20, 21;
+//! `spec/kustomize-and-notification.md` parts B and I), except where noted: events are sent in the background, and progress
+//! is written only when a pass lasts, so that a pass without news costs one write or none.
+
+pub mod backoff;
+pub mod client;
+pub mod conditions;
+pub mod controller;
+pub mod events;
+pub mod flags;
+pub mod leader;
+pub mod logging;
+pub mod metrics;
+pub mod process;
+pub mod reconcile;
+pub mod server;
+pub mod status;
+
+/// The name of the host, which in a cluster is that of the pod.
+#[must_use]
+pub fn hostname() -> String {
+    std::env::var("HOSTNAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
+        .map_or_else(|| "localhost".to_owned(), |name| name.trim().to_owned())
+}

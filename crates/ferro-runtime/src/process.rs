@@ -1,0 +1,219 @@
+//! A controller process: what it starts before the first reconcile and stops after the last.
+
+use std::error::Error;
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::Client;
+use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::flags::{ProcessFlags, listen_addr, runtime_namespace};
+use crate::leader::{Elector, LeaseTimes, Lost, lease_name};
+use crate::metrics::Metrics;
+use crate::server::{self, Readiness};
+use crate::{client, logging};
+
+/// Any error that ends a process.
+pub type Fatal = Box<dyn Error + Send + Sync>;
+
+/// Time for reconciles in flight to come to an end after the signal to stop.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// What the controllers of a process share. Cheap to clone.
+#[derive(Clone)]
+pub struct Process {
+    /// Flags as given.
+    pub flags: Arc<ProcessFlags>,
+    /// Client of the API server.
+    pub client: Client,
+    /// Metrics of the process.
+    pub metrics: Metrics,
+    /// Readiness of the process; each controller registers.
+    pub readiness: Readiness,
+    /// Cancelled when the process is to stop.
+    pub stop: CancellationToken,
+    failed: Arc<AtomicBool>,
+}
+
+impl Process {
+    /// Ends the process, which then exits with an error.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.stop.cancel();
+    }
+
+    /// Waits for the lease of `controller`, if leader election is on. Returns the task that keeps it, which must be awaited after
+    /// the controller's work has ended, or none if the process is stopping.
+    pub async fn lead(&self, controller: &str) -> Option<Leadership> {
+        let done = CancellationToken::new();
+        if !self.flags.enable_leader_election {
+            return Some(Leadership { done, task: None });
+        }
+        let times = LeaseTimes {
+            duration: self.flags.leader_election_lease_duration,
+            renew_deadline: self.flags.leader_election_renew_deadline,
+            retry_period: self.flags.leader_election_retry_period,
+            release_on_cancel: self.flags.leader_election_release_on_cancel,
+        };
+        let namespace = runtime_namespace().unwrap_or_else(|| self.client.default_namespace().to_owned());
+        let name = lease_name(controller, &self.flags.watch_label_selector);
+        let elector = Elector::new(self.client.clone(), &namespace, name, times, self.metrics.clone());
+        if !elector.acquire(&self.stop).await {
+            return None;
+        }
+        let (process, stop) = (self.clone(), done.clone());
+        let task = tokio::spawn(async move {
+            let lost = elector.hold(&stop).await;
+            if lost != Lost::Released {
+                tracing::error!(?lost, "leader election lost");
+                process.fail();
+            }
+        });
+        Some(Leadership {
+            done,
+            task: Some(task),
+        })
+    }
+}
+
+/// The right to act; see [`Process::lead`].
+#[derive(Debug)]
+pub struct Leadership {
+    done: CancellationToken,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Leadership {
+    /// Gives the lease up. To be called after the last write.
+    pub async fn release(self) {
+        self.done.cancel();
+        if let Some(task) = self.task {
+            // A panic of the task has been reported by the runtime; the lease runs out by itself.
+            let _ended = task.await;
+        }
+    }
+}
+
+/// Runs `controllers` in a process called `name` until SIGTERM or SIGINT, and says how it ended.
+pub fn main<F, Fut>(name: &'static str, flags: ProcessFlags, controllers: F) -> ExitCode
+where
+    F: FnOnce(Process) -> Fut,
+    Fut: Future<Output = Result<(), Fatal>>,
+{
+    logging::init(flags.log_encoding, flags.log_level);
+    // Fails only if a provider is installed already, and then that one serves.
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the async runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(name, flags, controllers));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!(error = chain(error.as_ref()), "{name} cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run<F, Fut>(name: &'static str, flags: ProcessFlags, controllers: F) -> Result<bool, Fatal>
+where
+    F: FnOnce(Process) -> Fut,
+    Fut: Future<Output = Result<(), Fatal>>,
+{
+    let (mut registry, metrics) = (Registry::default(), Metrics::default());
+    metrics.register(&mut registry);
+    let health = server::bind(listen_addr(&flags.health_addr)?, "health").await?;
+    let scraped = server::bind(listen_addr(&flags.metrics_addr)?, "metrics").await?;
+    let config = client::config(&flags.kubeconfig).await?;
+    let user_agent = format!("{name}/v{}", env!("CARGO_PKG_VERSION"));
+    let client = client::build(config, &user_agent, &metrics)?;
+    let process = Process {
+        flags: Arc::new(flags),
+        client,
+        metrics,
+        readiness: Readiness::default(),
+        stop: CancellationToken::new(),
+        failed: Arc::new(AtomicBool::new(false)),
+    };
+    let mut servers = JoinSet::new();
+    let served = CancellationToken::new();
+    servers.spawn(server::serve_health(
+        health,
+        process.readiness.clone(),
+        served.clone(),
+    ));
+    servers.spawn(server::serve_metrics(
+        scraped,
+        Arc::new(Mutex::new(registry)),
+        served.clone(),
+    ));
+    spawn_signals(process.stop.clone())?;
+
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting {name}");
+    let work = controllers(process.clone());
+    let bounded = async {
+        process.stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        () = bounded => {
+            tracing::error!("reconciles did not end within the grace period");
+            Ok(())
+        }
+    };
+    served.cancel();
+    servers.shutdown().await;
+    outcome?;
+    Ok(!process.failed.load(Ordering::SeqCst))
+}
+
+/// Turns the signals of a terminal or an orchestrator into the stop token; a second one ends the process at once, by the
+/// default disposition that tokio cannot restore, hence the abort.
+fn spawn_signals(stop: CancellationToken) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::abort();
+    });
+    Ok(())
+}
+
+/// An error with its causes in one line.
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let line = error.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.contains(&line) {
+            text.push_str(": ");
+            text.push_str(&line);
+        }
+        cause = error.source();
+    }
+    text
+}
