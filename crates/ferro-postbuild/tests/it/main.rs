@@ -1,0 +1,5 @@
+//! Tests of the substitution language.
+
+mod bounds;
+mod language;
+mod oracle;
