@@ -1,0 +1,4 @@
+//! Integration tests of ferro-artifact, against the disk and loopback servers.
+
+mod archive;
+mod storage;
