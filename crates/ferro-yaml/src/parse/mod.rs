@@ -1,0 +1,99 @@
+//! From bytes to documents.
+
+mod build;
+mod event;
+mod expand;
+mod reader;
+
+use crate::resolve::Dialect;
+use crate::{Error, Node, Result};
+
+/// Bounds on what a text may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest text in bytes.
+    pub bytes: usize,
+    /// The deepest nesting of collections. Trees are walked recursively, so a large value needs a large
+    /// stack.
+    pub depth: usize,
+    /// The most nodes in one text, and in one document after its aliases were expanded.
+    pub nodes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bytes: 256 << 20,
+            depth: 400,
+            nodes: 50_000_000,
+        }
+    }
+}
+
+/// How to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParseOptions {
+    /// Whose rules give plain scalars their types.
+    pub dialect: Dialect,
+    /// Whether comments are attached to nodes; costs time, and most callers lose them anyway.
+    pub comments: bool,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// One document of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// The content; an empty document is a null with empty text.
+    pub root: Node,
+    /// Comments before the content that belong to no node, and after it.
+    pub comments: crate::Comments,
+    pub(crate) has_references: bool,
+}
+
+impl Document {
+    /// Replaces aliases by what they refer to, applies merge keys and drops anchors, as kyaml does before
+    /// it looks at a resource.
+    pub fn expand(&mut self, limits: &Limits) -> Result<()> {
+        if self.has_references {
+            self.root = expand::expand(&self.root, limits)?;
+            self.has_references = false;
+        }
+        Ok(())
+    }
+}
+
+impl From<Node> for Document {
+    fn from(root: Node) -> Self {
+        Self {
+            root,
+            comments: crate::Comments::default(),
+            has_references: true,
+        }
+    }
+}
+
+/// Reads all documents of a stream. Aliases are left in place; see [`Document::expand`].
+pub fn parse_documents(input: impl AsRef<[u8]>, options: &ParseOptions) -> Result<Vec<Document>> {
+    let input = input.as_ref();
+    let limit = options.limits.bytes;
+    if input.len() > limit {
+        return Err(Error::TooLarge {
+            size: input.len(),
+            limit,
+        });
+    }
+    let text = reader::decode(input)?;
+    build::build(&text, options)
+}
+
+/// Reads the first document and expands it; what follows is checked for syntax and dropped, and an empty
+/// text is null.
+pub fn parse_one(input: impl AsRef<[u8]>, options: &ParseOptions) -> Result<Node> {
+    let documents = parse_documents(input, options)?;
+    let Some(mut document) = documents.into_iter().next() else {
+        return Ok(Node::null());
+    };
+    document.expand(&options.limits)?;
+    Ok(document.root)
+}
