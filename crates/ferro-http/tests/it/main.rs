@@ -1,0 +1,4 @@
+//! Integration tests of ferro-http against loopback servers.
+
+mod client;
+mod tls;

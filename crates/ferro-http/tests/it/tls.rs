@@ -1,0 +1,125 @@
+//! Trust roots and client certificates.
+
+use ferro_http::{
+    Client, ClientOptions, Error, Identity, ProxyOptions, Request, Result, TlsOptions, describe,
+};
+use ferro_testkit::http::{Response, Server};
+use ferro_testkit::tls::{Authority, Pair, self_signed_ca, server_config};
+
+async fn get(server: &Server, tls: TlsOptions) -> Result<u16> {
+    let options = ClientOptions {
+        tls,
+        proxy: ProxyOptions::Direct,
+        ..ClientOptions::default()
+    };
+    let client = Client::new(&options)?;
+    Ok(client
+        .send(&Request::get(&server.url("/"))?)
+        .await?
+        .status()
+        .as_u16())
+}
+
+fn trusting(pem: &str) -> TlsOptions {
+    TlsOptions {
+        ca: Some(pem.as_bytes().to_vec()),
+        ..TlsOptions::default()
+    }
+}
+
+fn identity(pair: &Pair) -> Option<Identity> {
+    let key = pair.key.clone().into_bytes().into();
+    Some(Identity {
+        certificate: pair.certificate.clone().into_bytes(),
+        key,
+    })
+}
+
+fn serve(pair: &Pair, client_ca: Option<&str>) -> Server {
+    Server::start_tls(server_config(pair, client_ca), |_| Response::new(204, ""))
+}
+
+#[tokio::test]
+async fn tls_server_is_trusted_by_its_authority_only() {
+    let (authority, stranger) = (Authority::new("ours"), Authority::new("theirs"));
+    let server = serve(&authority.server(&[]), None);
+    assert_eq!(get(&server, trusting(&authority.pem())).await.unwrap(), 204);
+    let bundle = format!("{}\n# comment\n{}", stranger.pem(), authority.pem());
+    assert_eq!(get(&server, trusting(&bundle)).await.unwrap(), 204);
+    for tls in [TlsOptions::default(), trusting(&stranger.pem())] {
+        let error = get(&server, tls).await.unwrap_err();
+        assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+        assert!(describe(&error).contains("certificate"), "{}", describe(&error));
+    }
+    let insecure = TlsOptions {
+        insecure_skip_verify: true,
+        ..TlsOptions::default()
+    };
+    assert_eq!(get(&server, insecure).await.unwrap(), 204);
+}
+
+#[tokio::test]
+async fn tls_self_signed_server_with_the_ca_flag_is_trusted_when_pinned() {
+    let pair = self_signed_ca();
+    let server = serve(&pair, None);
+    assert_eq!(get(&server, trusting(&pair.certificate)).await.unwrap(), 204);
+    // Another of the same names is not.
+    assert!(
+        get(&server, trusting(&self_signed_ca().certificate))
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn tls_client_certificate_is_presented() {
+    let authority = Authority::new("ours");
+    let server = serve(&authority.server(&[]), Some(&authority.pem()));
+    let tls = TlsOptions {
+        identity: identity(&authority.client("me")),
+        ..trusting(&authority.pem())
+    };
+    assert_eq!(get(&server, tls).await.unwrap(), 204);
+    assert!(get(&server, trusting(&authority.pem())).await.is_err());
+}
+
+#[test]
+fn tls_faulty_material_is_named() {
+    let make = |tls| {
+        Client::new(&ClientOptions {
+            tls,
+            ..ClientOptions::default()
+        })
+        .map(drop)
+    };
+    let error = make(trusting("no pem")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid CA certificate: no PEM certificate found"
+    );
+    let authority = Authority::new("ours");
+    let (one, two) = (authority.client("one"), authority.client("two"));
+    let mixed = Pair {
+        certificate: one.certificate,
+        key: two.key,
+    };
+    let error = make(TlsOptions {
+        identity: identity(&mixed),
+        ..TlsOptions::default()
+    })
+    .unwrap_err();
+    assert!(matches!(error, Error::InvalidIdentity { .. }), "{error}");
+    let empty = Pair {
+        key: String::new(),
+        ..mixed
+    };
+    let error = make(TlsOptions {
+        identity: identity(&empty),
+        ..TlsOptions::default()
+    })
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid client certificate or key: the key is not a PEM private key"
+    );
+}

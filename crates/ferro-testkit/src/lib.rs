@@ -1,0 +1,10 @@
+//! Loopback servers and fixtures for tests.
+//!
+//! A dev-dependency only: nothing here is made for production. Every server listens on a port of the
+//! system's choice on the loopback address and ends when it is dropped. Real programs (`git`, `sshd`) are
+//! used where they are what users have; [`git::is_available`] and its like say whether they are there.
+
+pub mod git;
+pub mod http;
+pub mod ssh;
+pub mod tls;
