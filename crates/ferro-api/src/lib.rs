@@ -41,10 +41,14 @@
 mod macros;
 
 pub mod crd;
+pub mod helm;
+pub mod image;
 pub mod kustomize;
 pub mod meta;
+pub mod notification;
 pub mod object;
 pub mod source;
+pub mod source_extensions;
 pub mod vocabulary;
 
 pub use meta::{Condition, ConditionStatus, Duration};

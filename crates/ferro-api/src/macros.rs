@@ -7,11 +7,11 @@
 /// controller and be reported, not break the watch.
 macro_rules! kind {
     (
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         $name:ident { group: $group:expr, version: $version:literal, plural: $plural:literal,
             short_names: $short:expr, spec: $spec:ty $(, status: $status:ty)? $(,)? }
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
         pub struct $name {
             /// Name, namespace, labels, annotations and the server's bookkeeping.
@@ -35,7 +35,7 @@ macro_rules! kind {
                     name: Some(name.to_owned()),
                     ..Default::default()
                 };
-                Self { metadata, spec, ..Default::default() }
+                Self { metadata, spec, $(status: None::<$status>)? }
             }
         }
 
@@ -46,6 +46,7 @@ macro_rules! kind {
                 kind: stringify!($name),
                 plural: $plural,
                 short_names: &$short,
+                description: &[$($doc),*],
             };
         }
 

@@ -22,6 +22,8 @@ pub struct KindInfo {
     pub plural: &'static str,
     /// Abbreviations that `kubectl` accepts.
     pub short_names: &'static [&'static str],
+    /// What the kind is, line by line.
+    pub description: &'static [&'static str],
 }
 
 impl KindInfo {

@@ -66,7 +66,7 @@ string_enum! {
     /// Kinds of sources.
     pub enum KustomizationSourceKind {
         /// An OCI artifact.
-        OciRepository = "OCIRepository",
+        OCIRepository = "OCIRepository",
         /// A Git repository.
         #[default]
         GitRepository = "GitRepository",

@@ -1,0 +1,168 @@
+//! The schemas are those of Flux 2.9 but for the descriptions and the older versions.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use ferro_api::crd;
+use serde_json::Value;
+
+#[test]
+fn schemas_match_the_reference() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus/crds");
+    let Ok(files) = fs::read_dir(&corpus) else {
+        println!("skipped: no reference CRDs at {}", corpus.display());
+        return;
+    };
+    let ours = crd::definitions();
+    let mut seen = 0;
+    let mut differences = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        let mut reference: Value = serde_saphyr::from_str(&text).unwrap();
+        let name = reference["metadata"]["name"].as_str().unwrap().to_owned();
+        let Some(mut own) = ours
+            .iter()
+            .find(|own| own["metadata"]["name"] == name.as_str())
+            .cloned()
+        else {
+            differences.push(format!("{name}: missing"));
+            continue;
+        };
+        seen += 1;
+        prepare(&mut reference);
+        own["spec"]["versions"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|version| version["storage"] == true);
+        prepare(&mut own);
+        compare(&name, &reference, &own, &mut differences);
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differences:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+    assert_eq!(seen, ours.len(), "kinds without a reference");
+}
+
+/// Removes descriptions, and annotations that say nothing.
+fn prepare(crd: &mut Value) {
+    let metadata = crd["metadata"].as_object_mut().unwrap();
+    if metadata
+        .get("annotations")
+        .is_some_and(|annotations| annotations == &serde_json::json!({}))
+    {
+        metadata.remove("annotations");
+    }
+    for version in crd["spec"]["versions"].as_array_mut().unwrap() {
+        remove_descriptions(&mut version["schema"]["openAPIV3Schema"]);
+    }
+}
+
+fn remove_descriptions(schema: &mut Value) {
+    let Some(node) = schema.as_object_mut() else {
+        return;
+    };
+    node.remove("description");
+    for property in node
+        .get_mut("properties")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
+        remove_descriptions(property.1);
+    }
+    for keyword in ["items", "additionalProperties"] {
+        if let Some(child) = node.get_mut(keyword) {
+            remove_descriptions(child);
+        }
+    }
+}
+
+/// Collects the places where two values differ.
+fn compare(path: &str, reference: &Value, own: &Value, differences: &mut Vec<String>) {
+    match (reference, own) {
+        (Value::Object(reference), Value::Object(own)) => {
+            let keys: BTreeSet<_> = reference.keys().chain(own.keys()).collect();
+            for key in keys {
+                let path = format!("{path}.{key}");
+                match (reference.get(key), own.get(key)) {
+                    (Some(reference), Some(own)) => compare(&path, reference, own, differences),
+                    (Some(reference), None) => differences.push(format!("- {path}: {reference}")),
+                    (None, own) => differences.push(format!("+ {path}: {}", own.unwrap_or(&Value::Null))),
+                }
+            }
+        }
+        (Value::Array(reference), Value::Array(own)) if reference.len() == own.len() => {
+            for (index, (reference, own)) in reference.iter().zip(own).enumerate() {
+                compare(&format!("{path}[{index}]"), reference, own, differences);
+            }
+        }
+        _ if reference == own => {}
+        _ => differences.push(format!("! {path}: {reference} became {own}")),
+    }
+}
+
+#[test]
+fn a_difference_is_found_and_named() {
+    let mut differences = Vec::new();
+    let reference = serde_json::json!({"a": {"b": [1, 2]}, "c": "x"});
+    let own = serde_json::json!({"a": {"b": [1, 3]}, "d": "x"});
+    compare("crd", &reference, &own, &mut differences);
+    assert_eq!(
+        differences,
+        ["! crd.a.b[1]: 2 became 3", "- crd.c: \"x\"", "+ crd.d: \"x\""]
+    );
+}
+
+/// The versions that old manifests name are accepted, and none of them is stored.
+#[test]
+fn older_versions_are_served() {
+    let versions = |kind: &str| -> Vec<String> {
+        let definitions = crd::definitions();
+        let crd = definitions
+            .iter()
+            .find(|crd| crd["spec"]["names"]["kind"] == kind)
+            .unwrap();
+        let versions = crd["spec"]["versions"].as_array().unwrap();
+        assert_eq!(
+            versions
+                .iter()
+                .filter(|version| version["storage"] == true)
+                .count(),
+            1,
+            "{kind}"
+        );
+        assert!(versions.iter().all(|version| version["served"] == true), "{kind}");
+        versions
+            .iter()
+            .map(|version| version["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for kind in [
+        "GitRepository",
+        "OCIRepository",
+        "HelmRepository",
+        "HelmChart",
+        "Bucket",
+        "Kustomization",
+    ] {
+        assert_eq!(versions(kind), ["v1", "v1beta2"], "{kind}");
+    }
+    for kind in [
+        "ImageRepository",
+        "ImagePolicy",
+        "ImageUpdateAutomation",
+        "Receiver",
+    ] {
+        assert_eq!(versions(kind), ["v1", "v1beta2"], "{kind}");
+    }
+    for kind in ["Alert", "Provider"] {
+        assert_eq!(versions(kind), ["v1beta3", "v1beta2"], "{kind}");
+    }
+    assert_eq!(versions("HelmRelease"), ["v2", "v2beta2", "v2beta1"]);
+    assert_eq!(versions("ExternalArtifact"), ["v1"]);
+    assert_eq!(versions("ArtifactGenerator"), ["v1beta1"]);
+}
