@@ -232,6 +232,7 @@ async fn follow<R: Reconciler>(
                     }
                     env.triggers.supersede(key.clone(), subject(&key));
                 }
+                env.reconciler.observed(object);
                 continue;
             }
             WatchEvent::Delete(object) => {
@@ -421,8 +422,11 @@ impl<R: Reconciler> Env<R> {
         }
         let (mut pass, drafts) = Pass::new(base.clone(), interrupt, self.recorder.clone());
         let suspended = base.is_suspended();
+        // The request that this pass answers; one that arrives meanwhile is answered by the next.
+        let requested = base.reconcile_requested_at().map(str::to_owned);
         let (outcome, base) = if suspended {
             tracing::info!("reconciliation is suspended for this object");
+            self.reconciler.suspended(&mut pass.object);
             (Outcome::Done, base)
         } else {
             let publisher = tokio::spawn(publish(self.writer.clone(), base.clone(), drafts));
@@ -438,7 +442,7 @@ impl<R: Reconciler> Env<R> {
         if outcome == Outcome::Stopped {
             return ended(outcome);
         }
-        if let Some(token) = base.reconcile_requested_at().map(str::to_owned) {
+        if let Some(token) = requested {
             pass.object.set_last_handled_reconcile_at(&token);
         }
         match self.writer.status(&base, &pass.object).await {

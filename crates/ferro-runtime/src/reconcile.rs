@@ -57,6 +57,16 @@ pub trait Reconciler: Send + Sync + 'static {
     /// Undoes what was done for an object that is being deleted; must be safe to repeat. After an error it is tried again.
     fn finalize(&self, pass: &mut Pass<Self::Object>) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// Told of every form of every object that the watch shows, after the store has it; must be quick.
+    fn observed(&self, object: &Self::Object) {
+        let _unused_by_default = object;
+    }
+
+    /// Settles the status of an object that is suspended and therefore not reconciled. The default leaves it as it is.
+    fn suspended(&self, object: &mut Self::Object) {
+        let _untouched_by_default = object;
+    }
+
     /// Sets the summarising conditions by the outcome. The default is right for kinds that set Ready themselves.
     fn finish(&self, object: &mut Self::Object, outcome: &Outcome) {
         finish(object, outcome);
