@@ -22,12 +22,16 @@
 //! What it does not do: span edits, YAML schemas beyond Go's, incremental reading.
 //! Limits: size, depth and node count are bounded by [`Limits`]; aliases by go-yaml's own ratio.
 
+mod convert;
+mod emit;
 mod error;
 mod node;
 mod parse;
 mod resolve;
+pub mod sigs;
 mod text;
 
+pub use emit::{EmitOptions, documents_to_string, to_string};
 pub use error::{Error, Result};
 pub use node::{Comments, Entry, Kind, Mapping, Node, Position, ScalarStyle, Sequence, Tag};
 pub use parse::{Document, Limits, ParseOptions, parse_documents, parse_one};

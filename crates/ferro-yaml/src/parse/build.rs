@@ -27,7 +27,8 @@ struct Builder<'o> {
     opened: bool,
 }
 
-pub(super) fn build(text: &str, options: &ParseOptions) -> Result<Vec<Document>> {
+/// Reads at most `most` documents.
+pub(super) fn build(text: &str, options: &ParseOptions, most: usize) -> Result<Vec<Document>> {
     let mut events = Events::new(text, options.limits);
     let mut builder = Builder {
         options,
@@ -41,6 +42,9 @@ pub(super) fn build(text: &str, options: &ParseOptions) -> Result<Vec<Document>>
     };
     while let Some((event, position)) = events.next()? {
         builder.accept(event, position)?;
+        if builder.documents.len() >= most {
+            break;
+        }
     }
     Ok(builder.documents)
 }
@@ -156,8 +160,8 @@ fn scalar(text: Text, style: ScalarStyle, tag: Option<&str>, dialect: Dialect) -
     let explicit = tag.filter(|tag| *tag != "!");
     let resolved = match style {
         _ if explicit.is_some() => Tag::Unset,
-        // go-yaml v2 takes a lone `!` for a string, v3 ignores it.
-        ScalarStyle::Plain if tag.is_some() && dialect == Dialect::V2 => Tag::Str,
+        // A lone `!` makes go-yaml v2 forget that the text was quoted.
+        _ if tag.is_some() && dialect == Dialect::V2 => dialect.resolve(&text).tag(),
         ScalarStyle::Plain => dialect.resolve(&text).tag(),
         _ => Tag::Str,
     };

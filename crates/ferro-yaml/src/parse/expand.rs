@@ -10,12 +10,61 @@ use crate::{Entry, Error, Mapping, Node, Result, Sequence, Tag};
 const RATIO_RANGE: (f64, f64) = (400_000.0, 4_000_000.0);
 const RATIO: (f64, f64) = (0.99, 0.10);
 
+/// Counts decoded nodes, as a guard against aliases that blow a document up.
+#[derive(Default)]
+pub(crate) struct AliasBudget {
+    total: usize,
+    aliased: usize,
+}
+
+impl AliasBudget {
+    /// Counts a node, which may be seen through an alias.
+    pub(crate) fn count(&mut self, is_aliased: bool) -> Result<()> {
+        self.add(1, usize::from(is_aliased))
+    }
+
+    fn add(&mut self, total: usize, aliased: usize) -> Result<()> {
+        self.total = self.total.saturating_add(total);
+        self.aliased = self.aliased.saturating_add(aliased);
+        if self.aliased > 100 && self.total > 1000 && exceeds_ratio(self.aliased, self.total) {
+            return Err(Error::ExcessiveAliasing);
+        }
+        Ok(())
+    }
+}
+
+/// Finds what each alias, known by its address, refers to: the last anchor of its name before it.
+pub(crate) fn alias_targets(root: &Node) -> BTreeMap<usize, &Node> {
+    let (mut anchors, mut targets) = (BTreeMap::new(), BTreeMap::new());
+    collect_targets(root, &mut anchors, &mut targets);
+    targets
+}
+
+fn collect_targets<'d>(
+    node: &'d Node,
+    anchors: &mut BTreeMap<&'d str, &'d Node>,
+    targets: &mut BTreeMap<usize, &'d Node>,
+) {
+    if !node.anchor().is_empty() {
+        anchors.insert(node.anchor(), node);
+    }
+    if let Some(target) = node.alias_name().and_then(|name| anchors.get(name)) {
+        targets.insert(std::ptr::from_ref(node).addr(), target);
+    }
+    for item in node.items() {
+        collect_targets(item, anchors, targets);
+    }
+    for entry in node.entries() {
+        collect_targets(&entry.key, anchors, targets);
+        collect_targets(&entry.value, anchors, targets);
+    }
+}
+
 struct Expander<'l> {
     limits: &'l Limits,
     /// `None` while the anchored node is still being expanded.
     anchors: BTreeMap<String, Option<(Node, usize)>>,
-    total: usize,
-    aliased: usize,
+    budget: AliasBudget,
 }
 
 /// Returns a tree without aliases, merge keys and anchors.
@@ -23,15 +72,14 @@ pub(super) fn expand(root: &Node, limits: &Limits) -> Result<Node> {
     let mut expander = Expander {
         limits,
         anchors: BTreeMap::new(),
-        total: 0,
-        aliased: 0,
+        budget: AliasBudget::default(),
     };
     expander.node(root)
 }
 
 impl Expander<'_> {
     fn node(&mut self, node: &Node) -> Result<Node> {
-        let before = self.total;
+        let before = self.budget.total;
         self.count(1, 0)?;
         let anchor = node.anchor();
         if !anchor.is_empty() {
@@ -61,7 +109,7 @@ impl Expander<'_> {
         };
         if !anchor.is_empty() {
             expanded.set_anchor("");
-            let size = self.total - before;
+            let size = self.budget.total - before;
             self.anchors
                 .insert(anchor.to_owned(), Some((expanded.clone(), size)));
         }
@@ -87,13 +135,9 @@ impl Expander<'_> {
 
     /// Counts nodes as if they were copied, though they are shared: whoever walks the tree meets them all.
     fn count(&mut self, total: usize, aliased: usize) -> Result<()> {
-        self.total = self.total.saturating_add(total);
-        self.aliased = self.aliased.saturating_add(aliased);
-        if self.aliased > 100 && self.total > 1000 && exceeds_ratio(self.aliased, self.total) {
-            return Err(Error::ExcessiveAliasing);
-        }
+        self.budget.add(total, aliased)?;
         let limit = self.limits.nodes;
-        if self.total > limit {
+        if self.budget.total > limit {
             Err(Error::TooManyNodes { limit })
         } else {
             Ok(())

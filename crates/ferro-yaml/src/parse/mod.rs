@@ -5,6 +5,8 @@ mod event;
 mod expand;
 mod reader;
 
+pub(crate) use expand::{AliasBudget, alias_targets};
+
 use crate::resolve::Dialect;
 use crate::{Error, Node, Result};
 
@@ -75,7 +77,24 @@ impl From<Node> for Document {
 
 /// Reads all documents of a stream. Aliases are left in place; see [`Document::expand`].
 pub fn parse_documents(input: impl AsRef<[u8]>, options: &ParseOptions) -> Result<Vec<Document>> {
-    let input = input.as_ref();
+    parse(input.as_ref(), options, usize::MAX)
+}
+
+/// Reads the first document and expands it, as Go's decoders do; nothing after it is looked at, and an
+/// empty text is null.
+pub fn parse_one(input: impl AsRef<[u8]>, options: &ParseOptions) -> Result<Node> {
+    let Some(mut document) = parse_first(input.as_ref(), options)? else {
+        return Ok(Node::null());
+    };
+    document.expand(&options.limits)?;
+    Ok(document.root)
+}
+
+pub(crate) fn parse_first(input: &[u8], options: &ParseOptions) -> Result<Option<Document>> {
+    Ok(parse(input, options, 1)?.into_iter().next())
+}
+
+fn parse(input: &[u8], options: &ParseOptions, most: usize) -> Result<Vec<Document>> {
     let limit = options.limits.bytes;
     if input.len() > limit {
         return Err(Error::TooLarge {
@@ -84,16 +103,5 @@ pub fn parse_documents(input: impl AsRef<[u8]>, options: &ParseOptions) -> Resul
         });
     }
     let text = reader::decode(input)?;
-    build::build(&text, options)
-}
-
-/// Reads the first document and expands it; what follows is checked for syntax and dropped, and an empty
-/// text is null.
-pub fn parse_one(input: impl AsRef<[u8]>, options: &ParseOptions) -> Result<Node> {
-    let documents = parse_documents(input, options)?;
-    let Some(mut document) = documents.into_iter().next() else {
-        return Ok(Node::null());
-    };
-    document.expand(&options.limits)?;
-    Ok(document.root)
+    build::build(&text, options, most)
 }

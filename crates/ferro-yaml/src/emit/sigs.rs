@@ -1,0 +1,200 @@
+//! Plain data with sorted keys: how `sigs.k8s.io/yaml` (go-yaml v2) and Helm's `toYamlPretty` (v3) write.
+
+use ferro_gocompat::number::{format_g, format_json};
+use serde_json::{Map, Number, Value as Json};
+
+use super::analysis::is_break;
+use super::machine::{Machine, Open, Properties, Scalar};
+use super::order::compare_keys;
+use super::{EmitOptions, Flavor, Settings};
+use crate::{Dialect, Error, Node, Result, ScalarStyle, Value};
+
+/// Writes a tree as the data that it holds.
+pub(super) fn write_node(node: &Node, options: &EmitOptions) -> Result<String> {
+    write_json(&node.to_json()?, options)
+}
+
+/// Writes a JSON value.
+pub(crate) fn write_json(value: &Json, options: &EmitOptions) -> Result<String> {
+    let mut writer = Writer {
+        machine: Machine::new(options.settings),
+        settings: options.settings,
+    };
+    writer.value(value)?;
+    writer.machine.end_document("");
+    Ok(writer.machine.out)
+}
+
+struct Writer {
+    machine: Machine<'static>,
+    settings: Settings,
+}
+
+impl Writer {
+    fn value(&mut self, value: &Json) -> Result<()> {
+        match value {
+            Json::Null => self.plain("null"),
+            Json::Bool(value) => self.plain(if *value { "true" } else { "false" }),
+            Json::Number(number) => {
+                let text = self.number(number)?;
+                self.plain(&text)
+            }
+            Json::String(text) => self.string(text),
+            Json::Array(items) => {
+                self.open(false, items.is_empty())?;
+                for item in items {
+                    self.value(item)?;
+                }
+                self.machine.close();
+                Ok(())
+            }
+            Json::Object(object) => self.object(object),
+        }
+    }
+
+    fn object(&mut self, object: &Map<String, Json>) -> Result<()> {
+        let mut entries: Vec<_> = object.iter().collect();
+        let flavor = self.settings.flavor;
+        entries
+            .sort_by(|left, right| compare_keys(left.0, right.0, flavor).then_with(|| left.0.cmp(right.0)));
+        self.open(true, entries.is_empty())?;
+        for (key, value) in entries {
+            self.string(key)?;
+            self.value(value)?;
+        }
+        self.machine.close();
+        Ok(())
+    }
+
+    fn open(&mut self, is_mapping: bool, is_empty: bool) -> Result<()> {
+        let properties = Properties::default();
+        self.machine.open(&Open {
+            is_mapping,
+            is_flow: false,
+            is_empty,
+            properties,
+        })
+    }
+
+    fn plain(&mut self, text: &str) -> Result<()> {
+        self.machine.scalar(&Scalar {
+            text,
+            ..Scalar::default()
+        })
+    }
+
+    fn string(&mut self, text: &str) -> Result<()> {
+        let reread;
+        let text = match self.settings.flavor {
+            Flavor::V2 if !text.is_ascii() || text.contains('\u{7F}') => {
+                reread = through_json(text)?;
+                reread.as_str()
+            }
+            _ => text,
+        };
+        let style = if text.contains('\n') {
+            ScalarStyle::Literal
+        } else if self.reads_as_string(text) {
+            ScalarStyle::Plain
+        } else {
+            ScalarStyle::DoubleQuoted
+        };
+        self.machine.scalar(&Scalar {
+            text,
+            style,
+            ..Scalar::default()
+        })
+    }
+
+    fn reads_as_string(&self, text: &str) -> bool {
+        // Both libraries quote what YAML 1.1 takes for booleans.
+        Dialect::V2.resolve(text) == Value::Str
+            && (self.settings.flavor == Flavor::V2 || Dialect::V3.resolve(text) == Value::Str)
+            && !is_base60(text)
+    }
+
+    /// v2 sees the number in its JSON form, and reads that again; v3 gets the value itself.
+    fn number(&self, number: &Number) -> Result<String> {
+        let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
+            return Ok(number.to_string());
+        };
+        if self.settings.flavor == Flavor::V3 {
+            return Ok(format_g(float));
+        }
+        let text = format_json(float).ok_or(Error::UnsupportedValue("NaN"))?;
+        Ok(match Dialect::V2.resolve(&text) {
+            Value::Int(integer) => integer.to_string(),
+            Value::Uint(integer) => integer.to_string(),
+            Value::Float(float) => format_g(float),
+            _ => text,
+        })
+    }
+}
+
+/// A number in base 60, which no reader here understands but which is quoted for those that do.
+fn is_base60(text: &str) -> bool {
+    let mut parts = text.strip_prefix(['-', '+']).unwrap_or(text).split(':');
+    let is_number = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_digit())
+            && part.bytes().all(|b| b.is_ascii_digit() || b == b'_')
+    };
+    if !parts.next().is_some_and(is_number) {
+        return false;
+    }
+    let mut rest = parts.peekable();
+    if rest.peek().is_none() {
+        return false;
+    }
+    while let Some(part) = rest.next() {
+        let digits = match part.split_once('.') {
+            Some((digits, fraction)) if rest.peek().is_none() => {
+                if !fraction.bytes().all(|b| b.is_ascii_digit() || b == b'_') {
+                    return false;
+                }
+                digits
+            }
+            _ => part,
+        };
+        let fits = match digits.as_bytes() {
+            [b'0'..=b'9'] => true,
+            [b'0'..=b'5', b'0'..=b'9'] => true,
+            _ => false,
+        };
+        if !fits {
+            return false;
+        }
+    }
+    true
+}
+
+/// What a string becomes when Go writes it as JSON and go-yaml reads that: a next-line character stands
+/// unescaped in JSON and is a line break to YAML 1.1, which eats the blanks around it; controls are
+/// refused.
+fn through_json(text: &str) -> Result<String> {
+    let is_control =
+        |c: char| matches!(c, '\u{7F}'..='\u{84}' | '\u{86}'..='\u{9F}' | '\u{FFFE}' | '\u{FFFF}');
+    if text.contains(is_control) {
+        return Err(Error::Encoding {
+            problem: "control characters are not allowed",
+        });
+    }
+    if !text.contains('\u{85}') {
+        return Ok(text.to_owned());
+    }
+    let lines: Vec<&str> = text.split('\u{85}').collect();
+    let last = lines.len() - 1;
+    let trimmed = lines.iter().enumerate().map(|(index, line)| {
+        let line = if index > 0 {
+            line.trim_start_matches([' '])
+        } else {
+            line
+        };
+        if index < last {
+            line.trim_end_matches([' '])
+        } else {
+            line
+        }
+    });
+    debug_assert!(is_break('\u{85}'));
+    Ok(trimmed.collect::<Vec<_>>().join("\u{85}"))
+}
