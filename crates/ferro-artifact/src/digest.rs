@@ -38,7 +38,7 @@ impl Algorithm {
     }
 
     /// The length of the digest in bytes.
-    pub const fn len(self) -> usize {
+    pub const fn size(self) -> usize {
         match self {
             Self::Sha1 => 20,
             Self::Sha256 | Self::Blake3 => 32,
@@ -159,7 +159,7 @@ impl FromStr for Digest {
         let (name, hex) = text.split_once(':').ok_or_else(malformed)?;
         let algorithm: Algorithm = name.parse()?;
         let is_hex = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if hex.len() != algorithm.len() * 2 || !is_hex {
+        if hex.len() != algorithm.size() * 2 || !is_hex {
             return Err(malformed());
         }
         Ok(Self {

@@ -43,6 +43,7 @@
 
 pub mod archive;
 pub mod digest;
+pub mod fetch;
 mod glob;
 pub mod ignore;
 pub mod revision;

@@ -1,0 +1,234 @@
+//! Reducing an object of the cluster, on arrival, to the few facts that are kept of it.
+
+use ferro_kstatus::Health;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use serde_json::{Map, Value, json};
+
+use crate::fields::{is_overridden, owned_hash};
+use crate::object::ObjectId;
+
+/// Whose objects these are, and by which names: labels of the group say the owner, annotations of the group the policy.
+#[derive(Clone, Debug)]
+pub struct Ownership {
+    /// `kustomize.toolkit.fluxcd.io`.
+    pub group: String,
+    /// Field manager of all applies.
+    pub manager: String,
+    /// Further managers whose fields are taken over.
+    pub override_managers: Vec<String>,
+}
+
+impl Ownership {
+    /// A key of the group, such as `kustomize.toolkit.fluxcd.io/name`.
+    #[must_use]
+    pub fn key(&self, name: &str) -> String {
+        format!("{}/{name}", self.group)
+    }
+}
+
+/// The object that others belong to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What an object in the cluster says about how it wants to be treated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Markers {
+    /// `reconcile: disabled` or `ssa: Ignore`.
+    pub ignore: bool,
+    /// `ssa: Merge`.
+    pub merge: bool,
+    /// `force: enabled`.
+    pub force: bool,
+    /// `prune: disabled`.
+    pub keep: bool,
+}
+
+impl Markers {
+    /// Reads them off labels and annotations, by values in any case.
+    pub(crate) fn read(ownership: &Ownership, object: &impl ResourceExt) -> Self {
+        let has = |name: &str, value: &str| {
+            let key = ownership.key(name);
+            [object.labels(), object.annotations()].iter().any(|map| {
+                map.get(&key)
+                    .is_some_and(|found| found.eq_ignore_ascii_case(value))
+            })
+        };
+        let ignore = has("reconcile", "disabled") || has("ssa", "Ignore");
+        Self {
+            ignore,
+            merge: has("ssa", "Merge"),
+            force: has("force", "enabled"),
+            keep: ignore || has("prune", "disabled"),
+        }
+    }
+}
+
+/// What is known of an object in the cluster.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// Resource version; they grow.
+    pub version: u64,
+    /// Unique id, which tells a new object of the same name apart.
+    pub uid: String,
+    /// Fingerprint of the fields that we applied.
+    pub owned: Option<u64>,
+    /// Whether a manager whose edits are undone has put fields on it.
+    pub edited: bool,
+    /// Readiness by the rules of its kind.
+    pub health: Health,
+    /// To whom it belongs by its labels.
+    pub owner: Option<Owner>,
+    /// Policy.
+    pub markers: Markers,
+    /// Who wrote last, other than us.
+    pub last_writer: Option<String>,
+}
+
+impl Observation {
+    /// Whether `other` stands for the same state as far as we are concerned.
+    #[must_use]
+    pub fn same_content(&self, other: &Self) -> bool {
+        self.uid == other.uid && self.owned == other.owned && self.edited == other.edited
+    }
+
+    /// A fingerprint of what decides [`Self::same_content`].
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        use std::hash::{Hash, Hasher};
+        let mut hasher = std::hash::DefaultHasher::new();
+        (&self.uid, self.owned, self.edited).hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// Reduces `object`; also returns it as a JSON value, without managed fields, for who needs more.
+#[must_use]
+pub fn observe(mut object: DynamicObject, ownership: &Ownership, now: Timestamp) -> (Observation, Value) {
+    let entries = object.metadata.managed_fields.take().unwrap_or_default();
+    let markers = Markers::read(ownership, &object);
+    let owner = owner_of(&object, ownership);
+    let edited = entries
+        .iter()
+        .any(|entry| is_overridden(entry, &ownership.manager, &ownership.override_managers))
+        || object
+            .annotations()
+            .contains_key("kubectl.kubernetes.io/last-applied-configuration");
+    let last_writer = entries
+        .iter()
+        .filter(|entry| entry.manager.as_deref() != Some(&ownership.manager))
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+        .and_then(|entry| entry.manager.clone());
+    let (version, uid) = (version_of(&object), object.uid().unwrap_or_default());
+    let value = into_value(object);
+    let owned = owned_hash(&value, &entries, &ownership.manager);
+    let health = ferro_kstatus::health(&value, now);
+    (
+        Observation {
+            version,
+            uid,
+            owned,
+            edited,
+            health,
+            owner,
+            markers,
+            last_writer,
+        },
+        value,
+    )
+}
+
+/// The resource version as a number; zero where it is none.
+pub(crate) fn version_of(object: &impl ResourceExt) -> u64 {
+    object
+        .resource_version()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
+}
+
+fn owner_of(object: &DynamicObject, ownership: &Ownership) -> Option<Owner> {
+    let label = |name: &str| object.labels().get(&ownership.key(name)).cloned();
+    Some(Owner {
+        namespace: label("namespace")?,
+        name: label("name")?,
+    })
+}
+
+fn into_value(object: DynamicObject) -> Value {
+    let mut fields = match object.data {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    if let Some(types) = object.types {
+        fields.insert("apiVersion".to_owned(), types.api_version.into());
+        fields.insert("kind".to_owned(), types.kind.into());
+    }
+    fields.insert("metadata".to_owned(), json!(object.metadata));
+    Value::Object(fields)
+}
+
+/// The identity of an object of a known kind.
+#[must_use]
+pub fn id_of(group: &str, kind: &str, object: &impl ResourceExt) -> ObjectId {
+    ObjectId {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ownership() -> Ownership {
+        Ownership {
+            group: "kustomize.toolkit.fluxcd.io".into(),
+            manager: "kustomize-controller".into(),
+            override_managers: vec![],
+        }
+    }
+
+    fn object(replicas: i64, manager: &str) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "web", "namespace": "default", "uid": "u", "resourceVersion": "12",
+                "labels": { "kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system" },
+                "annotations": { "kustomize.toolkit.fluxcd.io/prune": "Disabled" },
+                "managedFields": [
+                    { "manager": "kustomize-controller", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": { "f:replicas": {} } } },
+                    { "manager": manager, "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": {} }
+                ]
+            },
+            "spec": { "replicas": replicas }
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn observe_keeps_owner_policy_and_fingerprint() {
+        let now = Timestamp::UNIX_EPOCH;
+        let (first, value) = observe(object(1, "hpa"), &ownership(), now);
+        assert_eq!(
+            first.owner,
+            Some(Owner {
+                namespace: "flux-system".into(),
+                name: "apps".into()
+            })
+        );
+        assert!(first.markers.keep && !first.markers.ignore && !first.edited);
+        assert_eq!((first.version, first.last_writer.as_deref()), (12, Some("hpa")));
+        assert!(value.pointer("/metadata/managedFields").is_none());
+        assert!(first.same_content(&observe(object(1, "other"), &ownership(), now).0));
+        assert!(!first.same_content(&observe(object(2, "hpa"), &ownership(), now).0));
+        assert!(!first.same_content(&observe(object(1, "kubectl-edit"), &ownership(), now).0));
+    }
+}
