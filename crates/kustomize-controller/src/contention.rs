@@ -1,0 +1,96 @@
+//! When to repair an object that drifts again and again, because another writer wants something else.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ferro_apply::ObjectId;
+use tokio::time::Instant;
+
+/// Repairs that are made at once.
+const FREE: u32 = 3;
+/// The first wait after them; doubles with each repair.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest wait.
+const LONGEST: Duration = Duration::from_secs(300);
+/// An object that was quiet for so long starts afresh.
+const QUIET: Duration = Duration::from_secs(600);
+
+/// Whether to repair now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// At once.
+    Now,
+    /// Later: somebody contends for the object, which has been repaired `repairs` times.
+    After { wait: Duration, repairs: u32 },
+}
+
+#[derive(Debug)]
+struct Fight {
+    repairs: u32,
+    last: Instant,
+}
+
+/// Repairs of each object, forgotten when it is quiet.
+#[derive(Debug, Default)]
+pub(crate) struct Contention(HashMap<ObjectId, Fight>);
+
+impl Contention {
+    /// Counts a drift of `object` at `now`.
+    pub(crate) fn drifted(&mut self, object: &ObjectId, now: Instant) -> Verdict {
+        self.0
+            .retain(|_, fight| now.saturating_duration_since(fight.last) < QUIET);
+        let fight = self.0.entry(object.clone()).or_insert(Fight {
+            repairs: 0,
+            last: now,
+        });
+        fight.repairs = fight.repairs.saturating_add(1);
+        let extra = fight.repairs.saturating_sub(FREE);
+        let wait = match extra {
+            0 => Duration::ZERO,
+            n => FIRST.saturating_mul(2_u32.saturating_pow(n - 1)).min(LONGEST),
+        };
+        fight.last = now + wait;
+        if wait.is_zero() {
+            Verdict::Now
+        } else {
+            Verdict::After {
+                wait,
+                repairs: fight.repairs,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn drifted_waits_longer_and_longer_until_it_is_quiet() {
+        let (mut contention, object, now) = (Contention::default(), ObjectId::default(), Instant::now());
+        let waits: Vec<_> = (0..6).map(|_| contention.drifted(&object, now)).collect();
+        let after = |seconds, repairs| Verdict::After {
+            wait: Duration::from_secs(seconds),
+            repairs,
+        };
+        assert_eq!(
+            waits,
+            [
+                Verdict::Now,
+                Verdict::Now,
+                Verdict::Now,
+                after(1, 4),
+                after(2, 5),
+                after(4, 6)
+            ]
+        );
+        for _ in 0..20 {
+            contention.drifted(&object, now);
+        }
+        assert_eq!(contention.drifted(&object, now), after(300, 27));
+        assert_eq!(
+            contention.drifted(&object, now + Duration::from_secs(1000)),
+            Verdict::Now
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! What happens to the objects of a Kustomization that is deleted (`spec/kustomize-and-notification.md` F.9).
+
+use ferro_api::FluxObject;
+use ferro_api::kustomize::{DeletionPolicy, Kustomization};
+use ferro_apply::{Action, Entry};
+use ferro_runtime::events::Severity;
+use ferro_runtime::reconcile::Pass;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::notice::metadata;
+use crate::reconciler::{KustomizeReconciler, inventory, owner};
+
+/// Deletes, or leaves, what the inventory names.
+pub(crate) async fn finalize(env: &KustomizeReconciler, pass: &Pass<Kustomization>) -> Result<(), String> {
+    let kustomization = &pass.object;
+    env.forget(&ObjectRef::from_obj(kustomization));
+    let entries = inventory(kustomization);
+    if entries.is_empty() || !deletes(kustomization) {
+        entries
+            .iter()
+            .for_each(|entry| env.cluster.live.release(&entry.id));
+        return Ok(());
+    }
+    let revision = kustomization
+        .status()
+        .and_then(|status| status.last_applied_revision.clone());
+    let metadata = metadata(revision.as_deref(), None);
+    let concurrency = usize::from(env.flags.concurrent_ssa.max(1));
+    let pruned = match env
+        .cluster
+        .prune(entries, &owner(kustomization), concurrency)
+        .await
+    {
+        Ok(pruned) => pruned,
+        Err(error) => {
+            let reason = pass.ready_reason(Severity::Error);
+            pass.event(
+                Severity::Error,
+                &reason,
+                "pruning for deleted resource failed",
+                metadata,
+            );
+            return Err(error.to_string());
+        }
+    };
+    let reason = pass.ready_reason(Severity::Info);
+    if !pruned.is_empty() {
+        pass.event(Severity::Info, &reason, &pruned.to_string(), metadata.clone());
+    }
+    if kustomization.spec.deletion_policy_or_default() == DeletionPolicy::WaitForTermination {
+        let deleted = pruned
+            .0
+            .into_iter()
+            .filter(|change| change.action == Action::Deleted);
+        let entries: Vec<Entry> = deleted.map(|change| change.entry).collect();
+        let timeout = kustomization.spec.timeout_or_default().to_std();
+        if let Err(left) = env.cluster.wait_for_termination(&entries, timeout).await {
+            let names: Vec<String> = left.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "failed to wait for resources termination: still there: {}",
+                names.join(", ")
+            );
+            pass.event(Severity::Error, &reason, &message, metadata);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the policy asks for deletion. A suspended object is let go without touching anything.
+fn deletes(kustomization: &Kustomization) -> bool {
+    if kustomization.is_suspended() {
+        return false;
+    }
+    match kustomization.spec.deletion_policy_or_default() {
+        DeletionPolicy::Orphan => false,
+        DeletionPolicy::MirrorPrune => kustomization.spec.prune,
+        DeletionPolicy::Delete | DeletionPolicy::WaitForTermination => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deletes_follows_the_policy() {
+        for (policy, prune, suspend, expected) in [
+            (None, true, false, true),
+            (None, false, false, false),
+            (Some("Orphan"), true, false, false),
+            (Some("Delete"), false, false, true),
+            (Some("WaitForTermination"), false, false, true),
+            (Some("Delete"), true, true, false),
+        ] {
+            let mut spec = serde_json::json!({ "prune": prune, "suspend": suspend });
+            if let Some(policy) = policy {
+                spec["deletionPolicy"] = policy.into();
+            }
+            let kustomization: Kustomization =
+                serde_json::from_value(serde_json::json!({ "spec": spec })).unwrap();
+            assert_eq!(deletes(&kustomization), expected, "{spec}");
+        }
+    }
+}

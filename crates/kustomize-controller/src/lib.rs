@@ -1,0 +1,163 @@
+//! kustomize-controller: builds what Kustomizations describe, applies it, prunes what left it, waits until it is healthy, and undoes
+//! drift as it happens.
+//!
+//! One run over a Kustomization is in [`reconciler`], step by step: gate → fetch → build → apply → prune → health. Around it:
+//! [`source`] follows the sources, [`watches`] turns events of other objects and drift into runs, [`finalize`] cleans up. The behaviour
+//! is that of Flux 2.9 (`spec/kustomize-and-notification.md` parts A to I).
+//!
+//! Beyond upstream: drift is repaired when it happens, not at the next interval; those that wait for a dependency are told
+//! when it is ready; a dependency cycle is named; newer work always ends a wait for health; a failed apply does not lose
+//! objects from the inventory.
+
+pub mod args;
+mod build;
+mod contention;
+mod dependency;
+mod dependency_gate;
+mod finalize;
+mod health;
+mod history;
+mod notice;
+mod path;
+mod reconciler;
+mod source;
+mod stop;
+mod variables;
+mod watches;
+
+use std::sync::Arc;
+
+use ferro_api::kustomize::Kustomization;
+use ferro_api::{controller, label};
+use ferro_apply::{Cluster, LiveIndex, Mapper, Ownership};
+use ferro_artifact::fetch::{Cache, CacheOptions};
+use ferro_runtime::controller::{Controller, Options};
+use ferro_runtime::events::Recorder;
+use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::process::{Fatal, Process};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::args::{FEATURE_GATES, KustomizeFlags, gate};
+use crate::reconciler::KustomizeReconciler;
+use crate::source::{Lookup, Sources};
+use crate::watches::{Repairs, follow_configs, source_changed};
+
+/// Runs the controller until the process stops; it acts only while it holds its lease.
+///
+/// # Errors
+/// When a flag cannot be honoured.
+pub async fn run(process: Process, flags: KustomizeFlags, concurrent: u16) -> Result<(), Fatal> {
+    let gates = FeatureGates::parse(&FEATURE_GATES, &process.flags.feature_gates)?;
+    let namespace = process.flags.watch_namespace()?;
+    let artifacts = Cache::new(cache_options(&flags))?;
+    let Some(leadership) = process.lead(controller::KUSTOMIZE).await else {
+        return Ok(());
+    };
+
+    let mut tasks = JoinSet::new();
+    let recorder = Recorder::start(
+        process.client.clone(),
+        controller::KUSTOMIZE,
+        &process.flags.events_addr,
+        &mut tasks,
+    )?;
+    let kustomizations = Controller::<Kustomization>::default();
+    let (store, triggers) = (kustomizations.store.clone(), kustomizations.triggers.clone());
+    let ownership = Ownership {
+        group: group_of(label::KUSTOMIZE_NAME),
+        manager: controller::KUSTOMIZE.to_owned(),
+        override_managers: flags.override_manager.clone(),
+    };
+    let (live, drifts) = LiveIndex::new(process.client.clone(), ownership);
+    let cluster = Cluster {
+        client: process.client.clone(),
+        mapper: Arc::new(Mapper::new(process.client.clone())),
+        live,
+    };
+
+    let sources = follow_sources(&process, namespace.clone(), &store, &triggers, &mut tasks).await;
+    if !gates.enabled(gate::DISABLE_CONFIG_WATCHERS) {
+        let selector = process.flags.watch_configs_label_selector.clone();
+        tasks.spawn(follow_configs(
+            process.client.clone(),
+            namespace.clone(),
+            selector,
+            store.clone(),
+            triggers.clone(),
+        ));
+    }
+    if flags.watch_drift {
+        let repairs = Repairs {
+            store: store.clone(),
+            triggers: triggers.clone(),
+            recorder: recorder.clone(),
+            metrics: process.metrics.clone(),
+            postponed: Arc::default(),
+        };
+        tasks.spawn(repairs.run(drifts));
+    }
+    let wake = Box::new(move |key| triggers.enqueue(key));
+    let reconciler =
+        KustomizeReconciler::new(cluster, sources, store, wake, artifacts, Arc::new(flags), gates);
+    let options = Options {
+        manager: format!("gotk-{}", controller::KUSTOMIZE),
+        concurrent,
+    };
+    kustomizations
+        .run(&process, namespace, recorder, options, reconciler)
+        .await;
+    tasks.shutdown().await;
+    leadership.release().await;
+    Ok(())
+}
+
+/// Follows the sources; returns once each kind was listed, so that the first runs do not miss a source that is there.
+async fn follow_sources(
+    process: &Process,
+    namespace: Option<String>,
+    store: &kube::runtime::reflector::Store<Kustomization>,
+    triggers: &ferro_runtime::controller::Triggers<Kustomization>,
+    tasks: &mut JoinSet<()>,
+) -> Arc<Sources> {
+    let sources = Arc::new(Sources::default());
+    let (listed, mut all_listed) = watch::channel(false);
+    let (client, followed) = (process.client.clone(), Arc::clone(&sources));
+    let (store, triggers) = (store.clone(), triggers.clone());
+    tasks.spawn(async move {
+        let changed = |id: &source::SourceId| {
+            let revision = match followed.get(id) {
+                Lookup::Artifact(artifact) => Some(artifact.revision.clone()),
+                Lookup::NoArtifact | Lookup::NotFound => None,
+            };
+            source_changed(&store, &triggers, id, revision.as_deref());
+        };
+        followed
+            .follow(&client, namespace.as_deref(), &listed, changed)
+            .await;
+    });
+    tokio::select! {
+        _ = all_listed.wait_for(|listed| *listed) => {}
+        () = process.stop.cancelled() => {}
+    }
+    sources
+}
+
+fn cache_options(flags: &KustomizeFlags) -> CacheOptions {
+    let path = if flags.artifact_cache_path.is_empty() {
+        std::env::temp_dir().join(format!("{}-artifacts", controller::KUSTOMIZE))
+    } else {
+        flags.artifact_cache_path.clone().into()
+    };
+    CacheOptions {
+        path,
+        max_bytes: flags.artifact_cache_size,
+        retries: flags.http_retry,
+        ..CacheOptions::default()
+    }
+}
+
+/// The part of a label before the slash.
+fn group_of(label: &str) -> String {
+    label.split_once('/').map_or(label, |(group, _)| group).to_owned()
+}

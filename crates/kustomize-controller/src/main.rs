@@ -1,0 +1,34 @@
+//! The kustomize-controller program.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use ferro_runtime::flags::ProcessFlags;
+use kustomize_controller::args::KustomizeFlags;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Applies what Kustomizations describe.
+#[derive(Parser)]
+#[command(name = "kustomize-controller", version, max_term_width = 100)]
+struct Args {
+    #[command(flatten)]
+    process: ProcessFlags,
+    #[command(flatten)]
+    kustomize: KustomizeFlags,
+    /// Kustomizations reconciled at once.
+    #[arg(long, default_value_t = 4)]
+    concurrent: u16,
+}
+
+fn main() -> ExitCode {
+    let Args {
+        process,
+        kustomize,
+        concurrent,
+    } = Args::parse();
+    ferro_runtime::process::main("kustomize-controller", process, |process| {
+        kustomize_controller::run(process, kustomize, concurrent)
+    })
+}
