@@ -1,0 +1,76 @@
+//! The commands, and the small language of their arguments.
+
+mod cluster;
+
+use std::collections::VecDeque;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+use xtask::term;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  cluster build                     builds the control plane into target/cluster/bin
+  cluster up [--name N] [--count K] [--nodes N] [--dir D]
+                                    starts clusters in the background and prints their kubeconfigs
+  cluster down [--name N | --all]   ends them
+  cluster restart-apiserver [--name N]
+  cluster run [--nodes N] -- CMD…   runs a command with KUBECONFIG set to a cluster of its own
+";
+
+pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
+    let mut args = Args::new(args);
+    match args.word().as_deref() {
+        Some("cluster") => cluster::run(args),
+        None | Some("help" | "--help" | "-h") => {
+            term::line(USAGE.trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(other) => bail!("unknown command `{other}`\n\n{USAGE}"),
+    }
+}
+
+/// The rest of a command line.
+#[derive(Debug)]
+pub(crate) struct Args(VecDeque<String>);
+
+impl Args {
+    fn new(args: &[String]) -> Self {
+        // `--name=N` is `--name N`.
+        let split = |arg: &String| match arg.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => vec![name.to_owned(), value.to_owned()],
+            _ => vec![arg.clone()],
+        };
+        let own = args.iter().position(|it| it == "--").unwrap_or(args.len());
+        let (own, rest) = args.split_at(own);
+        Self(own.iter().flat_map(split).chain(rest.iter().cloned()).collect())
+    }
+
+    /// The next argument.
+    pub(crate) fn word(&mut self) -> Option<String> {
+        self.0.pop_front()
+    }
+
+    /// The value that follows a flag.
+    pub(crate) fn value<T>(&mut self, flag: &str) -> Result<T>
+    where
+        T: FromStr,
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        let text = self.word().with_context(|| format!("{flag} needs a value"))?;
+        text.parse()
+            .with_context(|| format!("{flag}: bad value `{text}`"))
+    }
+
+    /// All that is left.
+    pub(crate) fn rest(self) -> Vec<String> {
+        self.0.into()
+    }
+}
+
+/// The error for an argument that a command does not know.
+pub(crate) fn unexpected<T>(arg: &str) -> Result<T> {
+    bail!("unexpected argument `{arg}`\n\n{USAGE}")
+}
