@@ -239,7 +239,7 @@ impl Client {
                 return Ok(Response { inner, url });
             }
             let next = redirect_target(&url, inner.headers())?;
-            if !may_keep_auth(url.expose(), next.expose()) {
+            if !may_keep_auth(&url, &next) {
                 auth = None;
             }
             url = next;
@@ -344,7 +344,8 @@ fn redirect_target(from: &SafeUrl, headers: &HeaderMap) -> Result<SafeUrl> {
 }
 
 /// Whether credentials for `from` may be sent to `to`: the same origin, or its HTTPS form.
-fn may_keep_auth(from: &Url, to: &Url) -> bool {
+pub fn may_keep_auth(from: &SafeUrl, to: &SafeUrl) -> bool {
+    let (from, to) = (from.expose(), to.expose());
     if from.host() != to.host() {
         return false;
     }
@@ -382,7 +383,7 @@ mod tests {
             ("https://a/x", "https://sub.a/y", false),
         ];
         for (from, to, expected) in cases {
-            let parse = |text| Url::parse(text).unwrap();
+            let parse = |text| SafeUrl::parse(text).unwrap();
             assert_eq!(
                 may_keep_auth(&parse(from), &parse(to)),
                 expected,

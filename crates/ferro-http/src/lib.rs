@@ -35,7 +35,7 @@ mod safe_url;
 mod secret;
 mod tls;
 
-pub use client::{Auth, Client, ClientOptions, ProxyOptions, Request};
+pub use client::{Auth, Client, ClientOptions, ProxyOptions, Request, may_keep_auth};
 pub use error::{Error, Result, describe};
 pub use response::Response;
 pub use retry::Retry;

@@ -1,0 +1,276 @@
+//! A fetched commit as a tree that an archive can be made of, without a working copy.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+
+use ferro_artifact::tree::{Content, Directory, EmptyDirectory, Entry, EntryKind, TreeError};
+use gix_hash::ObjectId;
+use gix_object::tree::EntryKind as Mode;
+use gix_object::{Find as _, Kind, TreeRefIter};
+
+use crate::object::{Commit, Tag};
+use crate::refs::Resolved;
+use crate::repository::{Objects, Repository};
+use crate::{Error, Result};
+
+/// A commit whose files are at hand, submodules included.
+///
+/// It holds the lock of the cache directory, so that nothing changes below it.
+pub struct Checkout {
+    resolved: Resolved,
+    commit: Commit,
+    tag: Option<Tag>,
+    modules: Vec<Module>,
+    sparse: Vec<String>,
+}
+
+/// One repository of a checkout: the main one comes first.
+pub(crate) struct Module {
+    pub(crate) objects: Objects,
+    pub(crate) tree: ObjectId,
+    /// Which repository lies at which gitlink.
+    pub(crate) children: BTreeMap<Vec<u8>, usize>,
+    pub(crate) _repository: Repository,
+}
+
+impl std::fmt::Debug for Checkout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkout")
+            .field("revision", &self.resolved.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Checkout {
+    pub(crate) fn new(
+        resolved: Resolved,
+        commit: Commit,
+        tag: Option<Tag>,
+        modules: Vec<Module>,
+        sparse: Vec<String>,
+    ) -> Self {
+        Self {
+            resolved,
+            commit,
+            tag,
+            modules,
+            sparse,
+        }
+    }
+
+    /// What was asked for and found.
+    pub const fn resolved(&self) -> &Resolved {
+        &self.resolved
+    }
+
+    /// The commit.
+    pub const fn commit(&self) -> &Commit {
+        &self.commit
+    }
+
+    /// The annotated tag that led to the commit.
+    pub const fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
+    }
+
+    /// The root directory. With a sparse checkout it has only what lies below the listed paths.
+    pub fn root(&self) -> impl Directory + '_ {
+        GitDirectory {
+            checkout: self,
+            module: 0,
+            tree: self.commit.tree,
+            path: Vec::new(),
+            inner: Vec::new(),
+        }
+    }
+
+    fn module(&self, index: usize) -> Result<&Module, TreeError> {
+        let missing = || TreeError::Source("a submodule of the checkout is missing".into());
+        self.modules.get(index).ok_or_else(missing)
+    }
+
+    /// Whether a file at `path` belongs to the checkout; like go-git, by plain prefix.
+    fn has_file(&self, path: &[u8]) -> bool {
+        self.sparse.is_empty()
+            || self
+                .sparse
+                .iter()
+                .any(|prefix| path.starts_with(prefix.as_bytes()))
+    }
+
+    /// Whether a directory may hold files that belong to the checkout.
+    pub(crate) fn has_directory(sparse: &[String], path: &[u8]) -> bool {
+        let below = [path, b"/"].concat();
+        sparse.is_empty()
+            || sparse.iter().any(|prefix| {
+                let prefix = prefix.as_bytes();
+                below.starts_with(prefix) || prefix.starts_with(&below)
+            })
+    }
+}
+
+/// A directory of a Git tree.
+struct GitDirectory<'a> {
+    checkout: &'a Checkout,
+    module: usize,
+    tree: ObjectId,
+    /// The path below the root of the checkout.
+    path: Vec<u8>,
+    /// The path below the root of the module.
+    inner: Vec<u8>,
+}
+
+impl GitDirectory<'_> {
+    fn child(&self, name: &[u8], id: ObjectId, mode: Mode) -> Result<Option<EntryKind<'_>>, TreeError> {
+        let path = join(&self.path, name);
+        let inner = join(&self.inner, name);
+        let checkout = self.checkout;
+        let has_directory = || Checkout::has_directory(&checkout.sparse, &path);
+        Ok(Some(match mode {
+            Mode::Tree if has_directory() => EntryKind::Directory(Box::new(Self {
+                checkout,
+                module: self.module,
+                tree: id,
+                path,
+                inner,
+            })),
+            Mode::Blob | Mode::BlobExecutable if checkout.has_file(&path) => {
+                let is_executable = mode == Mode::BlobExecutable;
+                let objects = &checkout.module(self.module)?.objects;
+                EntryKind::File(Box::new(GitFile {
+                    objects,
+                    id,
+                    is_executable,
+                    path,
+                }))
+            }
+            // A link leaves no trace but the directory it is in.
+            Mode::Link if checkout.has_file(&path) => EntryKind::Other,
+            Mode::Commit if has_directory() => match checkout.module(self.module)?.children.get(&inner) {
+                Some(&module) => {
+                    let tree = checkout.module(module)?.tree;
+                    EntryKind::Directory(Box::new(Self {
+                        checkout,
+                        module,
+                        tree,
+                        path,
+                        inner: Vec::new(),
+                    }))
+                }
+                None => EntryKind::Directory(Box::new(EmptyDirectory)),
+            },
+            Mode::Tree | Mode::Blob | Mode::BlobExecutable | Mode::Link | Mode::Commit => return Ok(None),
+        }))
+    }
+}
+
+impl Directory for GitDirectory<'_> {
+    fn entries(&self) -> Result<Vec<Entry<'_>>, TreeError> {
+        let objects = &self.checkout.module(self.module)?.objects;
+        let source = |error: Error| TreeError::Source(Box::new(error));
+        let listed = list(objects, &self.tree).map_err(source)?;
+        let mut entries = Vec::with_capacity(listed.len());
+        for (name, id, mode) in listed {
+            if let Some(kind) = self.child(&name, id, mode)? {
+                entries.push(Entry { name, kind });
+            }
+        }
+        Ok(entries)
+    }
+}
+
+struct GitFile<'a> {
+    objects: &'a Objects,
+    id: ObjectId,
+    is_executable: bool,
+    path: Vec<u8>,
+}
+
+impl Content for GitFile<'_> {
+    fn is_executable(&self) -> bool {
+        self.is_executable
+    }
+
+    fn open(&self) -> Result<(u64, Box<dyn Read + '_>), TreeError> {
+        let failed = |error: Error| TreeError::Io {
+            path: String::from_utf8_lossy(&self.path).into_owned(),
+            source: std::io::Error::other(error),
+        };
+        let bytes = read(self.objects, &self.id, Kind::Blob).map_err(failed)?;
+        Ok((bytes.len() as u64, Box::new(Cursor::new(bytes))))
+    }
+}
+
+pub(crate) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+    if path.is_empty() {
+        name.to_vec()
+    } else {
+        [path, b"/", name].concat()
+    }
+}
+
+/// Reads an object of a known type.
+pub(crate) fn read(objects: &Objects, id: &ObjectId, expected: Kind) -> Result<Vec<u8>> {
+    let mut buffer = Vec::new();
+    let found = objects.try_find(id, &mut buffer).map_err(|error| Error::Cache {
+        action: "read an object of",
+        source: format!("{id}: {error}").into(),
+    })?;
+    let Some(found) = found else {
+        return Err(Error::CommitNotFound {
+            commit: id.to_string(),
+        });
+    };
+    let kind = found.kind;
+    if kind != expected {
+        let expected = match expected {
+            Kind::Tree => "tree",
+            Kind::Blob => "blob",
+            Kind::Commit => "commit",
+            Kind::Tag => "tag",
+        };
+        return Err(Error::UnexpectedObject {
+            id: id.to_string(),
+            found: kind.to_string(),
+            expected,
+        });
+    }
+    Ok(buffer)
+}
+
+/// The entries of a tree object, in its own order.
+pub(crate) fn list(objects: &Objects, tree: &ObjectId) -> Result<Vec<(Vec<u8>, ObjectId, Mode)>> {
+    // The empty tree exists without being stored.
+    if tree.is_empty_tree() {
+        return Ok(Vec::new());
+    }
+    let bytes = read(objects, tree, Kind::Tree)?;
+    let mut entries = Vec::new();
+    for entry in TreeRefIter::from_bytes(&bytes, tree.kind()) {
+        let malformed = |error: gix_error::Error| Error::Cache {
+            action: "read a tree of",
+            source: format!("{tree}: {error}").into(),
+        };
+        let entry = entry.map_err(malformed)?;
+        entries.push((entry.filename.to_vec(), entry.oid.to_owned(), entry.mode.kind()));
+    }
+    Ok(entries)
+}
+
+/// Follows a path down from a tree; `None` when something on it is missing.
+pub(crate) fn lookup(objects: &Objects, tree: &ObjectId, path: &str) -> Result<Option<(ObjectId, Mode)>> {
+    let mut current = (*tree, Mode::Tree);
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        if current.1 != Mode::Tree {
+            return Ok(None);
+        }
+        let found = list(objects, &current.0)?
+            .into_iter()
+            .find(|(name, _, _)| name == part.as_bytes());
+        match found {
+            Some((_, id, mode)) => current = (id, mode),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(current))
+}

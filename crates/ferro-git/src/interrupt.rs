@@ -1,0 +1,94 @@
+//! Cancellation and deadline of one operation, for code that blocks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Error, Result};
+
+/// How long an operation may take and how it is called off.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Ends the operation when it is cancelled.
+    pub cancel: CancellationToken,
+    /// Ends the operation when it has passed.
+    pub deadline: Instant,
+}
+
+impl Context {
+    /// An operation that may take `timeout` from now on.
+    pub fn with_timeout(timeout: std::time::Duration) -> Self {
+        Self {
+            cancel: CancellationToken::new(),
+            deadline: Instant::now() + timeout,
+        }
+    }
+}
+
+/// A [`Context`] at work: asynchronous steps are raced against it, and `flag` rises for code that polls.
+#[derive(Debug)]
+pub(crate) struct Interrupt {
+    context: Context,
+    runtime: Handle,
+    flag: Arc<AtomicBool>,
+    watcher: JoinHandle<()>,
+}
+
+impl Interrupt {
+    /// Must be called on a thread that belongs to a runtime.
+    pub(crate) fn new(context: Context) -> Arc<Self> {
+        let runtime = Handle::current();
+        let flag = Arc::new(AtomicBool::new(false));
+        let (raised, watched) = (flag.clone(), context.clone());
+        let watcher = runtime.spawn(async move {
+            tokio::select! {
+                () = watched.cancel.cancelled() => {}
+                () = tokio::time::sleep_until(watched.deadline) => {}
+            }
+            raised.store(true, Ordering::Relaxed);
+        });
+        Arc::new(Self {
+            context,
+            runtime,
+            flag,
+            watcher,
+        })
+    }
+
+    /// Runs a step to its end, or stops it at cancellation or deadline. Blocks the thread.
+    pub(crate) fn block_on<T>(&self, step: impl Future<Output = T>) -> Result<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.context.cancel.cancelled() => Err(Error::Cancelled),
+                () = tokio::time::sleep_until(self.context.deadline) => Err(Error::Timeout),
+                value = step => Ok(value),
+            }
+        })
+    }
+
+    /// The error if the operation has been ended.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.context.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        if Instant::now() >= self.context.deadline {
+            return Err(Error::Timeout);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.flag
+    }
+}
+
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}

@@ -1,0 +1,393 @@
+//! The whole way from a reference to a commit with its files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use ferro_artifact::digest::Algorithm;
+use ferro_artifact::revision;
+use gix_hash::ObjectId;
+use gix_object::Kind;
+use gix_object::tree::EntryKind as Mode;
+
+use crate::checkout::{self, Checkout, Module};
+use crate::interrupt::{Context, Interrupt};
+use crate::object::{Commit, Tag};
+use crate::refs::{self, Reference, RemoteRef, Resolved, Target};
+use crate::repository::{Objects, Repository};
+use crate::session::{Depth, Session};
+use crate::submodule;
+use crate::{Auth, Error, Remote, Result};
+
+/// How deep submodules may nest.
+const MAX_SUBMODULE_DEPTH: usize = 10;
+/// How many submodules a checkout may have.
+const MAX_SUBMODULES: usize = 256;
+/// The largest `.gitmodules` file that is read.
+const MAX_GITMODULES: usize = 1 << 20;
+
+/// What is wanted of a remote.
+#[derive(Debug, Clone, Default)]
+pub struct PullOptions {
+    /// The reference.
+    pub reference: Reference,
+    /// The revision of the last artifact: if the reference still means it, nothing is fetched.
+    pub last_revision: Option<String>,
+    /// Whether submodules come along.
+    pub recurse_submodules: bool,
+    /// The directories that are wanted; empty for all.
+    pub sparse: Vec<String>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Bounds on what a remote may send.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The size of a pack in bytes.
+    pub max_pack: u64,
+}
+
+impl Default for Limits {
+    /// 4 GiB.
+    fn default() -> Self {
+        Self { max_pack: 4 << 30 }
+    }
+}
+
+/// What a pull brought.
+#[derive(Debug)]
+pub enum Pulled {
+    /// The reference means the same as before.
+    Unchanged(Resolved),
+    /// The repository has no commits.
+    Empty,
+    /// A commit.
+    Checkout(Box<Checkout>),
+}
+
+/// The refs of a remote that start with one of `prefixes`, or all when there are none.
+///
+/// Blocks the thread, which must belong to a runtime (`spawn_blocking`).
+pub fn list_refs_blocking(remote: &Remote, prefixes: &[String], context: Context) -> Result<Vec<RemoteRef>> {
+    let interrupt = Interrupt::new(context);
+    interrupt.check()?;
+    Session::open(remote, &interrupt)?.list_refs(prefixes)
+}
+
+/// Resolves the reference and, unless it is the last revision, fetches its commit into the cache at
+/// `directory`.
+///
+/// Blocks the thread, which must belong to a runtime (`spawn_blocking`); at cancellation or deadline it
+/// returns at once.
+pub fn pull_blocking(
+    remote: &Remote,
+    directory: &Path,
+    options: &PullOptions,
+    context: Context,
+) -> Result<Pulled> {
+    let interrupt = Interrupt::new(context);
+    interrupt.check()?;
+    let target = options.reference.target()?;
+    let mut session = Session::open(remote, &interrupt)?;
+    let Some(resolved) = resolve(&mut session, &target)? else {
+        return Ok(Pulled::Empty);
+    };
+    let is_last = |last: &String| revision::equal(last, &resolved.revision);
+    if options.last_revision.as_ref().is_some_and(is_last) {
+        return Ok(Pulled::Unchanged(resolved));
+    }
+    let mut pull = Pull {
+        remote,
+        options,
+        interrupt: &interrupt,
+        directory,
+        modules: Vec::new(),
+    };
+    let repository = pull.fetch(&mut session, directory, &target, &resolved)?;
+    drop(session);
+    let objects = repository.objects()?;
+    let (commit, tag) = load(&objects, &resolved)?;
+    for path in &options.sparse {
+        if checkout::lookup(&objects, &commit.tree, path)?.is_none() {
+            return Err(Error::SparseDirectoryNotFound { path: path.clone() });
+        }
+    }
+    pull.add_module(Module {
+        objects,
+        tree: commit.tree,
+        children: BTreeMap::new(),
+        _repository: repository,
+    });
+    if options.recurse_submodules {
+        pull.submodules(0, remote, b"", &[], 1)?;
+    }
+    let modules = pull.modules;
+    Ok(Pulled::Checkout(Box::new(Checkout::new(
+        resolved,
+        commit,
+        tag,
+        modules,
+        options.sparse.clone(),
+    ))))
+}
+
+/// Finds what the target means; `None` for an empty repository.
+fn resolve(session: &mut Session, target: &Target) -> Result<Option<Resolved>> {
+    let found = session.list_refs(&target.prefixes())?;
+    let resolved = match target {
+        Target::Semver(range) => crate::semver::resolve(range, &found)?,
+        _ => refs::resolve(target, &found),
+    };
+    if resolved.is_some() {
+        return Ok(resolved);
+    }
+    // Not there, or nothing there at all?
+    let is_empty = found.is_empty() && session.list_refs(&[])?.is_empty();
+    match target {
+        Target::Branch(_) if is_empty => Ok(None),
+        Target::Tag(_) | Target::Semver(_) | Target::Commit { .. } if is_empty => Err(Error::EmptyRemote),
+        _ => Err(refs::not_found(target)),
+    }
+}
+
+/// Reads the commit, and the annotated tag that leads to it.
+fn load(objects: &Objects, resolved: &Resolved) -> Result<(Commit, Option<Tag>)> {
+    let tag = match resolved.tag {
+        None => None,
+        Some(id) => Tag::parse(id, &checkout::read(objects, &id, Kind::Tag)?),
+    };
+    let data = checkout::read(objects, &resolved.commit, Kind::Commit)?;
+    let malformed = || Error::CommitNotFound {
+        commit: resolved.commit.to_string(),
+    };
+    Ok((Commit::parse(resolved.commit, &data).ok_or_else(malformed)?, tag))
+}
+
+/// The state of one pull.
+struct Pull<'a> {
+    remote: &'a Remote,
+    options: &'a PullOptions,
+    interrupt: &'a Arc<Interrupt>,
+    directory: &'a Path,
+    modules: Vec<Module>,
+}
+
+impl Pull<'_> {
+    fn add_module(&mut self, module: Module) -> usize {
+        self.modules.push(module);
+        self.modules.len() - 1
+    }
+
+    /// Brings the commit into the cache, alone where the server allows that.
+    fn fetch(
+        &self,
+        session: &mut Session,
+        directory: &Path,
+        target: &Target,
+        resolved: &Resolved,
+    ) -> Result<Repository> {
+        let url = self.remote.url.url().without_credentials();
+        let repository = Repository::open(directory, url.as_str(), session.object_hash()?)?;
+        let branch = match target {
+            Target::Commit {
+                branch: Some(branch), ..
+            } => Some(branch.as_str()),
+            _ => None,
+        };
+        let is_advertised = !matches!(target, Target::Commit { .. });
+        self.fetch_commit(session, self.remote, repository, resolved, is_advertised, branch)
+    }
+
+    fn fetch_commit(
+        &self,
+        session: &mut Session,
+        remote: &Remote,
+        mut repository: Repository,
+        resolved: &Resolved,
+        is_advertised: bool,
+        branch: Option<&str>,
+    ) -> Result<Repository> {
+        let want = resolved.tag.unwrap_or(resolved.commit);
+        if repository.has(&want) {
+            return Ok(repository);
+        }
+        let limit = self.options.limits.max_pack;
+        match session.fetch(&repository, &[want], Depth::One, limit) {
+            Ok(()) => {}
+            // Not every server hands out commits that no ref points to, or single commits.
+            Err(Error::Protocol { reason }) => {
+                tracing::debug!(reason, "fetching a single commit failed, trying with its history");
+                repository.clear()?;
+                // A server that said no has hung up.
+                *session = Session::open(remote, self.interrupt)?;
+                let wants = if is_advertised {
+                    vec![want]
+                } else {
+                    tips(session, branch)?
+                };
+                session.fetch(&repository, &wants, Depth::Full, limit)?;
+            }
+            Err(error) => return Err(error),
+        }
+        let objects = repository.objects()?;
+        checkout::read(&objects, &resolved.commit, Kind::Commit)?;
+        repository.add_tip(want)?;
+        Ok(repository)
+    }
+
+    /// Fetches the submodules that the module at `prefix` declares and that lie in the checkout.
+    fn submodules(
+        &mut self,
+        parent: usize,
+        remote: &Remote,
+        prefix: &[u8],
+        ancestors: &[(String, ObjectId)],
+        depth: usize,
+    ) -> Result<()> {
+        for (path, url, commit) in self.declared(parent)? {
+            let full = checkout::join(prefix, path.as_bytes());
+            if !Checkout::has_directory(&self.options.sparse, &full) {
+                continue;
+            }
+            let failed = |reason: String| Error::Submodule {
+                path: path.clone(),
+                reason,
+            };
+            if depth > MAX_SUBMODULE_DEPTH {
+                return Err(failed(format!(
+                    "submodules nest more than {MAX_SUBMODULE_DEPTH} levels deep"
+                )));
+            }
+            if self.modules.len() > MAX_SUBMODULES {
+                return Err(failed(format!("there are more than {MAX_SUBMODULES} submodules")));
+            }
+            let url = remote.url.join(&url).map_err(|error| failed(error.to_string()))?;
+            let mut ancestors = ancestors.to_vec();
+            let key = (url.url().to_string(), commit);
+            if ancestors.contains(&key) {
+                return Err(failed("it contains itself".to_owned()));
+            }
+            ancestors.push(key);
+            let remote = submodule_remote(remote, url);
+            let module = self
+                .fetch_submodule(&remote, commit)
+                .map_err(|source| match source {
+                    ended @ (Error::Timeout | Error::Cancelled) => ended,
+                    source => Error::SubmoduleFetch {
+                        path: path.clone(),
+                        url: remote.url.url().clone(),
+                        source: Box::new(source),
+                    },
+                })?;
+            let index = self.add_module(module);
+            if let Some(parent) = self.modules.get_mut(parent) {
+                parent.children.insert(path.clone().into_bytes(), index);
+            }
+            self.submodules(index, &remote, &full, &ancestors, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    /// The submodules that both `.gitmodules` and the tree name: path, URL and commit.
+    fn declared(&self, module: usize) -> Result<Vec<(String, String, ObjectId)>> {
+        let Some(module) = self.modules.get(module) else {
+            return Ok(Vec::new());
+        };
+        let found = checkout::lookup(&module.objects, &module.tree, ".gitmodules")?;
+        let Some((id, Mode::Blob | Mode::BlobExecutable)) = found else {
+            return Ok(Vec::new());
+        };
+        let text = checkout::read(&module.objects, &id, Kind::Blob)?;
+        if text.len() > MAX_GITMODULES {
+            let reason = format!("the file is larger than {MAX_GITMODULES} bytes");
+            return Err(Error::Submodule {
+                path: ".gitmodules".to_owned(),
+                reason,
+            });
+        }
+        let mut declared = Vec::new();
+        for declaration in submodule::parse(&String::from_utf8_lossy(&text)) {
+            let found = checkout::lookup(&module.objects, &module.tree, &declaration.path)?;
+            if let Some((commit, Mode::Commit)) = found {
+                declared.push((declaration.path, declaration.url, commit));
+            }
+        }
+        Ok(declared)
+    }
+
+    fn fetch_submodule(&self, remote: &Remote, commit: ObjectId) -> Result<Module> {
+        self.interrupt.check()?;
+        let name = format!("{}@{commit}", remote.url.url().without_credentials());
+        let name = Algorithm::Sha256.digest(name.as_bytes());
+        // One directory a commit: the same submodule may occur twice in a checkout.
+        let directory = self
+            .directory
+            .join("modules")
+            .join(name.hex())
+            .join(self.modules.len().to_string());
+        let url = remote.url.url().without_credentials();
+        let resolved = Resolved {
+            commit,
+            tag: None,
+            ref_name: None,
+            revision: String::new(),
+        };
+        let repository = Repository::open(&directory, url.as_str(), commit.kind())?;
+        let repository = if repository.has(&commit) {
+            repository
+        } else {
+            let mut session = Session::open(remote, self.interrupt)?;
+            self.fetch_commit(&mut session, remote, repository, &resolved, false, None)?
+        };
+        let objects = repository.objects()?;
+        let (commit, _) = load(&objects, &resolved)?;
+        Ok(Module {
+            objects,
+            tree: commit.tree,
+            children: BTreeMap::new(),
+            _repository: repository,
+        })
+    }
+}
+
+/// What a full fetch asks for: the branch, or all branches and tags.
+fn tips(session: &mut Session, branch: Option<&str>) -> Result<Vec<ObjectId>> {
+    let prefixes = match branch {
+        Some(branch) => vec![refs::heads(branch)],
+        None => vec!["refs/heads/".to_owned(), "refs/tags/".to_owned()],
+    };
+    let is_wanted = |name: &str| match branch {
+        Some(branch) => name == refs::heads(branch),
+        None => prefixes.iter().any(|prefix| name.starts_with(prefix)),
+    };
+    let found = session.list_refs(&prefixes)?;
+    let mut tips: Vec<ObjectId> = found
+        .into_iter()
+        .filter(|found| is_wanted(&found.name))
+        .map(|found| found.target)
+        .collect();
+    tips.sort_unstable();
+    tips.dedup();
+    Ok(tips)
+}
+
+/// The remote of a submodule: the parent's settings, and its credentials where they may go.
+///
+/// HTTP credentials stay with their host. An SSH key may be shown to any host that `known_hosts` lists,
+/// as showing it gives nothing away.
+fn submodule_remote(parent: &Remote, url: crate::RepositoryUrl) -> Remote {
+    let auth = match &parent.auth {
+        Auth::Http(auth) if ferro_http::may_keep_auth(parent.url.url(), url.url()) => {
+            Auth::Http(auth.clone())
+        }
+        Auth::Ssh(auth) if url.scheme() == crate::Scheme::Ssh => Auth::Ssh(auth.clone()),
+        _ => Auth::None,
+    };
+    Remote {
+        url,
+        auth,
+        http: parent.http.clone(),
+        ssh: parent.ssh.clone(),
+    }
+}

@@ -1,0 +1,297 @@
+//! One conversation with a remote: handshake, refs, fetch.
+
+use std::io::{self, BufRead, Read};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use gix_hash::{Kind, ObjectId};
+use gix_protocol::fetch::negotiate::{Action, Round, one_round};
+use gix_protocol::fetch::{Arguments, Negotiate, Options, Response, Shallow, Tags};
+use gix_protocol::handshake::Ref;
+use gix_protocol::ls_refs::RefPrefixes;
+use gix_protocol::{Handshake, LsRefsCommand};
+use gix_transport::client::blocking_io::{Transport, http};
+use gix_transport::{Protocol, Service};
+use gix_utils::progress::Discard;
+
+use crate::interrupt::Interrupt;
+use crate::refs::RemoteRef;
+use crate::remote::Scheme;
+use crate::repository::{MAX_OBJECT, Repository};
+use crate::transport::Failure;
+use crate::transport::http::HttpClient;
+use crate::transport::ssh;
+use crate::{Error, Remote, Result};
+
+/// How much history comes with a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The commit alone.
+    One,
+    /// Everything that it descends from.
+    Full,
+}
+
+/// A conversation; it ends when it is dropped.
+pub(crate) struct Session {
+    transport: Box<dyn Transport + Send>,
+    handshake: Handshake,
+    interrupt: Arc<Interrupt>,
+    failure: Failure,
+}
+
+/// How we present ourselves in the protocol.
+fn agent() -> (&'static str, Option<String>) {
+    (
+        "agent",
+        Some(gix_protocol::agent(concat!(
+            "ferroflux-",
+            env!("CARGO_PKG_VERSION")
+        ))),
+    )
+}
+
+impl Session {
+    /// Connects and learns what the server can do. Blocks the thread.
+    pub(crate) fn open(remote: &Remote, interrupt: &Arc<Interrupt>) -> Result<Self> {
+        let failure = Failure::default();
+        let mut transport: Box<dyn Transport + Send> = match remote.url.scheme() {
+            Scheme::Http => {
+                let client = HttpClient::new(remote, interrupt.clone(), failure.clone())?;
+                let url = remote.url.url().expose().as_str();
+                let url = gix_url::parse(url).map_err(|error| Error::InvalidUrl {
+                    reason: error.to_string(),
+                })?;
+                // Authentication is the client's business.
+                let url = strip_credentials(url);
+                Box::new(http::connect_http(client, url, Protocol::V2, false))
+            }
+            Scheme::Ssh => ssh::connect(remote, interrupt, &failure)?,
+        };
+        let no_helper = |_| Ok(None);
+        let handshake = gix_protocol::handshake(
+            &mut transport,
+            Service::UploadPack,
+            no_helper,
+            Vec::new(),
+            &mut Discard,
+        );
+        let handshake = handshake.map_err(|error| translate(&error, &failure, interrupt))?;
+        Ok(Self {
+            transport,
+            handshake,
+            interrupt: interrupt.clone(),
+            failure,
+        })
+    }
+
+    /// The hash function of the repository.
+    pub(crate) fn object_hash(&self) -> Result<Kind> {
+        let format = self.handshake.capabilities.capability("object-format");
+        let Some(name) = format.and_then(|capability| capability.value().map(ToString::to_string)) else {
+            return Ok(Kind::Sha1);
+        };
+        let unknown = |_| Error::UnexpectedAnswer {
+            reason: format!("unknown object format '{name}'"),
+        };
+        name.parse().map_err(unknown)
+    }
+
+    /// The remote's refs that start with one of `prefixes`, or all of them when there are none.
+    pub(crate) fn list_refs(&mut self, prefixes: &[String]) -> Result<Vec<RemoteRef>> {
+        let found: Vec<Ref> = match &self.handshake.refs {
+            // Before version 2 the handshake brings all refs.
+            Some(refs) => refs.clone(),
+            None => {
+                let filter = (!prefixes.is_empty()).then(|| {
+                    let mut filter = RefPrefixes::new();
+                    filter.extend(prefixes.iter().map(|prefix| prefix.as_str().into()));
+                    filter
+                });
+                let command = LsRefsCommand::new(filter, &self.handshake.capabilities, agent());
+                command
+                    .invoke_blocking(&mut self.transport, &mut Discard, false)
+                    .map_err(|error| translate(&error, &self.failure, &self.interrupt))?
+            }
+        };
+        Ok(found.into_iter().filter_map(RemoteRef::from_protocol).collect())
+    }
+
+    /// Brings `wants` into the cache, as a pack that may build on what is there. Blocks the thread.
+    pub(crate) fn fetch(
+        &mut self,
+        repository: &Repository,
+        wants: &[ObjectId],
+        depth: Depth,
+        limit: u64,
+    ) -> Result<()> {
+        let objects = repository.objects()?;
+        let mut negotiation = Negotiation {
+            wants,
+            haves: repository.tips(),
+        };
+        let shallow = match depth {
+            Depth::One => Shallow::DepthAtRemote(NonZeroU32::MIN),
+            Depth::Full => Shallow::NoChange,
+        };
+        let options = Options {
+            shallow_file: repository.shallow_file(),
+            shallow: &shallow,
+            tags: Tags::None,
+            reject_shallow_remote: false,
+        };
+        let failure = self.failure.clone();
+        let (directory, kind) = (repository.pack_directory(), repository.kind());
+        let outcome = gix_protocol::fetch(
+            &mut negotiation,
+            |pack, progress, interrupted| {
+                let mut pack = Capped {
+                    inner: pack,
+                    left: limit,
+                    limit,
+                    failure,
+                };
+                let options = gix_pack::bundle::write::Options {
+                    alloc_limit_bytes: Some(MAX_OBJECT),
+                    thread_limit: Some(2),
+                    ..gix_pack::bundle::write::Options::default()
+                };
+                let written = gix_pack::Bundle::write_to_directory(
+                    &mut pack,
+                    Some(&directory),
+                    progress,
+                    interrupted,
+                    Some(objects),
+                    kind,
+                    options,
+                )?;
+                // Nothing else removes packs, so the marker that protects this one is of no use.
+                if let Some(keep) = written.keep_path {
+                    drop(std::fs::remove_file(keep));
+                }
+                Ok(true)
+            },
+            Discard,
+            self.interrupt.flag(),
+            gix_protocol::fetch::Context {
+                handshake: &mut self.handshake,
+                transport: &mut self.transport,
+                user_agent: agent(),
+                trace_packetlines: false,
+            },
+            options,
+        );
+        outcome
+            .map(drop)
+            .map_err(|error| translate(&error, &self.failure, &self.interrupt))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Polite to servers that keep a process for us; over HTTP it does nothing.
+        drop(gix_protocol::indicate_end_of_interaction(
+            &mut self.transport,
+            false,
+        ));
+    }
+}
+
+fn strip_credentials(mut url: gix_url::Url) -> gix_url::Url {
+    drop(url.set_user(None));
+    drop(url.set_password(None));
+    url
+}
+
+/// The typed error of a transport if it left one, else what the protocol code says.
+fn translate(error: &gix_error::Error, failure: &Failure, interrupt: &Interrupt) -> Error {
+    if let Some(error) = failure.take() {
+        return error;
+    }
+    if let Err(error) = interrupt.check() {
+        return error;
+    }
+    let mut reason = String::new();
+    for cause in error.iter_errors() {
+        let text = cause.to_string();
+        if !reason.contains(&text) {
+            reason.push_str(if reason.is_empty() { "" } else { ": " });
+            reason.push_str(&text);
+        }
+    }
+    Error::Protocol { reason }
+}
+
+/// Asks for exactly some commits, and says what we have of earlier fetches.
+struct Negotiation<'a> {
+    wants: &'a [ObjectId],
+    haves: &'a [ObjectId],
+}
+
+impl Negotiate for Negotiation<'_> {
+    fn mark_complete_and_common_ref(&mut self) -> gix_error::Result<Action> {
+        Ok(Action::MustNegotiate {
+            remote_ref_target_known: Vec::new(),
+        })
+    }
+
+    fn add_wants(&mut self, arguments: &mut Arguments, _remote_ref_target_known: &[bool]) -> bool {
+        for want in self.wants {
+            arguments.want(want);
+        }
+        !self.wants.is_empty()
+    }
+
+    fn one_round(
+        &mut self,
+        _state: &mut one_round::State,
+        arguments: &mut Arguments,
+        _previous_response: Option<&Response>,
+    ) -> gix_error::Result<(Round, bool)> {
+        // All we have fits in one round, which is therefore the last.
+        for have in self.haves {
+            arguments.have(have);
+        }
+        let round = Round {
+            haves_sent: self.haves.len(),
+            in_vain: 0,
+            haves_to_send: self.haves.len(),
+            previous_response_had_at_least_one_in_common: false,
+        };
+        Ok((round, true))
+    }
+}
+
+/// Ends a pack that is larger than allowed.
+struct Capped<'a> {
+    inner: &'a mut dyn BufRead,
+    left: u64,
+    limit: u64,
+    failure: Failure,
+}
+
+impl Read for Capped<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for Capped<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let available = self.inner.fill_buf()?;
+        if self.left == 0 && !available.is_empty() {
+            return Err(self.failure.record(Error::PackTooLarge { limit: self.limit }));
+        }
+        let allowed = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(available.len());
+        Ok(available.get(..allowed).unwrap_or(available))
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.left = self.left.saturating_sub(amount as u64);
+        self.inner.consume(amount);
+    }
+}
