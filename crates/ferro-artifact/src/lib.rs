@@ -47,5 +47,6 @@ pub mod fetch;
 mod glob;
 pub mod ignore;
 pub mod revision;
+pub mod server;
 pub mod storage;
 pub mod tree;

@@ -4,6 +4,8 @@
 //! system's choice on the loopback address and ends when it is dropped. Real programs (`git`, `sshd`) are
 //! used where they are what users have; [`git::is_available`] and its like say whether they are there.
 
+#[cfg(feature = "api")]
+pub mod api;
 pub mod git;
 pub mod http;
 pub mod ssh;
