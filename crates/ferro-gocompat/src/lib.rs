@@ -13,7 +13,10 @@
 //!
 //! Dates are not here; text/template and `fmt`'s verbs belong to the template engine.
 
+pub mod duration;
 pub mod json;
 pub mod number;
+pub mod path;
 pub mod quote;
+pub mod semver;
 pub mod unicode;
