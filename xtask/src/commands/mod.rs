@@ -1,5 +1,7 @@
 //! The commands, and the small language of their arguments.
 
+mod checks;
+mod ci;
 mod cluster;
 
 use std::collections::VecDeque;
@@ -18,12 +20,25 @@ cargo xtask COMMAND
   cluster down [--name N | --all]   ends them
   cluster restart-apiserver [--name N]
   cluster run [--nodes N] -- CMD…   runs a command with KUBECONFIG set to a cluster of its own
+
+  layers | tidy | licenses          checks that no compiler makes
+  lint                              formatting, those checks, and clippy
+  test                              unit, conformance and end-to-end tests, and the demo
+  e2e [ARGS…]                       the end-to-end tests alone; arguments go to the test program
+  ci                                lint and test
+  build                             release programs in target/release
 ";
 
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let mut args = Args::new(args);
     match args.word().as_deref() {
         Some("cluster") => cluster::run(args),
+        Some(check) if checks::ALL.contains(&check) => checks::run(check).map(|()| ExitCode::SUCCESS),
+        Some("lint") => Ok(ci::lint()),
+        Some("test") => Ok(ci::test()),
+        Some("e2e") => Ok(ci::end_to_end(&args.rest())),
+        Some("build") => Ok(ci::build()),
+        Some("ci") => Ok(ci::all()),
         None | Some("help" | "--help" | "-h") => {
             term::line(USAGE.trim_end());
             Ok(ExitCode::SUCCESS)

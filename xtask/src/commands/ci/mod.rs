@@ -1,0 +1,160 @@
+//! The stages of CI, each of which can run alone.
+
+mod output;
+mod stages;
+
+use std::process::{Command, ExitCode};
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use xtask::cluster::build;
+use xtask::paths;
+
+use super::checks;
+use output::Tests;
+use stages::Stages;
+
+/// The programs that people install.
+pub(crate) const PROGRAMS: [&str; 4] = ["source-controller", "kustomize-controller", "ferroflux", "flux"];
+
+/// Formatting, the rules of the house, clippy.
+pub(crate) fn lint() -> ExitCode {
+    let mut stages = Stages::default();
+    lint_stages(&mut stages);
+    stages.finish()
+}
+
+/// Unit, conformance and end-to-end tests, and the demo.
+pub(crate) fn test() -> ExitCode {
+    let mut stages = Stages::default();
+    test_stages(&mut stages);
+    stages.finish()
+}
+
+/// Everything that must pass before a merge.
+pub(crate) fn all() -> ExitCode {
+    let mut stages = Stages::default();
+    lint_stages(&mut stages);
+    test_stages(&mut stages);
+    stages.finish()
+}
+
+/// The end-to-end tests alone, or those that the arguments choose.
+pub(crate) fn end_to_end(args: &[String]) -> ExitCode {
+    let mut stages = Stages::default();
+    stages.run("control plane", |_| build::build().map(drop));
+    stages.run("release build", |log| output::run(release_build(), log));
+    stages.run("end to end", |log| {
+        let mut command = end_to_end_tests();
+        command.arg("--").args(args);
+        output::run(command, log)
+    });
+    stages.finish()
+}
+
+/// The release programs.
+pub(crate) fn build() -> ExitCode {
+    let mut stages = Stages::default();
+    stages.run("release build", |log| output::run(release_build(), log));
+    stages.finish()
+}
+
+fn lint_stages(stages: &mut Stages) {
+    stages.run("fetch", |log| output::run(cargo(&["fetch", "--locked"]), log));
+    stages.run("format", |log| {
+        output::run(cargo(&["fmt", "--all", "--check"]), log)
+    });
+    for check in checks::ALL {
+        stages.run(check, |_| checks::run(check));
+    }
+    stages.run("clippy", |log| {
+        let args = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "--deny=warnings",
+        ];
+        output::run(cargo(&args), log)
+    });
+}
+
+fn test_stages(stages: &mut Stages) {
+    // Beside the compilation, which leaves a core idle whenever it links or waits for one large crate.
+    let control_plane = thread::spawn(build::build);
+    let oracle = thread::spawn(build_oracle);
+
+    let workspace = ["test", "--workspace", "--exclude=e2e", "--locked"];
+    stages.run("compile tests", |log| {
+        output::run(cargo(&[&workspace[..], &["--no-run"]].concat()), log)
+    });
+    stages.run("oracle", |_| join(oracle));
+    stages.tests("tests", |log, tests| {
+        let mut command = cargo(&workspace);
+        command
+            .args(["--no-fail-fast", "--", "--show-output"])
+            .env("FERRO_ORACLE", oracle_program());
+        output::run_tests(command, log, tests)
+    });
+    stages.run("release build", |log| output::run(release_build(), log));
+    stages.run("control plane", |_| join(control_plane).map(drop));
+    stages.tests("end to end", |log, tests| {
+        output::run_tests(end_to_end_tests(), log, tests)
+    });
+    stages.tests("demo", |log, tests| {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["demo", "--ci"]);
+        output::run(command, log)?;
+        *tests += Tests {
+            passed: 1,
+            ..Tests::default()
+        };
+        Ok(())
+    });
+}
+
+fn join<T>(thread: thread::JoinHandle<Result<T>>) -> Result<T> {
+    thread.join().map_err(|_| anyhow::anyhow!("a build panicked"))?
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(paths::root());
+    // Nothing is compiled twice here, so that what a second compilation would need is only written.
+    command
+        .env("CARGO_INCREMENTAL", "0")
+        .env("CARGO_TERM_PROGRESS_WHEN", "never");
+    command
+}
+
+fn release_build() -> Command {
+    let mut command = cargo(&["build", "--release", "--locked"]);
+    command.args(PROGRAMS.map(|it| format!("--package={it}")));
+    command
+}
+
+fn end_to_end_tests() -> Command {
+    let mut command = cargo(&["test", "--package=e2e", "--locked"]);
+    command
+        .env("FERRO_E2E_REQUIRED", "1")
+        .env("FERRO_E2E_BIN", paths::target().join("release"));
+    command
+}
+
+/// The reference implementations that the engines are compared with.
+fn build_oracle() -> Result<()> {
+    let status = Command::new("go")
+        .args(["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-o"])
+        .arg(oracle_program())
+        .arg(".")
+        .current_dir(paths::root().join("tests/conformance/oracle"))
+        .status()
+        .context("cannot start `go`: the oracle is a Go module, install Go 1.26 or later")?;
+    ensure!(status.success(), "the oracle does not compile");
+    Ok(())
+}
+
+fn oracle_program() -> std::path::PathBuf {
+    paths::root().join("target/oracle")
+}
