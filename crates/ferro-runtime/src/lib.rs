@@ -21,6 +21,7 @@ pub mod flags;
 pub mod leader;
 pub mod logging;
 pub mod metrics;
+mod pass;
 pub mod process;
 pub mod reconcile;
 pub mod server;

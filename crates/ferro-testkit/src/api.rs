@@ -76,13 +76,11 @@ impl FakeApi {
     }
 
     /// The requests since the last call.
-    #[must_use]
     pub fn take_requests(&self) -> Vec<Seen> {
         std::mem::take(&mut self.state().seen)
     }
 
     /// The requests since the last call, as `METHOD path`.
-    #[must_use]
     pub fn take_request_lines(&self) -> Vec<String> {
         self.take_requests()
             .into_iter()
@@ -90,7 +88,7 @@ impl FakeApi {
             .collect()
     }
 
-    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, kube::client::BodyError> {
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, std::convert::Infallible> {
         let (parts, body) = request.into_parts();
         let bytes = body
             .collect()

@@ -1,0 +1,306 @@
+//! One pass over an object, from the freshest form of it to the moment when the next pass is due.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ferro_api::{FluxObject, finalizer};
+use futures::FutureExt;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, Resource, ResourceExt};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::backoff::{Backoff, jittered};
+use crate::controller::Triggers;
+use crate::events::Recorder;
+use crate::metrics::{Metrics, ObjectLabels};
+use crate::reconcile::{Interrupt, Outcome, Pass, Reconciler};
+use crate::status::Writer;
+
+/// A pass shorter than this writes the status once, at its end.
+const PROGRESS_AFTER: Duration = Duration::from_secs(1);
+
+type Written<K> = Mutex<HashMap<ObjectRef<K>, Arc<K>>>;
+
+/// What every pass of a controller shares.
+pub(crate) struct Env<R: Reconciler> {
+    pub(crate) reconciler: R,
+    pub(crate) writer: Writer,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Metrics,
+    pub(crate) backoff: Backoff<ObjectRef<R::Object>>,
+    pub(crate) jitter: u8,
+    /// Objects as the server returned them to us, until the watch has caught up.
+    pub(crate) written: Written<R::Object>,
+    pub(crate) triggers: Triggers<R::Object>,
+    pub(crate) name: String,
+}
+
+impl<R: Reconciler> Env<R> {
+    pub(crate) fn writer_client(&self) -> Client {
+        self.writer.client()
+    }
+
+    /// Forgets our copy of an object once the watch shows it, or something newer.
+    pub(crate) fn caught_up(&self, key: &ObjectRef<R::Object>, seen: &R::Object) {
+        let mut written = lock(&self.written);
+        if written
+            .get(key)
+            .is_some_and(|ours| !is_newer(ours.as_ref(), seen))
+        {
+            written.remove(key);
+        }
+    }
+
+    pub(crate) fn forget(&self, key: &ObjectRef<R::Object>) {
+        lock(&self.written).remove(key);
+        self.backoff.reset(key);
+        self.metrics.forget(&labels(key));
+    }
+
+    /// The newest form of the object that this process knows: the store may lag behind our own writes.
+    fn freshest(&self, cached: Arc<R::Object>) -> Arc<R::Object> {
+        let written = lock(&self.written);
+        match written.get(&ObjectRef::from_obj(cached.as_ref())) {
+            Some(ours) if is_newer(ours.as_ref(), cached.as_ref()) => Arc::clone(ours),
+            _ => cached,
+        }
+    }
+
+    /// One pass, with its log span, its metrics and its panics.
+    pub(crate) async fn pass(self: Arc<Self>, cached: Arc<R::Object>) -> Action {
+        let key = ObjectRef::from_obj(cached.as_ref());
+        let id: u128 = rand::random();
+        let span = tracing::info_span!(
+            "reconcile",
+            controller = self.name,
+            controllerGroup = R::Object::GROUP,
+            controllerKind = R::Object::KIND,
+            name = key.name,
+            namespace = key.namespace.as_deref().unwrap_or_default(),
+            reconcileID = format!("{id:032x}"),
+        );
+        let interrupt = Interrupt::default();
+        lock(&self.triggers.running).insert(key.clone(), interrupt.clone());
+        self.metrics.reconcile_started(&self.name);
+        let started = Instant::now();
+        let outcome = self
+            .steps(self.freshest(cached), interrupt)
+            .instrument(span.clone())
+            .await;
+        lock(&self.triggers.running).remove(&key);
+        let (action, result) = span.in_scope(|| self.next(&key, outcome));
+        self.metrics
+            .reconcile_finished(&self.name, &labels(&key), result, started.elapsed());
+        action
+    }
+
+    /// When the next pass comes, and the word for the metrics.
+    fn next(&self, key: &ObjectRef<R::Object>, ended: Ended) -> (Action, &'static str) {
+        let Ended { outcome, interval } = ended;
+        if !matches!(outcome, Outcome::Backoff { .. }) {
+            self.backoff.reset(key);
+        }
+        match outcome {
+            Outcome::Done => match interval {
+                Some(interval) => (Action::requeue(jittered(interval, self.jitter)), "requeue_after"),
+                None => (Action::await_change(), "success"),
+            },
+            Outcome::Wait(after) => (Action::requeue(after), "requeue_after"),
+            Outcome::Retry { error, after } => {
+                tracing::error!(error, "Reconciler error");
+                (Action::requeue(after), "error")
+            }
+            Outcome::Backoff { error } => {
+                tracing::error!(error, "Reconciler error");
+                (Action::requeue(self.backoff.failed(key.clone())), "error")
+            }
+            Outcome::Stalled { error } => {
+                tracing::error!(error, "Reconciler error, no retry until the object changes");
+                (Action::await_change(), "error")
+            }
+            Outcome::Superseded => (Action::requeue(Duration::ZERO), "requeue"),
+            Outcome::Stopped => (Action::await_change(), "success"),
+        }
+    }
+
+    /// The order of a pass (style: observe, act, report).
+    async fn steps(&self, object: Arc<R::Object>, interrupt: Interrupt) -> Ended {
+        let interval = object.interval().map(Duration::from);
+        let mut base = R::Object::clone(&object);
+        drop(object);
+        let ended = |outcome| Ended { outcome, interval };
+        if base.meta().deletion_timestamp.is_some() {
+            return Ended {
+                outcome: self.finalize(base, interrupt).await,
+                interval: None,
+            };
+        }
+        if !base.finalizers().iter().any(|name| name == finalizer::NAME) {
+            base = match self.writer.finalizer(&base, finalizer::NAME, true).await {
+                Ok(written) => self.remember(written),
+                Err(error) => return ended(refused(&error)),
+            };
+        }
+        let (mut pass, drafts) = Pass::new(base.clone(), interrupt, self.recorder.clone());
+        let suspended = base.is_suspended();
+        // The request that this pass answers; one that arrives meanwhile is answered by the next.
+        let requested = base.reconcile_requested_at().map(str::to_owned);
+        let (outcome, base) = if suspended {
+            tracing::info!("reconciliation is suspended for this object");
+            self.reconciler.suspended(&mut pass.object);
+            (Outcome::Done, base)
+        } else {
+            let publisher = tokio::spawn(publish(self.writer.clone(), base.clone(), drafts));
+            let outcome = self.guarded(&mut pass).await;
+            let object = std::mem::take(&mut pass.object);
+            drop(pass);
+            let base = publisher.await.unwrap_or(base);
+            let (again, _drafts) = Pass::new(object, Interrupt::default(), self.recorder.clone());
+            pass = again;
+            self.reconciler.finish(&mut pass.object, &outcome);
+            (outcome, base)
+        };
+        if outcome == Outcome::Stopped {
+            return ended(outcome);
+        }
+        if let Some(token) = requested {
+            pass.object.set_last_handled_reconcile_at(&token);
+        }
+        match self.writer.status(&base, &pass.object).await {
+            Ok(Some(written)) => drop(self.remember(written)),
+            Ok(None) => {}
+            Err(error) if is_not_found(&error) => {
+                return Ended {
+                    outcome: Outcome::Done,
+                    interval: None,
+                };
+            }
+            Err(error) => return ended(refused(&error)),
+        }
+        Ended {
+            outcome,
+            interval: interval.filter(|_| !suspended),
+        }
+    }
+
+    /// Runs the reconciler; a panic becomes a failure of this object alone.
+    async fn guarded(&self, pass: &mut Pass<R::Object>) -> Outcome {
+        let caught = AssertUnwindSafe(self.reconciler.reconcile(pass))
+            .catch_unwind()
+            .await;
+        caught.unwrap_or_else(|panic| {
+            self.metrics.panicked(&self.name);
+            Outcome::Backoff {
+                error: format!("panic: {}", panic_text(panic.as_ref())),
+            }
+        })
+    }
+
+    async fn finalize(&self, object: R::Object, interrupt: Interrupt) -> Outcome {
+        if !object.finalizers().iter().any(|name| name == finalizer::NAME) {
+            return Outcome::Done;
+        }
+        let (mut pass, _drafts) = Pass::new(object, interrupt, self.recorder.clone());
+        let caught = AssertUnwindSafe(self.reconciler.finalize(&mut pass))
+            .catch_unwind()
+            .await;
+        if let Err(error) =
+            caught.unwrap_or_else(|panic| Err(format!("panic: {}", panic_text(panic.as_ref()))))
+        {
+            return Outcome::Backoff { error };
+        }
+        match self.writer.finalizer(&pass.object, finalizer::NAME, false).await {
+            Ok(_) => Outcome::Done,
+            Err(error) if is_not_found(&error) => Outcome::Done,
+            Err(error) => refused(&error),
+        }
+    }
+
+    fn remember(&self, written: R::Object) -> R::Object {
+        let mut kept = written.clone();
+        kept.meta_mut().managed_fields = None;
+        lock(&self.written).insert(ObjectRef::from_obj(&kept), Arc::new(kept));
+        written
+    }
+}
+
+/// How a pass ended, and the interval that the object asks for.
+struct Ended {
+    outcome: Outcome,
+    interval: Option<Duration>,
+}
+
+/// Writes drafts of a pass that lasts; returns the object as last written, once the pass is over.
+async fn publish<K: FluxObject>(
+    writer: Writer,
+    mut base: K,
+    mut drafts: watch::Receiver<Option<Box<K>>>,
+) -> K {
+    while drafts.changed().await.is_ok() {
+        let over = tokio::time::timeout(PROGRESS_AFTER, drafts.wait_for(|_| false))
+            .await
+            .is_ok();
+        if over {
+            break;
+        }
+        let Some(draft) = drafts.borrow_and_update().clone() else {
+            continue;
+        };
+        match writer.status(&base, &draft).await {
+            Ok(Some(written)) => base = written,
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "progress not written"),
+        }
+    }
+    base
+}
+
+fn refused(error: &kube::Error) -> Outcome {
+    if is_not_found(error) {
+        return Outcome::Done;
+    }
+    Outcome::Backoff {
+        error: crate::process::chain(error),
+    }
+}
+
+fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Resource versions are numbers that grow, since Kubernetes 1.35 by contract and before that in fact.
+fn is_newer<K: FluxObject>(a: &K, b: &K) -> bool {
+    let number = |object: &K| {
+        object
+            .resource_version()
+            .and_then(|version| version.parse::<u64>().ok())
+    };
+    a.uid() == b.uid() && number(a) > number(b)
+}
+
+fn labels<K: FluxObject>(key: &ObjectRef<K>) -> ObjectLabels {
+    ObjectLabels {
+        kind: K::KIND.to_owned(),
+        name: key.name.clone(),
+        namespace: key.namespace.clone().unwrap_or_default(),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "pass_tests.rs"]
+mod tests;
