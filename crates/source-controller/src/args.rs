@@ -1,0 +1,166 @@
+//! The flags and feature gates of source-controller (`spec/sources-and-images.md` section 20).
+
+use std::time::Duration;
+
+use clap::Args;
+use ferro_artifact::digest::Algorithm;
+use ferro_runtime::flags::{FeatureGates, duration};
+
+/// Names and defaults of the feature gates.
+pub const FEATURE_GATES: [(&str, bool); 2] = [
+    ("CacheSecretsAndConfigMaps", false),
+    (OBJECT_LEVEL_WORKLOAD_IDENTITY, false),
+];
+
+/// Lets an object name the ServiceAccount whose cloud identity it uses.
+pub(crate) const OBJECT_LEVEL_WORKLOAD_IDENTITY: &str = "ObjectLevelWorkloadIdentity";
+
+/// Flags of source-controller.
+#[derive(Args, Clone, Debug)]
+pub struct SourceFlags {
+    /// Objects of each kind that are reconciled at once.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrent: u16,
+    /// Time after which an object that waits for another one is looked at again.
+    #[arg(long, value_parser = duration, default_value = "30s")]
+    pub requeue_dependency: Duration,
+    /// Folder in which artifacts are stored; must exist.
+    #[arg(long, env = "STORAGE_PATH", default_value = "/data")]
+    pub storage_path: String,
+    /// Address on which artifacts are served.
+    #[arg(long, env = "STORAGE_ADDRESS", default_value = ":9090")]
+    pub storage_addr: String,
+    /// Host, or scheme and host, under which other programs reach the artifacts; by default that of --storage-addr.
+    #[arg(long, env = "STORAGE_ADV_ADDR", default_value = "")]
+    pub storage_adv_addr: String,
+    /// Time for which artifacts that are no longer current are kept.
+    #[arg(long, value_parser = duration, default_value = "1m")]
+    pub artifact_retention_ttl: Duration,
+    /// Artifacts of one object that are kept at most.
+    #[arg(long, default_value_t = 2)]
+    pub artifact_retention_records: usize,
+    /// Algorithm of the digests of artifacts: sha1, sha256, sha384, sha512 or blake3.
+    #[arg(long, value_parser = algorithm, default_value = "sha256")]
+    pub artifact_digest_algo: Algorithm,
+    /// ServiceAccount whose cloud identity is used where an object names none.
+    #[arg(long, default_value = "")]
+    pub default_service_account: String,
+    /// Largest index of a Helm repository, in bytes.
+    #[arg(long, default_value_t = 52_428_800)]
+    pub helm_index_max_size: u64,
+    /// Largest Helm chart, in bytes.
+    #[arg(long, default_value_t = 10_485_760)]
+    pub helm_chart_max_size: u64,
+    /// Largest file in a Helm chart, in bytes.
+    #[arg(long, default_value_t = 5_242_880)]
+    pub helm_chart_file_max_size: u64,
+    /// Indexes of Helm repositories that are kept in memory; 0 for none.
+    #[arg(long, default_value_t = 0)]
+    pub helm_cache_max_size: usize,
+    /// Time for which an index of a Helm repository is kept in memory.
+    #[arg(long, value_parser = duration, default_value = "15m")]
+    pub helm_cache_ttl: Duration,
+    /// Time between clean-ups of the indexes in memory.
+    #[arg(long, value_parser = duration, default_value = "1m")]
+    pub helm_cache_purge_interval: Duration,
+    /// Folder in which fetched Git repositories are kept, so that the next fetch brings only the changes; by default one in the system's
+    /// temporary folder.
+    #[arg(long, default_value = "")]
+    pub git_cache_path: String,
+    /// Bytes of fetched Git repositories that are kept; 0 for none.
+    #[arg(long, default_value_t = 1 << 30)]
+    pub git_cache_size: u64,
+    /// Key exchange algorithms that SSH connections may use, in order of preference; by default those of the SSH library.
+    #[arg(long, value_delimiter = ',')]
+    pub ssh_kex_algos: Vec<String>,
+    /// Host key algorithms that SSH connections may use, in order of preference; by default those of the SSH library.
+    #[arg(long, value_delimiter = ',')]
+    pub ssh_hostkey_algos: Vec<String>,
+}
+
+/// A combination of flags that cannot be honoured.
+#[derive(Debug, thiserror::Error)]
+pub enum ArgsError {
+    /// `--default-service-account` without the gate that it needs.
+    #[error("--default-service-account needs --feature-gates={OBJECT_LEVEL_WORKLOAD_IDENTITY}=true")]
+    DefaultServiceAccount,
+}
+
+impl SourceFlags {
+    /// Refuses combinations that make no sense.
+    ///
+    /// # Errors
+    /// When a flag needs a feature gate that is off.
+    pub fn validate(&self, gates: &FeatureGates) -> Result<(), ArgsError> {
+        if !self.default_service_account.is_empty() && !gates.enabled(OBJECT_LEVEL_WORKLOAD_IDENTITY) {
+            return Err(ArgsError::DefaultServiceAccount);
+        }
+        Ok(())
+    }
+}
+
+fn algorithm(text: &str) -> Result<Algorithm, String> {
+    Algorithm::ALL
+        .into_iter()
+        .find(|algorithm| algorithm.name() == text)
+        .ok_or_else(|| {
+            let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+            format!("unsupported digest algorithm '{text}'; known: {known}")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, Parser};
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        process: ferro_runtime::flags::ProcessFlags,
+        #[command(flatten)]
+        source: SourceFlags,
+    }
+
+    #[test]
+    fn flags_have_the_defaults_of_the_reference() {
+        Cli::command().debug_assert();
+        let flags = Cli::parse_from(["source-controller"]).source;
+        assert_eq!(flags.concurrent, 2);
+        assert_eq!(flags.requeue_dependency, Duration::from_secs(30));
+        assert_eq!(flags.artifact_digest_algo, Algorithm::Sha256);
+        assert!(flags.ssh_kex_algos.is_empty());
+    }
+
+    #[test]
+    fn flags_of_the_standard_manifests_parse() {
+        let cli = Cli::parse_from([
+            "source-controller",
+            "--events-addr=http://notification-controller.flux-system.svc.cluster.local./",
+            "--watch-all-namespaces",
+            "--log-level=info",
+            "--log-encoding=json",
+            "--enable-leader-election",
+            "--storage-path=/data",
+            "--storage-adv-addr=source-controller.flux-system.svc.cluster.local.",
+            "--ssh-kex-algos=curve25519-sha256,ecdh-sha2-nistp256",
+            "--artifact-digest-algo=blake3",
+        ]);
+        assert!(cli.process.enable_leader_election);
+        assert_eq!(
+            cli.source.ssh_kex_algos,
+            ["curve25519-sha256", "ecdh-sha2-nistp256"]
+        );
+        assert_eq!(cli.source.artifact_digest_algo, Algorithm::Blake3);
+        assert!(Cli::try_parse_from(["source-controller", "--artifact-digest-algo=md5"]).is_err());
+        assert!(Cli::try_parse_from(["source-controller", "--concurrent=0"]).is_err());
+    }
+
+    #[test]
+    fn default_service_account_needs_its_gate() {
+        let flags = Cli::parse_from(["source-controller", "--default-service-account=flux"]).source;
+        let gates = |text| FeatureGates::parse(&FEATURE_GATES, text).unwrap();
+        assert!(flags.validate(&gates("")).is_err());
+        assert!(flags.validate(&gates("ObjectLevelWorkloadIdentity=true")).is_ok());
+    }
+}
