@@ -10,7 +10,7 @@ use futures::FutureExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Resource, ResourceExt};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -18,7 +18,7 @@ use crate::backoff::{Backoff, jittered};
 use crate::controller::Triggers;
 use crate::events::Recorder;
 use crate::metrics::{Metrics, ObjectLabels};
-use crate::reconcile::{Interrupt, Outcome, Pass, Reconciler};
+use crate::reconcile::{Draft, Interrupt, Outcome, Pass, Reconciler};
 use crate::status::Writer;
 
 /// A pass shorter than this writes the status once, at its end.
@@ -235,29 +235,44 @@ struct Ended {
     interval: Option<Duration>,
 }
 
-/// Writes drafts of a pass that lasts; returns the object as last written, once the pass is over.
-async fn publish<K: FluxObject>(
-    writer: Writer,
-    mut base: K,
-    mut drafts: watch::Receiver<Option<Box<K>>>,
-) -> K {
-    while drafts.changed().await.is_ok() {
-        let over = tokio::time::timeout(PROGRESS_AFTER, drafts.wait_for(|_| false))
-            .await
-            .is_ok();
-        if over {
-            break;
-        }
-        let Some(draft) = drafts.borrow_and_update().clone() else {
-            continue;
-        };
-        match writer.status(&base, &draft).await {
-            Ok(Some(written)) => base = written,
-            Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "progress not written"),
+/// Writes drafts: at once where somebody waits for it, else when the pass lasts. Returns the object as last written, once the pass is over.
+async fn publish<K: FluxObject>(writer: Writer, mut base: K, mut drafts: mpsc::UnboundedReceiver<Draft<K>>) -> K {
+    let (mut pending, mut due) = (None, Instant::now());
+    loop {
+        tokio::select! {
+            draft = drafts.recv() => match draft {
+                None => return base,
+                Some(Draft { object, written: None }) => {
+                    if pending.is_none() {
+                        due = Instant::now() + PROGRESS_AFTER;
+                    }
+                    pending = Some(object);
+                }
+                Some(Draft { object, written: Some(written) }) => {
+                    pending = None;
+                    let outcome = write_draft(&writer, &mut base, &object).await;
+                    // Whoever asked may have been cancelled.
+                    let _unheard = written.send(outcome);
+                }
+            },
+            () = tokio::time::sleep_until(due), if pending.is_some() => {
+                if let Some(object) = pending.take()
+                    && let Err(error) = write_draft(&writer, &mut base, &object).await
+                {
+                    tracing::debug!(error, "progress not written");
+                }
+            }
         }
     }
-    base
+}
+
+async fn write_draft<K: FluxObject>(writer: &Writer, base: &mut K, draft: &K) -> Result<(), String> {
+    match writer.status(base, draft).await {
+        Ok(Some(written)) => *base = written,
+        Ok(None) => {}
+        Err(error) => return Err(crate::process::chain(&error)),
+    }
+    Ok(())
 }
 
 fn refused(error: &kube::Error) -> Outcome {

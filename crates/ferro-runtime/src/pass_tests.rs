@@ -5,7 +5,6 @@ use ferro_api::condition;
 use ferro_api::kustomize::Kustomization;
 use ferro_testkit::api::FakeApi;
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use crate::conditions;
 use crate::events::Event;
@@ -21,6 +20,7 @@ struct Scripted {
     lasts: Duration,
     waits_for_interrupt: bool,
     cannot_finalize: bool,
+    flushes: bool,
 }
 
 impl Reconciler for Scripted {
@@ -28,6 +28,9 @@ impl Reconciler for Scripted {
 
     async fn reconcile(&self, pass: &mut Pass<Kustomization>) -> Outcome {
         pass.progress("working");
+        if self.flushes {
+            pass.flush().await.unwrap();
+        }
         tokio::time::sleep(self.lasts).await;
         assert!(!self.panics, "made to panic");
         if self.waits_for_interrupt {
@@ -164,6 +167,14 @@ async fn long_pass_shows_its_progress() {
     assert!(
         reconciling(requests[0].body.as_ref().unwrap()) && !reconciling(requests[1].body.as_ref().unwrap())
     );
+}
+
+#[tokio::test]
+async fn flushed_draft_is_written_before_the_pass_goes_on() {
+    let fixture = fixture(Scripted { flushes: true, panics: true, ..Scripted::default() });
+    fixture.pass(fixture.object(finalized(), json!({}))).await;
+    let first = fixture.api.take_requests().remove(0);
+    assert!(first.body.unwrap()["status"]["conditions"].to_string().contains("\"working\""));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use ferro_api::object::FluxObject;
 use ferro_api::{condition, reason};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -141,6 +141,14 @@ impl Interrupt {
     }
 }
 
+/// A draft of an object's status, on its way to the API server.
+#[derive(Debug)]
+pub struct Draft<K> {
+    pub(crate) object: Box<K>,
+    /// Whom to tell once it is written; nobody waits for mere progress.
+    pub(crate) written: Option<oneshot::Sender<Result<(), String>>>,
+}
+
 /// One pass over an object.
 #[derive(Debug)]
 pub struct Pass<K: FluxObject> {
@@ -150,28 +158,24 @@ pub struct Pass<K: FluxObject> {
     pub started: Instant,
     /// Fires when there is newer work for the object, or the process stops.
     pub interrupt: Interrupt,
-    progress: watch::Sender<Option<Box<K>>>,
+    drafts: mpsc::UnboundedSender<Draft<K>>,
     recorder: Recorder,
 }
 
 impl<K: FluxObject> Pass<K> {
     /// A pass over `object`; drafts that are worth showing early come out of the returned receiver.
     #[must_use]
-    pub fn new(
-        object: K,
-        interrupt: Interrupt,
-        recorder: Recorder,
-    ) -> (Self, watch::Receiver<Option<Box<K>>>) {
-        let (progress, drafts) = watch::channel(None);
+    pub fn new(object: K, interrupt: Interrupt, recorder: Recorder) -> (Self, mpsc::UnboundedReceiver<Draft<K>>) {
+        let (drafts, queued) = mpsc::unbounded_channel();
         (
             Self {
                 object,
                 started: Instant::now(),
                 interrupt,
-                progress,
+                drafts,
                 recorder,
             },
-            drafts,
+            queued,
         )
     }
 
@@ -183,7 +187,22 @@ impl<K: FluxObject> Pass<K> {
 
     /// Offers the draft as it is to be written early, if the pass lasts.
     pub fn publish(&self) {
-        self.progress.send_replace(Some(Box::new(self.object.clone())));
+        let draft = Draft { object: Box::new(self.object.clone()), written: None };
+        // Nobody listens in a test of the reconciler alone.
+        let _unheard = self.drafts.send(draft);
+    }
+
+    /// Writes the draft now, and returns when it is written: for what must be known before the next step, should this process be killed.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn flush(&self) -> Result<(), String> {
+        let (written, outcome) = oneshot::channel();
+        let draft = Draft { object: Box::new(self.object.clone()), written: Some(written) };
+        if self.drafts.send(draft).is_err() {
+            return Ok(());
+        }
+        outcome.await.unwrap_or_else(|_| Err("the status is no longer written".to_owned()))
     }
 
     /// `Kind/namespace/name`, as messages name objects.

@@ -33,15 +33,29 @@ pub(crate) mod gate {
     pub(crate) const OBJECT_LEVEL_WORKLOAD_IDENTITY: &str = "ObjectLevelWorkloadIdentity";
 }
 
+/// Flags that every controller has, with defaults of its own; a process that runs several has them once.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PaceFlags {
+    /// Kustomizations reconciled at once.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrent: u16,
+    /// Time after which a Kustomization whose dependencies are not ready is looked at again.
+    #[arg(long, value_parser = duration, default_value = "30s")]
+    pub requeue_dependency: Duration,
+}
+
+impl Default for PaceFlags {
+    fn default() -> Self {
+        Self { concurrent: 4, requeue_dependency: Duration::from_secs(30) }
+    }
+}
+
 /// Flags of kustomize-controller.
 #[derive(Args, Clone, Debug)]
 pub struct KustomizeFlags {
     /// Dry-runs and applies in flight for one Kustomization.
     #[arg(long, default_value_t = 4)]
     pub concurrent_ssa: u16,
-    /// Time after which a Kustomization whose dependencies are not ready is looked at again.
-    #[arg(long, value_parser = duration, default_value = "30s")]
-    pub requeue_dependency: Duration,
     /// Refuse bases that are fetched from elsewhere.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
     pub no_remote_bases: bool,

@@ -23,7 +23,7 @@ pub(crate) async fn ready(
             if let Some(cycle) = cycle(&env.store, kustomization) {
                 message = format!("{message}: dependsOn forms a cycle that can never become ready: {cycle}");
             }
-            let after = env.flags.requeue_dependency;
+            let after = env.pace.requeue_dependency;
             let event = format!(
                 "Dependencies do not meet ready condition, retrying in {}",
                 Duration::from(after)

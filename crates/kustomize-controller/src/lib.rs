@@ -38,7 +38,7 @@ use ferro_runtime::process::{Fatal, Process};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::args::{FEATURE_GATES, KustomizeFlags, gate};
+use crate::args::{FEATURE_GATES, KustomizeFlags, PaceFlags, gate};
 use crate::reconciler::KustomizeReconciler;
 use crate::source::{Lookup, Sources};
 use crate::watches::{Repairs, follow_configs, source_changed};
@@ -47,7 +47,7 @@ use crate::watches::{Repairs, follow_configs, source_changed};
 ///
 /// # Errors
 /// When a flag cannot be honoured.
-pub async fn run(process: Process, flags: KustomizeFlags, concurrent: u16) -> Result<(), Fatal> {
+pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Result<(), Fatal> {
     let gates = FeatureGates::parse(&FEATURE_GATES, &process.flags.feature_gates)?;
     let namespace = process.flags.watch_namespace()?;
     let artifacts = Cache::new(cache_options(&flags))?;
@@ -99,10 +99,10 @@ pub async fn run(process: Process, flags: KustomizeFlags, concurrent: u16) -> Re
     }
     let wake = Box::new(move |key| triggers.enqueue(key));
     let reconciler =
-        KustomizeReconciler::new(cluster, sources, store, wake, artifacts, Arc::new(flags), gates);
+        KustomizeReconciler::new(cluster, sources, store, wake, artifacts, Arc::new(flags), pace, gates);
     let options = Options {
         manager: format!("gotk-{}", controller::KUSTOMIZE),
-        concurrent,
+        concurrent: pace.concurrent
     };
     kustomizations
         .run(&process, namespace, recorder, options, reconciler)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ferro_runtime::flags::ProcessFlags;
-use kustomize_controller::args::KustomizeFlags;
+use kustomize_controller::args::{KustomizeFlags, PaceFlags};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -17,18 +17,17 @@ struct Args {
     process: ProcessFlags,
     #[command(flatten)]
     kustomize: KustomizeFlags,
-    /// Kustomizations reconciled at once.
-    #[arg(long, default_value_t = 4)]
-    concurrent: u16,
+    #[command(flatten)]
+    pace: PaceFlags,
 }
 
 fn main() -> ExitCode {
     let Args {
         process,
         kustomize,
-        concurrent,
+        pace,
     } = Args::parse();
     ferro_runtime::process::main("kustomize-controller", process, |process| {
-        kustomize_controller::run(process, kustomize, concurrent)
+        kustomize_controller::run(process, kustomize, pace)
     })
 }

@@ -20,7 +20,7 @@ use ferro_runtime::reconcile::{Outcome, Pass, Reconciler};
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use crate::args::{KustomizeFlags, gate};
+use crate::args::{KustomizeFlags, PaceFlags, gate};
 use crate::build::{BuildOptions, Built, build};
 use crate::dependency::{Dependents, Key};
 use crate::health::{self, Check, check, targets, vanishing};
@@ -49,6 +49,7 @@ pub(crate) struct KustomizeReconciler {
     pub(crate) wake: Box<dyn Fn(Key) + Send + Sync>,
     pub(crate) artifacts: Cache,
     pub(crate) flags: Arc<KustomizeFlags>,
+    pub(crate) pace: PaceFlags,
     pub(crate) gates: FeatureGates,
     settled: Mutex<HashMap<Key, Settled>>,
 }
@@ -120,6 +121,7 @@ impl KustomizeReconciler {
         wake: Box<dyn Fn(Key) + Send + Sync>,
         artifacts: Cache,
         flags: Arc<KustomizeFlags>,
+        pace: PaceFlags,
         gates: FeatureGates,
     ) -> Self {
         let (dependents, settled) = (Dependents::default(), Mutex::default());
@@ -131,6 +133,7 @@ impl KustomizeReconciler {
             wake,
             artifacts,
             flags,
+            pace,
             gates,
             settled,
         }
@@ -182,7 +185,7 @@ impl KustomizeReconciler {
                 ))
             }
             Lookup::NoArtifact => {
-                let after = self.flags.requeue_dependency;
+                let after = self.pace.requeue_dependency;
                 let message = format!("Source artifact not found, retrying in {}", Duration::from(after));
                 Err(waiting(message, after))
             }
@@ -225,8 +228,9 @@ impl KustomizeReconciler {
         let digest = built.digest.clone();
         let vanishing = vanishing(&built.objects);
         let result = async {
+            let old = inventory(&pass.object);
             let changes = self.apply(pass, work, built.objects).await?;
-            let pruned = self.prune(pass, &changes, artifact).await?;
+            let pruned = self.prune(pass, &old, &changes, artifact).await?;
             let notable = !changes.notable().is_empty() || pruned;
             let check_ = Check {
                 cluster: &self.cluster,
@@ -280,7 +284,7 @@ impl KustomizeReconciler {
         match self.artifacts.get(&artifact.url, &artifact.digest).await {
             Ok(unpacked) => Ok(unpacked),
             Err(FetchError::NotFound { .. }) => {
-                let after = self.flags.requeue_dependency;
+                let after = self.pace.requeue_dependency;
                 let message = format!(
                     "Source is not ready, artifact not found, retrying in {}",
                     Duration::from(after)
@@ -352,6 +356,7 @@ impl KustomizeReconciler {
             cancel: pass.interrupt.token().clone(),
         };
         let old = inventory(&pass.object);
+        announce_objects(pass, &objects, &old).await?;
         match self.cluster.apply(objects, &options).await {
             Ok(changes) => {
                 announce(pass, &changes, &work.artifact);
@@ -372,12 +377,12 @@ impl KustomizeReconciler {
     async fn prune(
         &self,
         pass: &mut Pass<Kustomization>,
+        old: &[Entry],
         changes: &ChangeSet,
         artifact: &Artifact,
     ) -> Result<bool, Stop> {
-        let old = inventory(&pass.object);
         let new = changes.entries();
-        let gone = stale(&old, &new);
+        let gone = stale(old, &new);
         set_inventory(&mut pass.object, &new);
         if gone.is_empty() || !pass.object.spec.prune {
             return Ok(false);
@@ -473,6 +478,18 @@ fn announce(pass: &Pass<Kustomization>, changes: &ChangeSet, artifact: &Artifact
         &notable.to_string(),
         of_artifact(artifact),
     );
+}
+
+/// Writes the names of new objects into the inventory before they are made: should this process be killed in between, and the next commit
+/// not have them any more, they are still pruned.
+async fn announce_objects(pass: &mut Pass<Kustomization>, objects: &[Object], old: &[Entry]) -> Result<(), Stop> {
+    let entry = |object: &Object| Entry { id: object.id().clone(), version: object.version().to_owned() };
+    let coming: Vec<Entry> = objects.iter().map(entry).collect();
+    if stale(&coming, old).is_empty() {
+        return Ok(());
+    }
+    set_inventory(&mut pass.object, &union(coming, old));
+    pass.flush().await.map_err(|error| Stop::failed(reason::RECONCILIATION_FAILED, error))
 }
 
 fn is_cancelled(error: &ferro_apply::ApplyError) -> bool {
