@@ -17,12 +17,14 @@ use crate::refs::{self, Reference, RemoteRef, Resolved, Target};
 use crate::repository::{Objects, Repository};
 use crate::session::{Depth, Session};
 use crate::submodule;
-use crate::{Auth, Error, Remote, Result};
+use crate::{Auth, Error, Remote, Result, semver};
 
 /// How deep submodules may nest.
 const MAX_SUBMODULE_DEPTH: usize = 10;
 /// How many submodules a checkout may have.
 const MAX_SUBMODULES: usize = 256;
+/// How many tags with equal versions are compared by date.
+const MAX_TIED: usize = 16;
 /// The largest `.gitmodules` file that is read.
 const MAX_GITMODULES: usize = 1 << 20;
 
@@ -90,7 +92,7 @@ pub fn pull_blocking(
     interrupt.check()?;
     let target = options.reference.target()?;
     let mut session = Session::open(remote, &interrupt)?;
-    let Some(resolved) = resolve(&mut session, &target)? else {
+    let Some(resolved) = resolve(&mut session, &target, remote, directory, options)? else {
         return Ok(Pulled::Empty);
     };
     let is_last = |last: &String| revision::equal(last, &resolved.revision);
@@ -133,10 +135,20 @@ pub fn pull_blocking(
 }
 
 /// Finds what the target means; `None` for an empty repository.
-fn resolve(session: &mut Session, target: &Target) -> Result<Option<Resolved>> {
+fn resolve(
+    session: &mut Session,
+    target: &Target,
+    remote: &Remote,
+    directory: &Path,
+    options: &PullOptions,
+) -> Result<Option<Resolved>> {
     let found = session.list_refs(&target.prefixes())?;
     let resolved = match target {
-        Target::Semver(range) => crate::semver::resolve(range, &found)?,
+        Target::Semver(_) if found.is_empty() => None,
+        Target::Semver(range) => match semver::highest(range, &found)?.as_slice() {
+            [only] => Some(refs::by_tag(only)),
+            tied => Some(refs::by_tag(newest(session, tied, remote, directory, options)?)),
+        },
         _ => refs::resolve(target, &found),
     };
     if resolved.is_some() {
@@ -149,6 +161,39 @@ fn resolve(session: &mut Session, target: &Target) -> Result<Option<Resolved>> {
         Target::Tag(_) | Target::Semver(_) | Target::Commit { .. } if is_empty => Err(Error::EmptyRemote),
         _ => Err(refs::not_found(target)),
     }
+}
+
+/// Of tags with equal versions, the one whose commit was made last.
+fn newest<'a>(
+    session: &mut Session,
+    tied: &[&'a RemoteRef],
+    remote: &Remote,
+    directory: &Path,
+    options: &PullOptions,
+) -> Result<&'a RemoteRef> {
+    let url = remote.url.url().without_credentials();
+    let repository = Repository::open(directory, url.as_str(), session.object_hash()?)?;
+    let tied = tied.get(..tied.len().min(MAX_TIED)).unwrap_or(tied);
+    let time = |objects: &Objects, found: &RemoteRef| -> Result<i64> {
+        let data = checkout::read(objects, &found.target, Kind::Commit)?;
+        Ok(Commit::parse(found.target, &data).map_or(0, |commit| commit.committer.seconds))
+    };
+    let objects = repository.objects()?;
+    let is_missing = |found: &&&RemoteRef| time(&objects, found).is_err();
+    let missing: Vec<ObjectId> = tied.iter().filter(is_missing).map(|found| found.target).collect();
+    if !missing.is_empty() {
+        session.fetch(&repository, &missing, Depth::One, options.limits.max_pack)?;
+    }
+    let objects = repository.objects()?;
+    let mut newest: Option<(i64, &RemoteRef)> = None;
+    for found in tied {
+        let seconds = time(&objects, found)?;
+        // Of equal times the later name, so that the choice does not change by itself.
+        if newest.is_none_or(|(best, other)| (best, &other.name) < (seconds, &found.name)) {
+            newest = Some((seconds, found));
+        }
+    }
+    newest.map(|(_, found)| found).ok_or(Error::EmptyRemote)
 }
 
 /// Reads the commit, and the annotated tag that leads to it.

@@ -178,7 +178,7 @@ fn pointer(name: &str, is_absolute: bool) -> Option<&str> {
 
 /// Finds what `target` means among the remote's refs; `None` if they do not say.
 ///
-/// Tags are left to [`crate::semver`] when a range is asked for.
+/// Which tag a range means is for [`crate::semver`] to say.
 pub(crate) fn resolve(target: &Target, refs: &[RemoteRef]) -> Option<Resolved> {
     let find = |name: &str| refs.iter().find(|found| found.name == name);
     match target {

@@ -487,3 +487,57 @@ fn pull_sparse_checkout_has_only_the_listed_paths() {
         "{error:?}"
     );
 }
+
+#[test]
+fn pull_semver_takes_the_highest_tag_and_the_newest_of_equals() {
+    let repository = Repository::new();
+    repository.publish("a.yaml", "1");
+    repository.git(&["tag", "v0.9.0"]);
+    let commit_at = |content: &str, date: &str, tag: &str| {
+        repository.write("a.yaml", content);
+        repository.git(&["add", "-A"]);
+        repository.git(&["commit", "-q", "-m", content]);
+        // The committer's date, which the environment would set, is rewritten in the object.
+        let object = repository.git(&["cat-file", "commit", "HEAD"]);
+        let lines: Vec<String> = object
+            .lines()
+            .map(|line| match line.strip_prefix("committer ") {
+                Some(_) => format!("committer C <c@example.com> {date} +0000"),
+                None => line.to_owned(),
+            })
+            .collect();
+        repository.write("../object", &format!("{}\n", lines.join("\n")));
+        let hash = repository.git(&["hash-object", "-t", "commit", "-w", "../object"]);
+        repository.git(&["reset", "-q", "--hard", &hash]);
+        repository.git(&["tag", tag]);
+        hash
+    };
+    commit_at("2", "1700000002", "v1.0.0+b");
+    let newest = commit_at("3", "1700000009", "v1.0.0+a");
+    commit_at("4", "1700000003", "v1.0.0+c");
+    repository.git(&["tag", "-a", "v2.0.0-rc.1", "-m", "x"]);
+    repository.push();
+    let (server, cache) = (serve(&repository), cache());
+    let remote = remote(&server.url("app"));
+    let range = |range: &str| reference(|it| it.semver = Some(range.to_owned()));
+    let files = pull(&remote, cache.path(), &range("1.x")).unwrap().files();
+    assert_eq!(files.revision, format!("v1.0.0+a@sha1:{newest}"));
+    assert_eq!(files.entries["a.yaml"], "600 3");
+    let again = PullOptions {
+        last_revision: Some(files.revision.clone()),
+        ..range("1.x")
+    };
+    assert_eq!(
+        pull(&remote, cache.path(), &again).unwrap(),
+        Outcome::Unchanged(files.revision)
+    );
+    let files = pull(&remote, cache.path(), &range("<1")).unwrap().files();
+    assert!(files.revision.starts_with("v0.9.0@"), "{}", files.revision);
+    let files = pull(&remote, cache.path(), &range(">=2.0.0-0")).unwrap().files();
+    assert_eq!(files.tag.as_deref(), Some("v2.0.0-rc.1"));
+    let error = pull(&remote, cache.path(), &range(">3")).unwrap_err();
+    assert_eq!(
+        error.upstream_message(remote.url.url(), false),
+        "no match found for semver: >3"
+    );
+}

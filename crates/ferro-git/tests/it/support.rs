@@ -117,3 +117,31 @@ pub(crate) fn reference(set: impl FnOnce(&mut Reference)) -> PullOptions {
     set(&mut options.reference);
     options
 }
+
+/// A proxy that tunnels one connection; its request comes over the channel.
+pub(crate) fn connect_proxy() -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
+    use std::io::Write as _;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, log) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            request.extend(byte);
+        }
+        let request = String::from_utf8(request).unwrap();
+        let target = request.split(' ').nth(1).unwrap().to_owned();
+        sender.send(request).unwrap();
+        let mut server = std::net::TcpStream::connect(target).unwrap();
+        client
+            .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            .unwrap();
+        let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || drop(std::io::copy(&mut from_client, &mut to_server)));
+        drop(std::io::copy(&mut server, &mut client));
+    });
+    (address, log)
+}
