@@ -16,7 +16,7 @@ demo:
 
 # Writes docs/benchmarks.md.
 bench:
-	cargo xtask bench
+	cargo run --quiet --release --package xtask -- bench
 
 e2e:
 	cargo xtask e2e

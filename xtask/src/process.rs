@@ -10,6 +10,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -251,12 +252,57 @@ pub fn end_on_signals() -> Result<()> {
         let Some(signal) = signals.forever().next() else {
             return;
         };
-        for watchdog in lock(&NURSERIES).iter().filter_map(Weak::upgrade) {
-            watchdog.finish();
-        }
+        end_all();
         drop(signal_hook::low_level::emulate_default_handler(signal));
     });
     Ok(())
+}
+
+/// Ctrl-C and its kin as a wish to end soon: the first is only noted, the second ends all at once.
+#[derive(Clone, Debug)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Catches the signals from now on.
+    ///
+    /// # Errors
+    /// When the signals cannot be caught.
+    pub fn catch() -> Result<Self> {
+        let noted = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&noted);
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                if flag.swap(true, Ordering::AcqRel) {
+                    end_all();
+                    drop(signal_hook::low_level::emulate_default_handler(signal));
+                }
+            }
+        });
+        Ok(Self(noted))
+    }
+
+    /// Fails once the wish was heard.
+    ///
+    /// # Errors
+    /// When a signal has come.
+    pub fn check(&self) -> Result<()> {
+        anyhow::ensure!(!self.is_set(), "interrupted");
+        Ok(())
+    }
+
+    /// Whether a signal has come.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+fn end_all() {
+    let all: Vec<_> = lock(&NURSERIES).iter().filter_map(Weak::upgrade).collect();
+    for watchdog in all {
+        watchdog.finish();
+    }
 }
 
 /// Waits until `ready` gives a value, at most `limit`; `alive` may end the wait early by an error.

@@ -1,8 +1,11 @@
 //! The commands, and the small language of their arguments.
 
+mod bench;
 mod checks;
 mod ci;
 mod cluster;
+mod demo;
+mod programs;
 
 use std::collections::VecDeque;
 use std::process::ExitCode;
@@ -26,6 +29,9 @@ cargo xtask COMMAND
   test                              unit, conformance and end-to-end tests, and the demo
   e2e [ARGS…]                       the end-to-end tests alone; arguments go to the test program
   ci                                lint and test
+  demo [--ci]                       a commit on its way to a cluster; with --ci it ends by itself
+  bench [--count N,M] [--phases P,Q] [--samples N] [--no-report]
+                                    writes docs/benchmarks.md
   build                             release programs in target/release
 ";
 
@@ -38,6 +44,8 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
         Some("test") => Ok(ci::test()),
         Some("e2e") => Ok(ci::end_to_end(&args.rest())),
         Some("build") => Ok(ci::build()),
+        Some("demo") => demo::run(args),
+        Some("bench") => bench::run(args),
         Some("ci") => Ok(ci::all()),
         None | Some("help" | "--help" | "-h") => {
             term::line(USAGE.trim_end());

@@ -45,7 +45,7 @@ pub(super) fn run(command: Command, log: &Path) -> Result<()> {
 pub(super) fn run_tests(command: Command, log: &Path, tests: &mut Tests) -> Result<()> {
     let mut programs = Programs::default();
     let res = follow(command, log, |line| {
-        programs.add(line).iter().for_each(term::line)
+        programs.add(line).iter().for_each(term::line);
     });
     programs.end().iter().for_each(term::line);
     *tests += programs.total;
