@@ -1,0 +1,589 @@
+//! The recursion over layers.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ferro_yaml::Node;
+
+use crate::config::{TransformerConfig, load_crds, merge_shared};
+use crate::error::{Context, Error, ErrorKind, Result, fail};
+use crate::layer;
+use crate::loader::Loader;
+use crate::options::{Options, Resources, SchemaMode};
+use crate::order;
+use crate::origin::{Origin, note_generator, note_transformer};
+use crate::resmap::ResMap;
+use crate::resource::{Behavior, ORIGIN, Resource, TRANSFORMATIONS};
+use crate::schema::{CustomSchema, Schema};
+use crate::transform::metadata::MetadataTransformer;
+use crate::transform::{Cx, Transformer};
+use crate::types::{FieldSpec, Kustomization};
+use crate::vars::{self, VarSet};
+
+const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const MANAGER: &str = "kustomize-v5.8.1";
+const VALIDATED_BY: &str = "validated-by";
+
+/// What a layer and those below it brought together.
+#[derive(Clone, Default)]
+pub(crate) struct Accumulated {
+    pub(crate) resources: ResMap,
+    config: Option<Arc<TransformerConfig>>,
+    vars: VarSet,
+}
+
+/// One kustomization directory under evaluation.
+pub(crate) struct Layer<'a> {
+    pub(crate) loader: Rc<Loader<'a>>,
+    pub(crate) kustomization: Kustomization,
+    pub(crate) file: String,
+    /// Set when origins are tracked.
+    pub(crate) origin: Option<Origin>,
+    /// The namespace that charts inherit.
+    pub(crate) chart_namespace: String,
+}
+
+/// One build.
+pub(crate) struct Build<'o> {
+    options: &'o Options<'o>,
+    pub(crate) schema: Schema,
+    defaults: Arc<TransformerConfig>,
+    warnings: RefCell<Vec<String>>,
+    /// Whether any resource was read yet; then a custom schema comes too late to replace the built-in one.
+    has_read_resources: bool,
+}
+
+impl<'o> Build<'o> {
+    pub(crate) fn new(options: &'o Options<'o>) -> Self {
+        Self {
+            options,
+            schema: Schema::default(),
+            defaults: Arc::new(TransformerConfig::defaults()),
+            warnings: RefCell::default(),
+            has_read_resources: false,
+        }
+    }
+
+    pub(crate) fn cx(&self) -> Cx<'_> {
+        Cx {
+            schema: &self.schema,
+            quirks: self.options.quirks,
+        }
+    }
+
+    /// Builds from the root on.
+    pub(crate) fn run(
+        mut self,
+        loader: Rc<Loader<'_>>,
+        given: Option<(Kustomization, &str)>,
+    ) -> Result<Resources> {
+        let mut root = match given {
+            None => self.load_layer(loader)?,
+            Some((kustomization, file)) => self.given_layer(loader, kustomization, file)?,
+        };
+        self.choose_schema(&root)?;
+        if !root.kustomization.build_metadata.is_empty() {
+            root.origin = Some(Origin::default());
+        }
+        let mut accumulated = self.accumulate(&mut root, Accumulated::default())?;
+        self.finish(&root, &mut accumulated)?;
+        let warnings = self.warnings.into_inner();
+        Ok(Resources::new(accumulated.resources.into_list(), warnings))
+    }
+
+    /// What happens once, when all layers are done.
+    fn finish(&self, root: &Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
+        let resources = &mut accumulated.resources;
+        Transformer::Hash.transform(resources, self.cx())?;
+        let config = accumulated.config.as_ref().unwrap_or(&self.defaults);
+        crate::nameref::fix(resources, &config.name_reference, &self.schema)?;
+        vars::resolve(&accumulated.vars, resources, &config.var_reference, &self.schema)?;
+        resources.list_mut().retain(|resource| {
+            let mark = resource.annotation("config.kubernetes.io/local-config");
+            !resource.is_gone() && mark.is_none_or(|mark| mark == "false")
+        });
+        let kustomization = &root.kustomization;
+        order::apply(
+            resources,
+            kustomization.sort_options.as_ref(),
+            self.options.reorder,
+            &self.schema,
+        )?;
+        let wants = |word: &str| kustomization.build_metadata.iter().any(|wanted| wanted == word);
+        if self.options.managed_by_label || wants("managedByLabel") {
+            let spec = FieldSpec {
+                path: "metadata/labels".to_owned(),
+                create: true,
+                ..FieldSpec::default()
+            };
+            let pairs = [(MANAGED_BY.to_owned(), MANAGER.to_owned())].into();
+            MetadataTransformer::new(pairs, &[spec]).transform(resources, self.cx())?;
+        }
+        let (keeps_origin, keeps_transformations) =
+            (wants("originAnnotations"), wants("transformerAnnotations"));
+        for resource in resources.iter_mut() {
+            strip(resource, keeps_origin, keeps_transformations);
+        }
+        Ok(())
+    }
+
+    fn load_layer<'a>(&self, loader: Rc<Loader<'a>>) -> Result<Layer<'a>> {
+        let (content, file) = find_file(&loader)?;
+        let loaded = crate::types::load_kustomization(&content, file, loader.root())?;
+        self.warnings.borrow_mut().extend(loaded.warnings);
+        Ok(Layer {
+            kustomization: loaded.kustomization,
+            file: file.to_owned(),
+            origin: None,
+            chart_namespace: String::new(),
+            loader,
+        })
+    }
+
+    fn given_layer<'a>(
+        &self,
+        loader: Rc<Loader<'a>>,
+        mut kustomization: Kustomization,
+        file: &str,
+    ) -> Result<Layer<'a>> {
+        self.warnings
+            .borrow_mut()
+            .extend(kustomization.deprecations(None));
+        kustomization.modernize();
+        if kustomization.is_empty() {
+            return Err(ErrorKind::EmptyKustomization.into());
+        }
+        kustomization.check_type(loader.root())?;
+        let file = file.to_owned();
+        Ok(Layer {
+            loader,
+            kustomization,
+            file,
+            origin: None,
+            chart_namespace: String::new(),
+        })
+    }
+
+    fn choose_schema(&mut self, layer: &Layer<'_>) -> Result<()> {
+        let replaces = self.options.schema_mode == SchemaMode::Replace && !self.has_read_resources;
+        let openapi = &layer.kustomization.openapi;
+        let custom = || match openapi.get("path") {
+            Some(path) => CustomSchema::parse(&layer.loader.load(path)?).map(Some),
+            None => Ok(None),
+        };
+        self.schema.choose(openapi, custom, replaces)
+    }
+
+    /// Evaluates one layer; a component goes on with what its parent has.
+    fn accumulate(&mut self, layer: &mut Layer<'_>, start: Accumulated) -> Result<Accumulated> {
+        let mut accumulated = start;
+        let entries = layer.kustomization.resources.clone();
+        self.accumulate_resources(layer, &mut accumulated, &entries)
+            .during(|| "accumulating resources".to_owned())?;
+        self.merge_config(layer, &mut accumulated)?;
+        self.run_generators(layer, &mut accumulated)?;
+        let components = layer.kustomization.components.clone();
+        for entry in &components {
+            accumulated = self
+                .accumulate_component(layer, accumulated, entry)
+                .during(|| "accumulating components".to_owned())?;
+        }
+        self.run_transformers(layer, &mut accumulated)?;
+        self.run_validators(layer, &mut accumulated)?;
+        let vars = &layer.kustomization.vars;
+        accumulated
+            .vars
+            .register(vars, &mut accumulated.resources, &self.schema)
+            .during(|| format!("merging vars {}", vars::describe_all(vars)))?;
+        Ok(accumulated)
+    }
+
+    fn merge_config(&self, layer: &Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
+        let kustomization = &layer.kustomization;
+        if kustomization.configurations.is_empty() {
+            merge_shared(&mut accumulated.config, &self.defaults).during(|| "merging config".to_owned())?;
+        } else {
+            let mut own = TransformerConfig::default();
+            for path in &kustomization.configurations {
+                own.merge(&TransformerConfig::parse(&layer.loader.load(path)?)?)?;
+            }
+            let mut config = TransformerConfig::clone(&self.defaults);
+            config.merge(&own)?;
+            merge_shared(&mut accumulated.config, &Arc::new(config))
+                .during(|| "merging config".to_owned())?;
+        }
+        if !kustomization.crds.is_empty() {
+            let words = || format!("loading CRDs [{}]", kustomization.crds.join(" "));
+            let config = load_crds(&layer.loader, &kustomization.crds).during(words)?;
+            merge_shared(&mut accumulated.config, &Arc::new(config)).during(|| "merging CRDs".to_owned())?;
+        }
+        Ok(())
+    }
+
+    fn accumulate_resources(
+        &mut self,
+        layer: &mut Layer<'_>,
+        accumulated: &mut Accumulated,
+        entries: &[String],
+    ) -> Result<()> {
+        for entry in entries {
+            let Err(as_file) = self.accumulate_file(layer, accumulated, entry) else {
+                continue;
+            };
+            if as_file.is_http() {
+                return Err(as_file);
+            }
+            let loader = match layer.loader.enter(entry) {
+                Ok(loader) => loader,
+                // It was a file that is broken; that it is no directory either is no news.
+                Err(error) if as_file.is_malformed_yaml() && !error.is_timeout() => return Err(as_file),
+                Err(as_directory) => {
+                    return Err(ErrorKind::Accumulation {
+                        as_file,
+                        as_directory,
+                    }
+                    .into());
+                }
+            };
+            self.accumulate_base(layer, accumulated, entry, loader)
+                .map_err(|as_directory| {
+                    Error::from(ErrorKind::Accumulation {
+                        as_file,
+                        as_directory,
+                    })
+                })?;
+        }
+        Ok(())
+    }
+
+    fn accumulate_file(
+        &mut self,
+        layer: &Layer<'_>,
+        accumulated: &mut Accumulated,
+        entry: &str,
+    ) -> Result<()> {
+        let content = layer
+            .loader
+            .load(entry)
+            .during(|| format!("accumulating resources from '{entry}'"))?;
+        let mut resources = crate::read::resources(&content, Some(entry))
+            .during(|| format!("accumulating resources from '{entry}'"))?;
+        self.has_read_resources |= !resources.is_empty();
+        if let Some(origin) = &layer.origin {
+            let origin = origin.append(entry);
+            resources
+                .iter_mut()
+                .for_each(|resource| origin.annotate(resource));
+        }
+        for resource in resources {
+            accumulated
+                .resources
+                .append(resource, &self.schema)
+                .during(|| format!("merging resources from '{entry}'"))?;
+        }
+        Ok(())
+    }
+
+    /// Evaluates a layer that another one names.
+    fn enter<'a>(&mut self, parent: &Layer<'a>, entry: &str, loader: Rc<Loader<'a>>) -> Result<Layer<'a>> {
+        let root = loader.root().to_owned();
+        let mut layer = self
+            .load_layer(loader)
+            .during(|| format!("couldn't make target for path '{root}'"))?;
+        layer
+            .kustomization
+            .build_metadata
+            .clone_from(&parent.kustomization.build_metadata);
+        layer.origin = parent.origin.as_ref().map(|origin| origin.append(entry));
+        let own = &parent.kustomization.namespace;
+        layer.chart_namespace.clone_from(if own.is_empty() {
+            &parent.chart_namespace
+        } else {
+            own
+        });
+        self.choose_schema(&layer)?;
+        Ok(layer)
+    }
+
+    fn accumulate_base<'a>(
+        &mut self,
+        parent: &Layer<'a>,
+        accumulated: &mut Accumulated,
+        entry: &str,
+        loader: Rc<Loader<'a>>,
+    ) -> Result<()> {
+        let mut layer = self.enter(parent, entry, loader)?;
+        let root = layer.loader.root().to_owned();
+        if layer.kustomization.is_component() {
+            fail!("expected kind != 'Component' for path '{root}'");
+        }
+        let below = self
+            .accumulate(&mut layer, Accumulated::default())
+            .during(|| format!("recursed accumulation of path '{root}'"))?;
+        self.merge(accumulated, below)
+            .during(|| format!("recursed merging from path '{root}'"))
+    }
+
+    fn merge(&self, accumulated: &mut Accumulated, other: Accumulated) -> Result<()> {
+        accumulated.resources.append_all(other.resources, &self.schema)?;
+        if let Some(config) = &other.config {
+            merge_shared(&mut accumulated.config, config)?;
+        }
+        accumulated.vars.add_all(&other.vars)
+    }
+
+    fn accumulate_component(
+        &mut self,
+        parent: &Layer<'_>,
+        accumulated: Accumulated,
+        entry: &str,
+    ) -> Result<Accumulated> {
+        let loader = parent.loader.enter(entry).map_err(|cause| {
+            Error::from(ErrorKind::Quoted {
+                words: "loader.New",
+                cause,
+            })
+        })?;
+        let inside = |this: &mut Self| {
+            let mut layer = this.enter(parent, entry, loader)?;
+            let root = layer.loader.root().to_owned();
+            if !layer.kustomization.is_component() {
+                fail!(
+                    "expected kind 'Component' for path '{root}' but got '{}'",
+                    layer.kustomization.kind
+                );
+            }
+            let done = this
+                .accumulate(&mut layer, accumulated)
+                .during(|| format!("recursed accumulation of path '{root}'"))?;
+            let mut merged = Accumulated::default();
+            this.merge(&mut merged, done)
+                .during(|| format!("recursed merging from path '{root}'"))?;
+            Ok(merged)
+        };
+        inside(self).map_err(|cause| {
+            ErrorKind::Quoted {
+                words: "accumulateDirectory:",
+                cause,
+            }
+            .into()
+        })
+    }
+
+    fn run_generators(&mut self, layer: &mut Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
+        let mut generators = layer::generators(layer)?;
+        let entries = layer.kustomization.generators.clone();
+        let words = || "loading generator plugins".to_owned();
+        let configs = self.plugin_configs(layer, &entries).during(words)?;
+        for config in configs.iter() {
+            let generator = crate::plugin::generator(config, &layer.loader, &self.schema)
+                .during(|| "failed to load generator".to_owned())
+                .during(words)?;
+            generators.push((generator, Origin::of_plugin(config)));
+        }
+        for (generator, origin) in generators {
+            let mut resource = generator.generate(&layer.loader, self.options.quirks)?;
+            self.has_read_resources = true;
+            if let Some(origin) = origin {
+                note_generator(&mut resource, &origin);
+            }
+            self.absorb(&mut accumulated.resources, resource)
+                .during(|| "merging from generator".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// Takes in a generated resource: beside the others, or into the one that it names.
+    fn absorb(&self, resources: &mut ResMap, mut resource: Resource) -> Result<()> {
+        let id = resource.id(&self.schema);
+        let behavior = resource.record.behavior.unwrap_or_default();
+        let found = resources.find_any(&id, &self.schema);
+        let wants_another = matches!(behavior, Behavior::Merge | Behavior::Replace);
+        match (found.as_slice(), wants_another) {
+            ([], false) => resources.append(resource, &self.schema),
+            ([], true) => fail!("id {} does not exist; cannot merge or replace", id.go_syntax()),
+            ([_], false) => fail!(
+                "id {} exists; can not use behavior: '{}', behavior must be merge or replace",
+                id.go_syntax(),
+                behavior.word()
+            ),
+            ([index], true) => {
+                if let Some(old) = resources.get(*index) {
+                    take_over(&mut resource, old, behavior == Behavior::Merge);
+                }
+                resources.replace(*index, resource, &self.schema);
+                Ok(())
+            }
+            (several, _) => {
+                let shown: Vec<String> = several
+                    .iter()
+                    .filter_map(|index| resources.get(*index))
+                    .map(|resource| crate::emit::json(&resource.node))
+                    .collect();
+                fail!(
+                    "found multiple objects [{}] that could accept merge of {id}",
+                    shown.join(" ")
+                );
+            }
+        }
+    }
+
+    /// Reads the objects that configure plugins: inline, or as resources would be read.
+    fn plugin_configs(&mut self, layer: &mut Layer<'_>, entries: &[String]) -> Result<ResMap> {
+        let mut accumulated = Accumulated::default();
+        let mut paths = Vec::new();
+        for entry in entries {
+            let Ok(resources) = crate::read::resources(entry.as_bytes(), None) else {
+                paths.push(entry.clone());
+                continue;
+            };
+            for mut resource in resources {
+                if let Some(origin) = &layer.origin {
+                    origin.append(&layer.file).annotate(&mut resource);
+                }
+                accumulated.resources.append(resource, &self.schema)?;
+            }
+        }
+        self.accumulate_resources(layer, &mut accumulated, &paths)?;
+        Ok(accumulated.resources)
+    }
+
+    fn run_transformers(&mut self, layer: &mut Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
+        let config = Arc::clone(accumulated.config.as_ref().unwrap_or(&self.defaults));
+        let mut transformers = layer::transformers(layer, &config)?;
+        let entries = layer.kustomization.transformers.clone();
+        let configs = self.plugin_configs(layer, &entries)?;
+        for config in configs.iter() {
+            let transformer = crate::plugin::transformer(config, &layer.loader, &self.schema)?;
+            transformers.push((transformer, Origin::of_plugin(config)));
+        }
+        for (transformer, origin) in transformers {
+            transformer.transform(&mut accumulated.resources, self.cx())?;
+            if let Some(origin) = origin {
+                note_transformer(&mut accumulated.resources, &origin);
+            }
+            accumulated.resources.drop_empties();
+        }
+        Ok(())
+    }
+
+    /// Runs transformers that must change nothing but a label of their own.
+    fn run_validators(&mut self, layer: &mut Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
+        let entries = layer.kustomization.validators.clone();
+        let configs = self.plugin_configs(layer, &entries)?;
+        for config in configs.iter() {
+            let validator = crate::plugin::transformer(config, &layer.loader, &self.schema)?;
+            let before: Vec<Node> = accumulated
+                .resources
+                .iter()
+                .map(|resource| resource.node.clone())
+                .collect();
+            validator.transform(&mut accumulated.resources, self.cx())?;
+            let after = accumulated.resources.iter().map(without_validation_label);
+            if before.len() != accumulated.resources.len() || !before.into_iter().eq(after) {
+                fail!(
+                    "validator shouldn't modify the resource map: {}",
+                    config.original_id(&self.schema)
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn find_file(loader: &Loader<'_>) -> Result<(Vec<u8>, &'static str)> {
+    let mut found = None;
+    for name in FILE_NAMES {
+        let Ok(content) = loader.load(name) else { continue };
+        if found.is_some() {
+            return Err(ErrorKind::MultipleKustomizations {
+                dir: loader.root().to_owned(),
+            }
+            .into());
+        }
+        found = Some((content.into_owned(), name));
+    }
+    found.ok_or_else(|| {
+        ErrorKind::MissingKustomization {
+            dir: loader.root().to_owned(),
+        }
+        .into()
+    })
+}
+
+/// Gives a generated resource the identity of the one whose place it takes, and its metadata.
+fn take_over(new: &mut Resource, old: &Resource, merges_data: bool) {
+    let origin = old.annotation(ORIGIN).map(str::to_owned);
+    for field in ["labels", "annotations"] {
+        let mut merged = old.metadata_map(field);
+        for (key, value) in new.metadata_map(field) {
+            match merged.iter_mut().find(|(known, _)| *known == key) {
+                Some(known) => known.1 = value,
+                None => merged.push((key, value)),
+            }
+        }
+        new.set_metadata_map(field, merged);
+    }
+    new.set_name(old.name());
+    new.set_namespace(old.namespace());
+    let needs_hash = new.record.needs_hash && old.record.needs_hash;
+    new.record = old.record.clone();
+    new.record.needs_hash = needs_hash;
+    new.var_names.clone_from(&old.var_names);
+    if !merges_data {
+        return;
+    }
+    for field in ["data", "binaryData"] {
+        merge_data(new, old, field);
+    }
+    if let Some(origin) = origin {
+        new.set_annotation(ORIGIN, origin);
+    }
+}
+
+/// Lays the new data over the old; all values become strings.
+fn merge_data(new: &mut Resource, old: &Resource, field: &str) {
+    let text = |node: &Node| {
+        node.shared_text()
+            .filter(|_| !node.is_null())
+            .cloned()
+            .unwrap_or_default()
+    };
+    let mut merged = crate::scalar::empty_mapping();
+    for side in [&old.node, &new.node] {
+        for entry in side.get(field).map(Node::entries).unwrap_or_default() {
+            merged.set(text(&entry.key), Node::string(text(&entry.value)));
+        }
+    }
+    if merged.entries().is_empty() {
+        new.node.remove(field);
+    } else {
+        new.node.set(field, merged);
+    }
+}
+
+fn without_validation_label(resource: &Resource) -> Node {
+    let mut node = resource.node.clone();
+    if resource.label(VALIDATED_BY).is_some() {
+        let mut copy = resource.clone();
+        let mut labels = copy.metadata_map("labels");
+        labels.retain(|(key, _)| key.as_str() != VALIDATED_BY);
+        copy.set_metadata_map("labels", labels);
+        node = copy.node;
+    }
+    node
+}
+
+/// Brings the annotations into their final form: strings, without bookkeeping, and gone if none is left.
+fn strip(resource: &mut Resource, keeps_origin: bool, keeps_transformations: bool) {
+    if keeps_origin && keeps_transformations && resource.node.get("metadata").is_none() {
+        return;
+    }
+    let mut annotations = resource.metadata_map("annotations");
+    annotations.retain(|(key, _)| {
+        (keeps_origin || key.as_str() != ORIGIN) && (keeps_transformations || key.as_str() != TRANSFORMATIONS)
+    });
+    resource.set_metadata_map("annotations", annotations);
+}

@@ -1,0 +1,40 @@
+//! Output: the text of resources, and the forms in which messages and hashes show nodes.
+
+use ferro_yaml::{EmitOptions, Node, to_string};
+
+use crate::error::{Error, Result};
+use crate::resource::Resource;
+
+/// Writes a resource as `kustomize build` does.
+pub(crate) fn resource(resource: &Resource) -> Result<String> {
+    to_string(&resource.node, &EmitOptions::sigs())
+        .map_err(|error| Error::other(error.to_string()).at(resource.location()))
+}
+
+/// Writes a node as kyaml does, for messages.
+pub(crate) fn kyaml(node: &Node) -> String {
+    to_string(node, &EmitOptions::kyaml()).unwrap_or_default()
+}
+
+/// Writes a node as kustomize writes configuration, for messages.
+pub(crate) fn config(node: &Node) -> String {
+    to_string(node, &EmitOptions::sigs()).unwrap_or_default()
+}
+
+/// Writes a node as Go's JSON: compact, with sorted keys. What has no JSON form is nothing.
+pub(crate) fn json(node: &Node) -> String {
+    node.to_json()
+        .map(|value| ferro_gocompat::json::to_string(&value))
+        .unwrap_or_default()
+}
+
+/// Writes a node as Go's JSON with two blanks of indentation.
+pub(crate) fn pretty_json(node: &Node) -> String {
+    let options = ferro_gocompat::json::Options {
+        indent: "  ",
+        ..ferro_gocompat::json::Options::default()
+    };
+    node.to_json()
+        .map(|value| ferro_gocompat::json::to_string_with(&value, &options))
+        .unwrap_or_default()
+}

@@ -1,0 +1,211 @@
+//! Generators: ConfigMaps, Secrets, and a service account for GKE.
+
+mod sources;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ferro_yaml::{Entry, Node};
+
+use crate::Quirks;
+use crate::error::{Result, fail};
+use crate::loader::Loader;
+use crate::resource::{Behavior, Resource};
+use crate::types::decode::record;
+use crate::types::{ConfigMapArgs, GeneratorOptions, SecretArgs};
+use sources::Sources;
+
+/// Base64 text is broken after as many characters.
+const LINE: usize = 70;
+
+/// A configured generator.
+pub(crate) enum Generator {
+    ConfigMap(ConfigMapArgs),
+    Secret(SecretArgs),
+    IamPolicy(IamPolicyArgs),
+}
+
+record! {
+    /// Arguments for a GKE service account that acts as one of the cloud.
+    pub(crate) struct IamPolicyArgs {
+        /// The cloud; only `gke`.
+        pub cloud: String = "cloud",
+        /// The Kubernetes side.
+        pub kubernetes_service: KubernetesService = "kubernetesService",
+        /// The cloud's side.
+        pub service_account: ServiceAccount = "serviceAccount",
+    }
+}
+
+record! {
+    /// A Kubernetes service account.
+    pub(crate) struct KubernetesService {
+        /// Its name.
+        pub name: String = "name",
+        /// Its namespace.
+        pub namespace: String = "namespace",
+    }
+}
+
+record! {
+    /// An account of the cloud.
+    pub(crate) struct ServiceAccount {
+        /// Its name.
+        pub name: String = "name",
+        /// Its project.
+        pub project_id: String = "projectId",
+    }
+}
+
+impl Generator {
+    pub(crate) fn generate(&self, loader: &Loader<'_>, quirks: Quirks) -> Result<Resource> {
+        match self {
+            Self::ConfigMap(args) => {
+                let sources = Sources {
+                    literals: &args.literals,
+                    files: &args.files,
+                    envs: &args.envs,
+                    quirks,
+                };
+                config_map(args, &sources, loader)
+            }
+            Self::Secret(args) => {
+                let sources = Sources {
+                    literals: &args.literals,
+                    files: &args.files,
+                    envs: &args.envs,
+                    quirks,
+                };
+                secret(args, &sources, loader)
+            }
+            Self::IamPolicy(args) => iam_policy(args),
+        }
+    }
+}
+
+fn base(kind: &str, name: &str, namespace: &str) -> Result<Node> {
+    if name.is_empty() {
+        fail!("a configmap must have a name");
+    }
+    let mut metadata = vec![Entry::from(("name", Node::string(name)))];
+    if !namespace.is_empty() {
+        metadata.push(("namespace", Node::string(namespace)).into());
+    }
+    Ok(Node::mapping([
+        ("apiVersion", Node::string("v1")),
+        ("kind", Node::string(kind)),
+        ("metadata", Node::mapping(metadata)),
+    ]))
+}
+
+fn config_map(args: &ConfigMapArgs, sources: &Sources<'_>, loader: &Loader<'_>) -> Result<Resource> {
+    let mut node = base("ConfigMap", &args.name, &args.namespace)?;
+    let (mut data, mut binary): (Vec<Entry>, Vec<Entry>) = (Vec::new(), Vec::new());
+    for (key, value) in sources.load(&args.name, loader)? {
+        match String::from_utf8(value) {
+            Ok(text) => data.push((key, Node::string(text)).into()),
+            Err(error) => binary.push((key, Node::string(broken_base64(error.as_bytes()))).into()),
+        }
+    }
+    for (field, entries) in [("data", data), ("binaryData", binary)] {
+        if !entries.is_empty() {
+            node.set(field, Node::mapping(entries));
+        }
+    }
+    Ok(finish(node, args.options.as_ref(), &args.behavior))
+}
+
+fn secret(args: &SecretArgs, sources: &Sources<'_>, loader: &Loader<'_>) -> Result<Resource> {
+    let mut node = base("Secret", &args.name, &args.namespace)?;
+    let secret_type = if args.secret_type.is_empty() {
+        "Opaque"
+    } else {
+        &args.secret_type
+    };
+    node.set("type", Node::string(secret_type));
+    let data: Vec<Entry> = sources
+        .load(&args.name, loader)?
+        .into_iter()
+        .map(|(key, value)| (key, Node::string(broken_base64(&value))).into())
+        .collect();
+    node.set("data", Node::mapping(data));
+    Ok(finish(node, args.options.as_ref(), &args.behavior))
+}
+
+/// Encodes, and breaks what is long into lines.
+fn broken_base64(bytes: &[u8]) -> String {
+    let encoded = STANDARD.encode(bytes);
+    if encoded.len() < LINE {
+        return encoded;
+    }
+    let mut broken = String::with_capacity(encoded.len() + encoded.len() / LINE + 1);
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        let (line, tail) = rest.split_at_checked(LINE).unwrap_or((rest, ""));
+        broken.push_str(line);
+        broken.push('\n');
+        rest = tail;
+    }
+    broken
+}
+
+fn finish(node: Node, options: Option<&GeneratorOptions>, behavior: &str) -> Resource {
+    let mut resource = Resource::new(node);
+    if let Some(options) = options {
+        let pairs = |map: &std::collections::BTreeMap<String, String>| {
+            map.iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect::<Vec<_>>()
+        };
+        if !options.labels.is_empty() {
+            resource.set_metadata_map("labels", pairs(&options.labels));
+        }
+        if !options.annotations.is_empty() {
+            resource.set_metadata_map("annotations", pairs(&options.annotations));
+        }
+        if options.immutable {
+            resource.node.set("immutable", Node::bool(true));
+        }
+    }
+    resource.record.needs_hash = options.is_none_or(|options| !options.disable_name_suffix_hash);
+    resource.record.behavior = Some(Behavior::from_word(behavior));
+    resource
+}
+
+fn iam_policy(args: &IamPolicyArgs) -> Result<Resource> {
+    if args.cloud != "gke" {
+        fail!("cloud provider {} not supported yet", args.cloud);
+    }
+    let account = format!(
+        "{}@{}.iam.gserviceaccount.com",
+        args.service_account.name, args.service_account.project_id
+    );
+    let mut metadata = vec![
+        Entry::from((
+            "annotations",
+            Node::mapping([("iam.gke.io/gcp-service-account", Node::string(account))]),
+        )),
+        ("name", Node::string(&args.kubernetes_service.name)).into(),
+    ];
+    if !args.kubernetes_service.namespace.is_empty() {
+        metadata.push(("namespace", Node::string(&args.kubernetes_service.namespace)).into());
+    }
+    Ok(Resource::new(Node::mapping([
+        ("apiVersion", Node::string("v1")),
+        ("kind", Node::string("ServiceAccount")),
+        ("metadata", Node::mapping(metadata)),
+    ])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_base64_is_broken_with_a_final_line_break() {
+        assert_eq!(broken_base64(b"abc"), "YWJj");
+        let long = broken_base64(&[0; 52]);
+        assert_eq!(long.lines().map(str::len).collect::<Vec<_>>(), [70, 2]);
+        assert!(long.ends_with('\n'));
+        assert!(!broken_base64(&[0; 51]).contains('\n'));
+    }
+}

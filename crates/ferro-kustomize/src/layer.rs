@@ -1,0 +1,244 @@
+//! What the fields of a kustomization file turn into, in the order in which it runs.
+
+use ferro_yaml::Node;
+
+use crate::accumulate::Layer;
+use crate::config::{TransformerConfig, merge_spec, merge_specs};
+use crate::error::{Context, Error, Result};
+use crate::generate::Generator;
+use crate::origin::Origin;
+use crate::transform::Transformer;
+use crate::transform::image::ImageTransformer;
+use crate::transform::metadata::MetadataTransformer;
+use crate::transform::name::{AffixTransformer, End};
+use crate::transform::namespace::{NamespaceTransformer, Subjects};
+use crate::transform::patch::{JsonPatch, PatchTransformer, StrategicPatches};
+use crate::transform::replacement::ReplacementTransformer;
+use crate::transform::replica::ReplicaTransformer;
+use crate::types::decode::Codec;
+use crate::types::{FieldSpec, GeneratorOptions, Label};
+
+type Tracked<T> = Vec<(T, Option<Origin>)>;
+
+fn encoded(value: &impl Codec) -> String {
+    value
+        .encode()
+        .as_ref()
+        .map(crate::emit::config)
+        .unwrap_or_default()
+}
+
+/// Says which configuration an error is about, as upstream does.
+fn trouble<T>(result: Result<T>, kind: &str, config: impl FnOnce() -> String) -> Result<T> {
+    result.map_err(|error| {
+        error.during(format!(
+            "trouble configuring builtin {kind} with config: `\n{}`",
+            config()
+        ))
+    })
+}
+
+/// Configures the generators of the file's own fields.
+pub(crate) fn generators(layer: &Layer<'_>) -> Result<Tracked<Generator>> {
+    let kustomization = &layer.kustomization;
+    let global = kustomization.generator_options.as_ref();
+    let origin = |kind: &str| {
+        layer
+            .origin
+            .as_ref()
+            .map(|origin| origin.of_field(&layer.file, kind))
+    };
+    let mut generators = Vec::new();
+    for args in &kustomization.config_map_generator {
+        let mut args = args.clone();
+        args.options = GeneratorOptions::merged(args.options.as_ref(), global);
+        generators.push((Generator::ConfigMap(args), origin("ConfigMapGenerator")));
+    }
+    for args in &kustomization.secret_generator {
+        let mut args = args.clone();
+        args.options = GeneratorOptions::merged(args.options.as_ref(), global);
+        generators.push((Generator::Secret(args), origin("SecretGenerator")));
+    }
+    if let Some(chart) = kustomization.helm_charts.first() {
+        let mut chart = chart.clone();
+        if chart.namespace.is_empty() {
+            let own = &kustomization.namespace;
+            chart.namespace.clone_from(if own.is_empty() {
+                &layer.chart_namespace
+            } else {
+                own
+            });
+        }
+        let mut config = chart.encode().unwrap_or_else(|| crate::scalar::empty_mapping());
+        for entry in kustomization
+            .helm_globals
+            .encode()
+            .iter()
+            .flat_map(|globals| globals.entries())
+        {
+            config.set(entry.name().unwrap_or_default(), entry.value.clone());
+        }
+        let refused = Err(Error::other("must specify --enable-helm"));
+        return trouble(refused, "HelmChartInflationGenerator", || {
+            crate::emit::config(&config)
+        });
+    }
+    Ok(generators)
+}
+
+/// Configures the transformers of the file's own fields; all are configured before any runs.
+pub(crate) fn transformers(layer: &Layer<'_>, config: &TransformerConfig) -> Result<Tracked<Transformer>> {
+    let kustomization = &layer.kustomization;
+    let mut list: Vec<(Transformer, &'static str)> = Vec::new();
+    patches(layer, &mut list)?;
+    if !kustomization.namespace.is_empty() {
+        let namespace = kustomization.namespace.clone();
+        let transformer =
+            NamespaceTransformer::new(namespace, &config.namespace, Subjects::DefaultOnly, false);
+        list.push((Transformer::Namespace(transformer), "NamespaceTransformer"));
+    }
+    for (text, end, specs, kind) in [
+        (
+            &kustomization.name_prefix,
+            End::Front,
+            &config.name_prefix,
+            "PrefixTransformer",
+        ),
+        (
+            &kustomization.name_suffix,
+            End::Back,
+            &config.name_suffix,
+            "SuffixTransformer",
+        ),
+    ] {
+        if !text.is_empty() {
+            list.push((
+                Transformer::Names(vec![AffixTransformer::new(text.clone(), end, specs)]),
+                kind,
+            ));
+        }
+    }
+    metadata(layer, config, &mut list)?;
+    json_patches(layer, &mut list)?;
+    for replica in &kustomization.replicas {
+        let transformer = ReplicaTransformer::new(replica.clone(), config.replicas.clone());
+        list.push((Transformer::Replica(transformer), "ReplicaCountTransformer"));
+    }
+    for image in &kustomization.images {
+        let transformer = trouble(
+            ImageTransformer::new(image.clone(), &config.images),
+            "ImageTagTransformer",
+            || encoded(image),
+        )?;
+        list.push((Transformer::Image(transformer), "ImageTagTransformer"));
+    }
+    if !kustomization.replacements.is_empty() {
+        let transformer = ReplacementTransformer::load(&layer.loader, &kustomization.replacements);
+        let transformer = trouble(transformer, "ReplacementTransformer", || {
+            let replacements = kustomization.replacements.encode().unwrap_or_default();
+            crate::emit::config(&Node::mapping([("Replacements", replacements)]))
+        })?;
+        list.push((Transformer::Replacement(transformer), "ReplacementTransformer"));
+    }
+    let origin = layer.origin.as_ref();
+    Ok(list
+        .into_iter()
+        .map(|(transformer, kind)| {
+            (
+                transformer,
+                origin.map(|origin| origin.of_field(&layer.file, kind)),
+            )
+        })
+        .collect())
+}
+
+fn patches(layer: &Layer<'_>, list: &mut Vec<(Transformer, &'static str)>) -> Result<()> {
+    let paths = &layer.kustomization.patches_strategic_merge;
+    if !paths.is_empty() {
+        let patches = trouble(
+            StrategicPatches::load(&layer.loader, paths, ""),
+            "PatchStrategicMergeTransformer",
+            || crate::emit::config(&Node::mapping([("paths", paths.encode().unwrap_or_default())])),
+        )?;
+        list.push((
+            Transformer::PatchStrategicMerge(patches),
+            "PatchStrategicMergeTransformer",
+        ));
+    }
+    for patch in &layer.kustomization.patches {
+        let config = encoded(patch);
+        let transformer = PatchTransformer::load(&layer.loader, patch, &config);
+        let transformer = trouble(transformer, "PatchTransformer", || config.clone())?;
+        list.push((Transformer::Patch(transformer), "PatchTransformer"));
+    }
+    Ok(())
+}
+
+fn json_patches(layer: &Layer<'_>, list: &mut Vec<(Transformer, &'static str)>) -> Result<()> {
+    for patch in &layer.kustomization.patches_json6902 {
+        let loaded = JsonPatch::load(&layer.loader, patch.target.as_ref(), &patch.path, &patch.patch);
+        let transformer = trouble(loaded, "PatchJson6902Transformer", || {
+            let fields = [
+                ("jsonOp", patch.patch.encode()),
+                ("path", patch.path.encode()),
+                ("target", patch.target.encode()),
+            ];
+            let stated = fields
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value?).into()));
+            crate::emit::config(&Node::mapping(stated.collect::<Vec<ferro_yaml::Entry>>()))
+        })?;
+        list.push((
+            Transformer::PatchJson6902(transformer),
+            "PatchJson6902Transformer",
+        ));
+    }
+    Ok(())
+}
+
+/// Labels and annotations.
+fn metadata(
+    layer: &Layer<'_>,
+    config: &TransformerConfig,
+    list: &mut Vec<(Transformer, &'static str)>,
+) -> Result<()> {
+    let kustomization = &layer.kustomization;
+    for label in &kustomization.labels {
+        let specs = label_specs(label, config)?;
+        let transformer = MetadataTransformer::new(label.pairs.clone(), &specs);
+        list.push((Transformer::Labels(transformer), "LabelTransformer"));
+    }
+    if !kustomization.labels.is_empty() || !kustomization.common_labels.is_empty() {
+        let transformer =
+            MetadataTransformer::new(kustomization.common_labels.clone(), &config.common_labels);
+        list.push((Transformer::Labels(transformer), "LabelTransformer"));
+    }
+    if !kustomization.common_annotations.is_empty() {
+        let pairs = kustomization.common_annotations.clone();
+        let transformer = MetadataTransformer::new(pairs, &config.common_annotations);
+        list.push((Transformer::Annotations(transformer), "AnnotationsTransformer"));
+    }
+    Ok(())
+}
+
+/// The fields that an entry of `labels` is for.
+fn label_specs(label: &Label, config: &TransformerConfig) -> Result<Vec<FieldSpec>> {
+    let words = || "failed to merge labels".to_owned();
+    let mut specs = label.field_specs.clone();
+    merge_specs(&mut specs, &config.labels).during(words)?;
+    if label.include_selectors {
+        merge_specs(&mut specs, &config.common_labels).during(words)?;
+        return Ok(specs);
+    }
+    if label.include_templates {
+        merge_specs(&mut specs, &config.template_labels)
+            .during(|| "failed to merge template fieldSpec".to_owned())?;
+    }
+    let own = FieldSpec {
+        path: "metadata/labels".to_owned(),
+        create: true,
+        ..FieldSpec::default()
+    };
+    merge_spec(&mut specs, &own).during(words)?;
+    Ok(specs)
+}

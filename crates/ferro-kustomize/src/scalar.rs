@@ -1,0 +1,139 @@
+//! Scalars that code makes, and the numbers in them.
+
+use ferro_yaml::{Dialect, Node, ScalarStyle, Tag, Text, Value};
+
+/// Makes a mapping without entries.
+pub(crate) fn empty_mapping() -> Node {
+    Node::mapping(ferro_yaml::Mapping::new())
+}
+
+/// Makes a sequence without items.
+pub(crate) fn empty_sequence() -> Node {
+    Node::sequence(ferro_yaml::Sequence::new())
+}
+
+/// Makes a scalar whose type is what the text reads as in a resource.
+pub(crate) fn resolved(text: impl Into<Text>) -> Node {
+    let text = text.into();
+    let tag = Dialect::V3.resolve(&text).tag();
+    Node::scalar(text, tag)
+}
+
+/// Makes the scalar that takes the place of `old`: quotes are kept, and without quotes the text decides
+/// about the type. Where nothing was, it is a string.
+pub(crate) fn rewritten(old: Option<&Node>, text: impl Into<Text>) -> Node {
+    match old {
+        Some(old) if old.is_scalar() && old.style() == ScalarStyle::Plain && !old.is_null() => resolved(text),
+        _ => Node::string(text),
+    }
+}
+
+/// Rewrites what was read by YAML 1.1 as JSON would hold it: plain words for booleans, decimal integers,
+/// dates as texts.
+pub(crate) fn to_json_types(node: &mut Node) {
+    let (tag, text) = (node.tag(), node.text().unwrap_or_default());
+    let plain = match Dialect::V2.resolve(text) {
+        _ if !node.is_scalar() => None,
+        Value::Bool(value) if tag == Tag::Bool => Some(Node::bool(value)),
+        Value::Int(value) if tag == Tag::Int => Some(Node::int(value)),
+        Value::Uint(value) if tag == Tag::Int => Some(Node::scalar(value.to_string(), Tag::Int)),
+        _ if matches!(tag, Tag::Timestamp | Tag::Merge) => Some(Node::string(text)),
+        _ if tag == Tag::Null => Some(Node::null()),
+        _ => None,
+    };
+    if let Some(mut plain) = plain {
+        plain.set_position(node.position());
+        *node = plain;
+    }
+    if let Some(items) = node.as_sequence_mut() {
+        items.as_mut_slice().iter_mut().for_each(to_json_types);
+    } else if let Some(entries) = node.as_mapping_mut() {
+        for entry in entries.as_mut_slice() {
+            if let Some(key) = entry.key.shared_text().cloned() {
+                entry.key = Node::string(key);
+            }
+            to_json_types(&mut entry.value);
+        }
+    }
+}
+
+/// Reads an integer in any notation; a float without a fraction counts.
+pub(crate) fn parse_int(text: &str) -> Option<i64> {
+    match Dialect::V2.resolve(text) {
+        Value::Int(number) => Some(number),
+        // Two to the 63rd and beyond do not fit.
+        #[allow(clippy::cast_possible_truncation)]
+        Value::Float(number) if number.fract() == 0.0 && number.abs() < 9.2e18 => Some(number as i64),
+        _ => None,
+    }
+}
+
+/// Writes large integers as a 64-bit float would hold them.
+pub(crate) fn lose_precision(node: &mut Node) {
+    const EXACT: u64 = 1 << 53;
+    if node.is_scalar() && node.tag() == Tag::Int {
+        let text = node.text().unwrap_or_default();
+        #[allow(clippy::cast_precision_loss)]
+        let float = match Dialect::V3.resolve(text) {
+            Value::Int(number) if number.unsigned_abs() > EXACT => number as f64,
+            Value::Uint(number) => number as f64,
+            _ => return,
+        };
+        *node = Node::scalar(format!("{float:.0}"), Tag::Int);
+    } else if has_large_integer(node) {
+        if let Some(items) = node.as_sequence_mut() {
+            items.as_mut_slice().iter_mut().for_each(lose_precision);
+        } else if let Some(entries) = node.as_mapping_mut() {
+            entries
+                .as_mut_slice()
+                .iter_mut()
+                .for_each(|entry| lose_precision(&mut entry.value));
+        }
+    }
+}
+
+fn has_large_integer(node: &Node) -> bool {
+    (node.tag() == Tag::Int && node.text().is_some_and(|text| text.len() > 15))
+        || node.items().iter().any(has_large_integer)
+        || node.entries().iter().any(|entry| has_large_integer(&entry.value))
+}
+
+/// Tells whether there is nothing: null, an empty mapping or an empty sequence.
+pub(crate) fn is_nil_or_empty(node: &Node) -> bool {
+    node.is_null()
+        || node.as_mapping().is_some_and(|entries| entries.is_empty())
+        || node.as_sequence().is_some_and(|items| items.is_empty())
+}
+
+/// Returns the mapping below `key`, made if it is not there or null.
+pub(crate) fn mapping_at<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
+    let missing = node.get(key).is_none_or(Node::is_null);
+    if missing {
+        node.set(key, empty_mapping());
+    }
+    node.get_mut(key).filter(|child| child.is_mapping())
+}
+
+/// Tells whether the node is a string, with the tag spelled or meant.
+pub(crate) fn is_string(node: &Node) -> bool {
+    match node.tag() {
+        Tag::Str => node.is_scalar(),
+        Tag::Unset => node
+            .text()
+            .is_some_and(|text| Dialect::V3.resolve(text) == Value::Str),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_in_all_notations() {
+        assert_eq!(parse_int("010"), Some(8));
+        assert_eq!(parse_int("3.0"), Some(3));
+        assert_eq!(parse_int("3.5"), None);
+        assert_eq!(parse_int("x"), None);
+    }
+}

@@ -1,0 +1,335 @@
+//! Patches, loaded and applied.
+
+use super::Cx;
+use crate::Quirks;
+use crate::error::{Context, Error, ErrorKind, Result, fail};
+use crate::id::ResourceId;
+use crate::loader::Loader;
+use crate::patch::json6902::{self, Operation};
+use crate::patch::smp;
+use crate::resmap::ResMap;
+use crate::resource::Resource;
+use crate::selector::{Matcher, describe};
+use crate::types::{Patch, Selector};
+
+/// Strategic merge patches that name their objects themselves.
+pub(crate) struct StrategicPatches(Vec<Resource>);
+
+/// An entry of `patches`.
+pub(crate) struct PatchTransformer {
+    /// How messages name the patch.
+    source: String,
+    target: Option<Selector>,
+    content: Content,
+}
+
+enum Content {
+    Nothing,
+    Strategic(Vec<Resource>),
+    Json(Vec<Operation>),
+}
+
+/// An entry of `patchesJson6902`.
+pub(crate) struct JsonPatch {
+    target: Selector,
+    operations: Vec<Operation>,
+}
+
+impl StrategicPatches {
+    /// Reads entries that are either the text of patches or a file with them.
+    pub(crate) fn load(loader: &Loader<'_>, paths: &[String], inline: &str) -> Result<Self> {
+        if paths.is_empty() && inline.is_empty() {
+            fail!("empty file path and empty patch content");
+        }
+        let mut patches = Vec::new();
+        for path in paths {
+            match crate::read::resources(path.as_bytes(), None) {
+                Ok(found) => patches.extend(found),
+                Err(_) => patches.extend(crate::read::resources(&loader.load(path)?, Some(path))?),
+            }
+        }
+        if !inline.is_empty() {
+            patches.extend(crate::read::resources(inline.as_bytes(), None)?);
+        }
+        if patches.is_empty() {
+            fail!(
+                "patch appears to be empty; files=[{}], Patch={inline}",
+                paths.join(" ")
+            );
+        }
+        Ok(Self(patches))
+    }
+
+    pub(crate) fn transform(&self, resources: &mut ResMap, cx: Cx<'_>) -> Result<()> {
+        for patch in &self.0 {
+            let index = unique_target(resources, &patch.original_id(cx.schema), cx)?;
+            apply_to(resources, &[index], patch, cx)?;
+            resources.check_unique(cx.schema)?;
+        }
+        Ok(())
+    }
+}
+
+/// Finds the one resource that has or had an identity.
+fn unique_target(resources: &mut ResMap, id: &ResourceId, cx: Cx<'_>) -> Result<usize> {
+    let found = resources.find_any(id, cx.schema);
+    match found.as_slice() {
+        [index] => Ok(*index),
+        [] => Err(ErrorKind::PatchTarget {
+            found: "no",
+            id: id.clone(),
+        }
+        .into()),
+        _ => Err(ErrorKind::PatchTarget {
+            found: "multiple",
+            id: id.clone(),
+        }
+        .into()),
+    }
+}
+
+/// Applies a patch to resources that were selected for it.
+fn apply_to(resources: &mut ResMap, selected: &[usize], patch: &Resource, cx: Cx<'_>) -> Result<()> {
+    for index in selected {
+        let Some(target) = resources.get_mut(*index) else {
+            continue;
+        };
+        let mut patch = patch.clone();
+        // The version is the target's; the kind is the patch's, which counts only where it may change.
+        let kind = patch.kind().to_owned();
+        patch.set_gvk(&target.gvk());
+        patch.set_kind(&kind);
+        apply_strategic(target, &patch, cx)?;
+        resources.renamed(*index, cx.schema);
+    }
+    Ok(())
+}
+
+fn apply_strategic(target: &mut Resource, patch: &Resource, cx: Cx<'_>) -> Result<()> {
+    let place = patch
+        .location()
+        .filter(|place| !place.file.is_empty())
+        .or_else(|| target.location());
+    let (name, namespace, kind) = (
+        target.name().to_owned(),
+        target.namespace().to_owned(),
+        target.kind().to_owned(),
+    );
+    if patch.record.allow_name_change || patch.record.allow_kind_change {
+        target.store_previous_id(cx.schema);
+    }
+    let meets_record = meets_annotations(patch);
+    if meets_record {
+        target.expose_record();
+    }
+    let node = std::mem::take(&mut target.node);
+    target.node = smp::merge(node, &patch.node, cx.schema, cx.quirks)
+        .map_err(|error| error.at(place))?
+        .unwrap_or_default();
+    if target.is_gone() {
+        return Ok(());
+    }
+    if meets_record {
+        target.recover_record();
+    }
+    if !patch.record.allow_kind_change {
+        target.set_kind(&kind);
+    }
+    if !patch.record.allow_name_change {
+        target.set_name(name);
+    }
+    target.set_namespace(namespace);
+    Ok(())
+}
+
+/// Tells whether a patch replaces or removes all annotations, and with them what upstream keeps there.
+fn meets_annotations(patch: &Resource) -> bool {
+    let Some(metadata) = patch.node.get("metadata") else {
+        return false;
+    };
+    let is_special = |node: &ferro_yaml::Node| node.is_null() || node.get("$patch").is_some();
+    is_special(metadata) || metadata.get("annotations").is_some_and(is_special)
+}
+
+fn apply_json(target: &mut Resource, operations: &[Operation], cx: Cx<'_>) -> Result<()> {
+    let record = target.record.clone();
+    let meets_record = json6902::concerns_annotations(operations);
+    if meets_record {
+        target.expose_record();
+    }
+    if cx.quirks == Quirks::Upstream {
+        crate::scalar::lose_precision(&mut target.node);
+    }
+    let place = target.location();
+    json6902::apply(&mut target.node, operations).map_err(|error| error.at(place))?;
+    if meets_record {
+        target.recover_record();
+        target.record = record;
+    }
+    Ok(())
+}
+
+impl PatchTransformer {
+    /// Reads an entry; `config` is how messages show it.
+    pub(crate) fn load(loader: &Loader<'_>, patch: &Patch, config: &str) -> Result<Self> {
+        let text = patch.patch.trim();
+        let (content, file, source) = match (text.is_empty(), patch.path.as_str()) {
+            (true, "") => fail!("must specify one of patch and path in\n{config}"),
+            (false, "") => (
+                text.as_bytes().to_vec(),
+                None,
+                format!("[patch: {}]", ferro_gocompat::quote::quote(text)),
+            ),
+            (false, _) => fail!("patch and path can't be set at the same time\n{config}"),
+            (true, path) => {
+                let content = loader
+                    .load(path)
+                    .during(|| format!("failed to get the patch file from path({path})"))?;
+                (
+                    content.into_owned(),
+                    Some(path),
+                    format!("[path: {}]", ferro_gocompat::quote::quote(path)),
+                )
+            }
+        };
+        let strategic = crate::read::resources(&content, file);
+        let json = if content.is_empty() {
+            Err(Error::other("empty json patch operations"))
+        } else {
+            json6902::parse(&content)
+        };
+        let content = match (strategic, json) {
+            (Ok(patches), Ok(operations)) if !patches.is_empty() && !operations.is_empty() => {
+                fail!("illegally qualifies as both an SM and JSON patch: {source}");
+            }
+            (Ok(patches), _) if patches.is_empty() => Content::Nothing,
+            (Ok(mut patches), _) => {
+                let options = patch.options.clone().unwrap_or_default();
+                for patch in &mut patches {
+                    patch.record.allow_name_change |= options.allow_name_change;
+                    patch.record.allow_kind_change |= options.allow_kind_change;
+                }
+                Content::Strategic(patches)
+            }
+            (Err(_), Ok(operations)) if operations.is_empty() => Content::Nothing,
+            (Err(_), Ok(operations)) => Content::Json(operations),
+            (Err(error), Err(_)) => {
+                let place = error.location().cloned().filter(|place| !place.file.is_empty());
+                return Err(
+                    Error::other(format!("unable to parse SM or JSON patch from {source}")).at(place),
+                );
+            }
+        };
+        Ok(Self {
+            source,
+            target: patch.target.clone(),
+            content,
+        })
+    }
+
+    pub(crate) fn transform(&self, resources: &mut ResMap, cx: Cx<'_>) -> Result<()> {
+        match &self.content {
+            Content::Nothing => Ok(()),
+            Content::Strategic(patches) => self.transform_strategic(patches, resources, cx),
+            Content::Json(operations) => {
+                let Some(target) = &self.target else {
+                    fail!("must specify a target for JSON patch {}", self.source);
+                };
+                for index in Matcher::new(target)?.select(resources, cx.schema)? {
+                    let Some(resource) = resources.get_mut(index) else {
+                        continue;
+                    };
+                    resource.store_previous_id(cx.schema);
+                    apply_json(resource, operations, cx)?;
+                    resources.moved(index, cx.schema);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn transform_strategic(&self, patches: &[Resource], resources: &mut ResMap, cx: Cx<'_>) -> Result<()> {
+        let Some(target) = &self.target else {
+            for patch in patches {
+                let id = patch.original_id(cx.schema);
+                let index = unique_target(resources, &id, cx).map_err(|error| {
+                    error
+                        .at(patch.location().filter(|place| !place.file.is_empty()))
+                        .during(format!("no resource matches strategic merge patch \"{id}\""))
+                })?;
+                let Some(resource) = resources.get_mut(index) else {
+                    continue;
+                };
+                apply_strategic(resource, patch, cx)?;
+                let may_collide = patch.record.allow_name_change || patch.record.allow_kind_change;
+                if may_collide {
+                    resources.moved(index, cx.schema);
+                }
+            }
+            return Ok(());
+        };
+        let [patch] = patches else {
+            fail!(
+                "Multiple Strategic-Merge Patches in one `patches` entry is not allowed to set `patches.target` \
+                 field: {}",
+                self.source
+            );
+        };
+        let selected = Matcher::new(target)
+            .and_then(|matcher| matcher.select(resources, cx.schema))
+            .during(|| {
+                format!(
+                    "unable to find patch target \"{}\" in `resources`",
+                    describe(target)
+                )
+            })?;
+        apply_to(resources, &selected, patch, cx)?;
+        resources.check_unique(cx.schema)
+    }
+}
+
+impl JsonPatch {
+    pub(crate) fn load(
+        loader: &Loader<'_>,
+        target: Option<&Selector>,
+        path: &str,
+        inline: &str,
+    ) -> Result<Self> {
+        let Some(target) = target.filter(|target| !target.name.is_empty()) else {
+            fail!("must specify the target name");
+        };
+        let content = match (path, inline) {
+            ("", "") => fail!("empty file path and empty jsonOp"),
+            ("", inline) => inline.as_bytes().to_vec(),
+            (path, "") => {
+                let content = loader.load(path)?.into_owned();
+                if content.is_empty() {
+                    fail!("patch file '{path}' empty seems to be empty");
+                }
+                content
+            }
+            _ => fail!("must specify a file path or jsonOp, not both"),
+        };
+        let operations =
+            json6902::parse(&content).during(|| format!("decoding {}", String::from_utf8_lossy(&content)))?;
+        if operations.is_empty() {
+            let text = String::from_utf8_lossy(&content);
+            fail!("patch appears to be empty; file={path}, JsonOp={text}");
+        }
+        Ok(Self {
+            target: target.clone(),
+            operations,
+        })
+    }
+
+    pub(crate) fn transform(&self, resources: &mut ResMap, cx: Cx<'_>) -> Result<()> {
+        for index in Matcher::new(&self.target)?.select(resources, cx.schema)? {
+            let Some(resource) = resources.get_mut(index) else {
+                continue;
+            };
+            apply_json(resource, &self.operations, cx)?;
+            resources.moved(index, cx.schema);
+        }
+        Ok(())
+    }
+}

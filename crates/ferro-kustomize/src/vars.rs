@@ -1,0 +1,337 @@
+//! Variables: `$(NAME)` in some fields, filled from a field of another object. Deprecated upstream in favour
+//! of replacements, and still in use.
+
+use std::collections::BTreeMap;
+
+use ferro_yaml::{Dialect, Kind, Node, Tag, Text, Value};
+
+use crate::error::{Error, Result, fail};
+use crate::fieldspec::{Create, Walker};
+use crate::id::{Gvk, ResourceId, split_api_version};
+use crate::resmap::ResMap;
+use crate::schema::Schema;
+use crate::types::{FieldSpec, Var};
+
+/// The variables of a layer and of all below it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct VarSet(BTreeMap<String, Var>);
+
+impl VarSet {
+    fn add(&mut self, var: &Var) -> Result<()> {
+        if self.0.contains_key(&var.name) {
+            fail!("var '{}' already encountered", var.name);
+        }
+        self.0.insert(var.name.clone(), with_defaults(var));
+        Ok(())
+    }
+
+    pub(crate) fn add_all(&mut self, other: &Self) -> Result<()> {
+        other.0.values().try_for_each(|var| self.add(var))
+    }
+
+    /// Takes a layer's variables and marks the resources that they read from.
+    pub(crate) fn register(&mut self, vars: &[Var], resources: &mut ResMap, schema: &Schema) -> Result<()> {
+        for var in vars {
+            let target = target_id(var);
+            let is_meant = |id: &ResourceId| {
+                if target.namespace.is_empty() {
+                    id.name == target.name && id.gvk == target.gvk
+                } else {
+                    *id == target
+                }
+            };
+            let mut matched = resources.named(&target.name);
+            matched.retain(|index| {
+                resources.get(*index).is_some_and(|resource| {
+                    !resource.is_gone()
+                        && (is_meant(&resource.id(schema)) || resource.previous_ids().any(|id| is_meant(&id)))
+                })
+            });
+            match matched.as_slice() {
+                [] => {}
+                [index] => {
+                    if let Some(resource) = resources.get_mut(*index) {
+                        resource.var_names.push((&var.name).into());
+                    }
+                }
+                several => fail!(
+                    "found {} resId matches for var {} (unable to disambiguate)",
+                    several.len(),
+                    describe(&with_defaults(var))
+                ),
+            }
+        }
+        vars.iter().try_for_each(|var| self.add(var))
+    }
+}
+
+/// Names variables in messages.
+pub(crate) fn describe_all(vars: &[Var]) -> String {
+    format!("[{}]", vars.iter().map(describe).collect::<Vec<_>>().join(" "))
+}
+
+fn describe(var: &Var) -> String {
+    let target = &var.object_ref;
+    let gvk = Gvk::new(&target.group, &target.version, &target.kind);
+    format!("{{{} {gvk} {{{}}}}}", var.name, var.field_ref.field_path)
+}
+
+fn with_defaults(var: &Var) -> Var {
+    let mut var = var.clone();
+    if var.field_ref.field_path.is_empty() {
+        "metadata.name".clone_into(&mut var.field_ref.field_path);
+    }
+    let target = &mut var.object_ref;
+    if !target.api_version.is_empty() {
+        let (group, version) = split_api_version(&target.api_version);
+        if !group.is_empty() {
+            group.clone_into(&mut target.group);
+        }
+        version.clone_into(&mut target.version);
+    }
+    var
+}
+
+fn target_id(var: &Var) -> ResourceId {
+    let target = with_defaults(var).object_ref;
+    ResourceId {
+        gvk: Gvk::new(target.group, target.version, target.kind),
+        name: target.name.into(),
+        namespace: target.namespace.into(),
+        is_cluster_scoped: false,
+    }
+}
+
+/// Replaces all variables.
+pub(crate) fn resolve(
+    vars: &VarSet,
+    resources: &mut ResMap,
+    specs: &[FieldSpec],
+    schema: &Schema,
+) -> Result<()> {
+    if vars.0.is_empty() {
+        return Ok(());
+    }
+    let mut values: BTreeMap<&str, Node> = BTreeMap::new();
+    for var in vars.0.values() {
+        values.insert(&var.name, read(var, resources)?);
+    }
+    let walkers = Walker::all(specs, Create::Nothing);
+    for resource in resources.list_mut() {
+        let gvk = resource.gvk();
+        for walker in walkers.iter().filter(|walker| walker.applies_to(&gvk)) {
+            let (id, place) = (resource.id(schema), resource.location());
+            walker
+                .walk(&mut resource.node, || id, &mut |node| update(node, &values))
+                .map_err(|error| error.at(place))?;
+        }
+    }
+    Ok(())
+}
+
+fn read(var: &Var, resources: &ResMap) -> Result<Node> {
+    let marked = resources
+        .iter()
+        .find(|resource| resource.var_names.iter().any(|name| name == var.name.as_str()));
+    let Some(resource) = marked else {
+        fail!(
+            "var '{}' cannot be mapped to a field in the set of known resources",
+            describe(var)
+        );
+    };
+    let found = field(&resource.node, &var.field_ref.field_path);
+    found.cloned().ok_or_else(|| {
+        Error::other(format!(
+            "field specified in var '{}' not found in corresponding resource",
+            describe(var)
+        ))
+        .at(resource.location())
+    })
+}
+
+/// Follows `spec.ports[0].port`.
+fn field<'n>(node: &'n Node, path: &str) -> Option<&'n Node> {
+    let mut node = node;
+    for part in split_field_path(path) {
+        let (name, indexes) = match part.find('[') {
+            Some(bracket) if part.ends_with(']') => part.split_at(bracket),
+            _ => (part.as_str(), ""),
+        };
+        if !name.is_empty() {
+            node = node.get(name)?;
+        }
+        for index in indexes.split_terminator(']') {
+            node = node
+                .items()
+                .get(index.strip_prefix('[')?.parse::<usize>().ok()?)?;
+        }
+    }
+    Some(node)
+}
+
+/// Splits at dots that are not escaped.
+fn split_field_path(path: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut chars = path.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek(), parts.last_mut()) {
+            ('\\', Some('.'), Some(last)) => {
+                chars.next();
+                last.push('.');
+            }
+            ('.', ..) => parts.push(String::new()),
+            (c, _, Some(last)) => last.push(c),
+            (_, _, None) => {}
+        }
+    }
+    parts
+}
+
+type Values<'v> = BTreeMap<&'v str, Node>;
+
+fn update(node: &mut Node, values: &Values<'_>) -> Result<()> {
+    if node.is_null() {
+        return Ok(());
+    }
+    match node.kind() {
+        Kind::Scalar | Kind::Alias => update_scalar(node, values),
+        Kind::Mapping => {
+            let Some(entries) = node.as_mapping_mut() else {
+                return Ok(());
+            };
+            for entry in entries.as_mut_slice() {
+                if !crate::scalar::is_string(&entry.key) {
+                    fail!(
+                        "invalid map key: value='{}', tag='{}'",
+                        entry.name().unwrap_or_default(),
+                        entry.key.tag_name()
+                    );
+                }
+                update_scalar(&mut entry.value, values);
+            }
+        }
+        Kind::Sequence => {
+            let Some(items) = node.as_sequence_mut() else {
+                return Ok(());
+            };
+            for item in items.as_mut_slice() {
+                if !crate::scalar::is_string(item) {
+                    fail!("invalid value type expect a string");
+                }
+                update_scalar(item, values);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn update_scalar(node: &mut Node, values: &Values<'_>) {
+    if !crate::scalar::is_string(node) {
+        return;
+    }
+    let text = node.text().unwrap_or_default();
+    if text.contains('$') {
+        *node = expand(text, values);
+    }
+}
+
+fn value<'v>(name: &str, values: &'v Values<'_>) -> Option<&'v Node> {
+    values
+        .get(name)
+        .filter(|value| value.is_scalar() && !value.is_null())
+}
+
+/// Replaces `$(NAME)`; a text that is nothing but one reference takes on the type of the value.
+fn expand(text: &str, values: &Values<'_>) -> Node {
+    let whole = text.strip_prefix("$(").and_then(|rest| rest.strip_suffix(')'));
+    if let Some(value) = whole
+        .filter(|name| !name.contains(')'))
+        .and_then(|name| value(name, values))
+    {
+        return typed(value);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        let (front, tail) = rest.split_at(dollar);
+        out.push_str(front);
+        let after = tail.get(1..).unwrap_or_default();
+        let Some(next) = after.chars().next() else {
+            rest = tail;
+            break;
+        };
+        rest = match (next, after.find(')')) {
+            ('$', _) => {
+                out.push('$');
+                after.get(1..).unwrap_or_default()
+            }
+            ('(', Some(end)) => {
+                let name = after.get(1..end).unwrap_or_default();
+                match value(name, values) {
+                    Some(value) => out.push_str(&plain_text(value)),
+                    None => out.push_str(&format!("$({name})")),
+                }
+                after.get(end + 1..).unwrap_or_default()
+            }
+            (next, _) => {
+                out.push('$');
+                out.push(next);
+                after.get(next.len_utf8()..).unwrap_or_default()
+            }
+        };
+    }
+    out.push_str(rest);
+    Node::string(out)
+}
+
+fn typed(value: &Node) -> Node {
+    match value.tag() {
+        Tag::Int | Tag::Float | Tag::Bool => {
+            let text = plain_text(value);
+            Node::scalar(text, value.tag())
+        }
+        _ => Node::string(value.shared_text().cloned().unwrap_or_default()),
+    }
+}
+
+/// The text of a value as Go prints it.
+fn plain_text(value: &Node) -> Text {
+    let text = value.shared_text().cloned().unwrap_or_default();
+    match (value.tag(), Dialect::V3.resolve(&text)) {
+        (Tag::Int, Value::Int(number)) => number.to_string().into(),
+        (Tag::Int, Value::Uint(number)) => number.to_string().into(),
+        (Tag::Float, Value::Float(_)) => crate::emit::json(value).into(),
+        (Tag::Bool, Value::Bool(value)) => value.to_string().into(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(text: &str) -> Node {
+        let values = BTreeMap::from([("A", Node::string("x")), ("P", Node::int(8080))]);
+        expand(text, &values)
+    }
+
+    #[test]
+    fn references_are_replaced_and_dollars_escaped() {
+        for (text, expected) in [
+            ("$(A)", "x"),
+            ("a-$(A)-$(P)", "a-x-8080"),
+            ("$$(A)", "$(A)"),
+            ("$(B)", "$(B)"),
+            ("$(A", "$(A"),
+            ("$x $", "$x $"),
+            ("$(A)$(A)", "xx"),
+        ] {
+            assert_eq!(expanded(text), Node::string(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_whole_reference_keeps_the_type() {
+        assert_eq!(expanded("$(P)"), Node::int(8080));
+    }
+}
