@@ -24,7 +24,6 @@ pub mod args;
 mod auth;
 mod gitrepository;
 mod reconcile;
-mod server;
 mod sweep;
 
 use std::sync::Arc;
@@ -32,12 +31,14 @@ use std::time::Duration;
 
 use ferro_api::controller;
 use ferro_api::source::GitRepository;
+use ferro_artifact::server::FileServer;
 use ferro_artifact::storage::{Storage, StorageOptions, advertised_host};
 use ferro_git::SshOptions;
 use ferro_runtime::controller::{Controller, Options};
 use ferro_runtime::events::Recorder;
-use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::flags::{FeatureGates, listen_addr};
 use ferro_runtime::process::{Fatal, Process};
+use ferro_runtime::server::bind;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -57,9 +58,11 @@ pub async fn run(process: Process, flags: SourceFlags) -> Result<(), Fatal> {
     let gates = FeatureGates::parse(&args::FEATURE_GATES, &process.flags.feature_gates)?;
     flags.validate(&gates)?;
     let namespace = process.flags.watch_namespace()?;
-    let storage = open_storage(&flags)?;
+    let listener = bind(listen_addr(&flags.storage_addr)?, "artifacts").await?;
+    let storage = open_storage(&flags, listener.local_addr()?.port())?;
+    // Every replica serves what it has, whoever holds the lease.
     let (served, mut servers) = (CancellationToken::new(), JoinSet::new());
-    server::start(&flags.storage_addr, &storage, served.clone(), &mut servers).await?;
+    servers.spawn(FileServer::new(storage.base())?.serve(listener, served.clone()));
     let result = act(&process, &flags, gates, namespace, &storage).await;
     served.cancel();
     finish(servers).await;
@@ -122,11 +125,17 @@ async fn act(
     Ok(())
 }
 
-fn open_storage(flags: &SourceFlags) -> Result<Storage, Fatal> {
+/// Opens the storage, which is served on `port`.
+fn open_storage(flags: &SourceFlags, port: u16) -> Result<Storage, Fatal> {
+    // A port that the system chose has to be known to who fetches.
+    let address = match flags.storage_addr.strip_suffix(":0") {
+        Some(host) => format!("{host}:{port}"),
+        None => flags.storage_addr.clone(),
+    };
     let hostname = ferro_runtime::hostname();
     Ok(Storage::open(StorageOptions {
         base: flags.storage_path.clone().into(),
-        host: advertised_host(&flags.storage_addr, &flags.storage_adv_addr, &hostname),
+        host: advertised_host(&address, &flags.storage_adv_addr, &hostname),
         algorithm: flags.artifact_digest_algo,
         retention_ttl: flags.artifact_retention_ttl,
         retention_records: flags.artifact_retention_records,

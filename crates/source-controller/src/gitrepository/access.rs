@@ -116,7 +116,7 @@ enum AccessError {
     #[error(transparent)]
     Content(#[from] auth::ContentError),
     #[error(transparent)]
-    Url(#[from] ferro_git::Error),
+    Url(#[from] Box<ferro_git::Error>),
 }
 
 /// What the address and the Secret make together. Credentials of an HTTP address go from the address to the login; the user of an SSH
@@ -136,7 +136,7 @@ fn build(url: &Url, secret: Option<&SecretData>, proxy: ProxyOptions) -> Result<
     };
     let _always_has_host = url.set_password(None);
     Ok(Remote {
-        url: RepositoryUrl::parse(url.as_str())?,
+        url: RepositoryUrl::parse(url.as_str()).map_err(Box::new)?,
         auth,
         http: ClientOptions {
             tls,

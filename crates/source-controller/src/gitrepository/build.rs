@@ -121,7 +121,10 @@ impl Job {
             .directory
             .sibling(&format!("{}.tar.gz", resolved.commit))
             .map_err(|error| Failure::storage(reason::INVALID_PATH, describe(&error)))?;
-        let _lock = self.storage.lock_blocking(&path).map_err(not_locked)?;
+        let _lock = self
+            .storage
+            .lock_blocking(&path)
+            .map_err(|error| not_locked(&error))?;
         let included = self
             .includes
             .iter()
@@ -210,8 +213,8 @@ impl Job {
     }
 }
 
-fn not_locked(error: StorageError) -> Failure {
-    let cause = describe(&error);
+fn not_locked(error: &StorageError) -> Failure {
+    let cause = describe(error);
     match error {
         StorageError::Lock { .. } => Failure::unmarked(
             reason::FAILED,

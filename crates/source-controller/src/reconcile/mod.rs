@@ -97,7 +97,7 @@ pub(crate) async fn drive<S: Source>(source: &S, pass: &mut Pass<S::Object>) -> 
     };
     let outcome = match result {
         Ok(settled) => {
-            report::settled(pass, &before, settled, asked);
+            report::settled(pass, &before, &settled, asked);
             Outcome::Done
         }
         Err(failure) => fail(pass, failure),

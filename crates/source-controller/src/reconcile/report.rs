@@ -71,7 +71,7 @@ impl<K: FluxObject> ConditionsIfAny for K {
 }
 
 /// Reports a pass that went well.
-pub(super) fn settled<K: SourceObject>(pass: &Pass<K>, before: &Before, settled: Settled, asked: bool) {
+pub(super) fn settled<K: SourceObject>(pass: &Pass<K>, before: &Before, settled: &Settled, asked: bool) {
     if let Some((reason, message)) = &settled.no_op {
         tracing::debug!("{message}");
         if asked {
