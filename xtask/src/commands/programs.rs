@@ -11,13 +11,24 @@ use xtask::{http, paths, ports};
 
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// Compiles the release programs; Cargo shows its progress on standard error.
-pub(crate) fn build(names: &[&str]) -> Result<PathBuf> {
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--locked", "--quiet"])
-        .args(names.iter().map(|it| format!("--package={it}")))
-        .current_dir(paths::root())
-        .stdin(Stdio::null())
+/// The programs that people install.
+const PROGRAMS: [&str; 4] = ["source-controller", "kustomize-controller", "ferroflux", "flux"];
+
+/// The command that compiles them; always all of them, because Cargo compiles a library anew for another choice of programs
+/// when that changes the features that are on.
+pub(crate) fn release_build() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(["build", "--release", "--locked"])
+        .args(PROGRAMS.map(|it| format!("--package={it}")));
+    command.current_dir(paths::root()).stdin(Stdio::null());
+    command
+}
+
+/// Compiles the release programs, and gives their directory.
+pub(crate) fn build() -> Result<PathBuf> {
+    let status = release_build()
+        .arg("--quiet")
         .status()
         .context("cannot start cargo")?;
     ensure!(status.success(), "the programs do not compile");

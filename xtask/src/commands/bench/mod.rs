@@ -90,7 +90,7 @@ struct Outcome {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let plan = Plan::parse(args)?;
     process::end_on_signals()?;
-    let bin = programs::build(&["source-controller", "kustomize-controller"])?;
+    let bin = programs::build()?;
     let mut outcomes = Vec::new();
     for count in &plan.counts {
         term::line(format_args!(

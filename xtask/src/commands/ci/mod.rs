@@ -10,12 +10,9 @@ use anyhow::{Context as _, Result, ensure};
 use xtask::cluster::build;
 use xtask::paths;
 
-use super::checks;
+use super::{checks, programs};
 use output::Tests;
 use stages::Stages;
-
-/// The programs that people install.
-pub(crate) const PROGRAMS: [&str; 4] = ["source-controller", "kustomize-controller", "ferroflux", "flux"];
 
 /// Formatting, the rules of the house, clippy.
 pub(crate) fn lint() -> ExitCode {
@@ -43,10 +40,10 @@ pub(crate) fn all() -> ExitCode {
 pub(crate) fn end_to_end(args: &[String]) -> ExitCode {
     let mut stages = Stages::default();
     stages.run("control plane", |_| build::build().map(drop));
-    stages.run("release build", |log| output::run(release_build(), log));
+    stages.run("release build", |log| output::run(programs::release_build(), log));
     stages.run("end to end", |log| {
-        let mut command = end_to_end_tests();
-        command.arg("--").args(args);
+        let mut command = for_end_to_end(cargo(&["test", "--package=e2e", "--locked", "--"]));
+        command.args(args);
         output::run(command, log)
     });
     stages.finish()
@@ -55,7 +52,7 @@ pub(crate) fn end_to_end(args: &[String]) -> ExitCode {
 /// The release programs.
 pub(crate) fn build() -> ExitCode {
     let mut stages = Stages::default();
-    stages.run("release build", |log| output::run(release_build(), log));
+    stages.run("release build", |log| output::run(programs::release_build(), log));
     stages.finish()
 }
 
@@ -85,22 +82,41 @@ fn test_stages(stages: &mut Stages) {
     let control_plane = thread::spawn(build::build);
     let oracle = thread::spawn(build_oracle);
 
-    let workspace = ["test", "--workspace", "--exclude=e2e", "--locked"];
+    // The end-to-end tests are compiled with the rest, because Cargo would compile their dependencies anew for them alone.
+    let mut end_to_end = None;
     stages.run("compile tests", |log| {
-        output::run(cargo(&[&workspace[..], &["--no-run"]].concat()), log)
+        let args = [
+            "test",
+            "--workspace",
+            "--locked",
+            "--no-run",
+            "--message-format=json-render-diagnostics",
+        ];
+        end_to_end = output::run_for_test(cargo(&args), log, "tests/e2e")?;
+        Ok(())
     });
     stages.run("oracle", |_| join(oracle));
     stages.tests("tests", |log, tests| {
-        let mut command = cargo(&workspace);
-        command
-            .args(["--no-fail-fast", "--", "--show-output"])
-            .env("FERRO_ORACLE", oracle_program());
+        let args = [
+            "test",
+            "--workspace",
+            "--exclude=e2e",
+            "--locked",
+            "--no-fail-fast",
+            "--",
+            "--show-output",
+        ];
+        let mut command = cargo(&args);
+        command.env("FERRO_ORACLE", oracle_program());
         output::run_tests(command, log, tests)
     });
-    stages.run("release build", |log| output::run(release_build(), log));
+    stages.run("release build", |log| output::run(programs::release_build(), log));
     stages.run("control plane", |_| join(control_plane).map(drop));
     stages.tests("end to end", |log, tests| {
-        output::run_tests(end_to_end_tests(), log, tests)
+        let program = end_to_end.context("no program of the end-to-end tests was compiled")?;
+        let mut command = Command::new(program);
+        command.current_dir(paths::root().join("tests/e2e"));
+        output::run_tests(for_end_to_end(command), log, tests)
     });
     stages.tests("demo", |log, tests| {
         let mut command = Command::new(std::env::current_exe()?);
@@ -128,14 +144,8 @@ fn cargo(args: &[&str]) -> Command {
     command
 }
 
-fn release_build() -> Command {
-    let mut command = cargo(&["build", "--release", "--locked"]);
-    command.args(PROGRAMS.map(|it| format!("--package={it}")));
-    command
-}
-
-fn end_to_end_tests() -> Command {
-    let mut command = cargo(&["test", "--package=e2e", "--locked"]);
+/// What the end-to-end tests must know: where the programs are, and that nothing may be missing.
+fn for_end_to_end(mut command: Command) -> Command {
     command
         .env("FERRO_E2E_REQUIRED", "1")
         .env("FERRO_E2E_BIN", paths::target().join("release"));

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::ops::AddAssign;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use xtask::term;
 
 /// How much of a failed command's output is shown.
@@ -32,18 +33,44 @@ impl AddAssign for Tests {
 /// Runs a command; if it fails, shows the end of what it printed.
 pub(super) fn run(command: Command, log: &Path) -> Result<()> {
     let mut last = VecDeque::new();
-    follow(command, log, |line| {
-        last.push_back(line.to_owned());
-        if TAIL < last.len() {
-            last.pop_front();
-        }
+    follow(command, log, |line| keep(&mut last, line)).inspect_err(|_| last.iter().for_each(term::line))
+}
+
+/// Runs `cargo test --no-run` with its messages as JSON; gives the test program of the package in this directory.
+pub(super) fn run_for_test(command: Command, log: &Path, directory: &str) -> Result<Option<PathBuf>> {
+    let (mut program, mut last) = (None, VecDeque::new());
+    follow(command, log, |line| match serde_json::from_str::<Value>(line) {
+        Ok(message) => program = test_program(&message, directory).or_else(|| program.take()),
+        Err(_) => keep(&mut last, line),
     })
-    .inspect_err(|_| last.iter().for_each(term::line))
+    .inspect_err(|_| last.iter().for_each(term::line))?;
+    Ok(program)
+}
+
+fn test_program(message: &Value, directory: &str) -> Option<PathBuf> {
+    let is_test = message.pointer("/target/kind/0")? == "test";
+    let manifest = message.get("manifest_path")?.as_str()?;
+    let is_it = is_test && Path::new(manifest).parent()?.ends_with(directory);
+    is_it.then(|| message.get("executable")?.as_str().map(PathBuf::from))?
+}
+
+fn keep(last: &mut VecDeque<String>, line: &str) {
+    last.push_back(line.to_owned());
+    if TAIL < last.len() {
+        last.pop_front();
+    }
 }
 
 /// Runs `cargo test`: one line for each test program, and everything of those that fail.
 pub(super) fn run_tests(command: Command, log: &Path, tests: &mut Tests) -> Result<()> {
-    let mut programs = Programs::default();
+    // A test program that is run without Cargo has no other title.
+    let title = Path::new(command.get_program())
+        .file_name()
+        .map(|it| it.to_string_lossy().into_owned());
+    let mut programs = Programs {
+        title: title.unwrap_or_default(),
+        ..Programs::default()
+    };
     let res = follow(command, log, |line| {
         programs.add(line).iter().for_each(term::line);
     });

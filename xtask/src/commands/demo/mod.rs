@@ -49,7 +49,7 @@ fn tell(is_ci: bool, interrupt: &Interrupt) -> Result<()> {
         return Ok(());
     }
     let bin = step("build ferroflux and flux (minutes the first time)", || {
-        programs::build(&["ferroflux", "flux"])
+        programs::build()
     })?;
     let place = match existing {
         Some(kubeconfig) => Place::existing(kubeconfig.into())?,
