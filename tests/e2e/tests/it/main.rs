@@ -1,0 +1,40 @@
+//! The end-to-end cases, one file a subject.
+
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a JSON value answers null for a key that it does not have"
+)]
+
+mod apply;
+mod build;
+mod cli;
+mod dependencies;
+mod drift;
+mod health;
+mod hostile;
+mod prune;
+mod resilience;
+mod scale;
+mod sources;
+mod sources_failing;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let all = [
+        sources::cases(),
+        sources_failing::cases(),
+        apply::cases(),
+        build::cases(),
+        prune::cases(),
+        dependencies::cases(),
+        health::cases(),
+        drift::cases(),
+        cli::cases(),
+        hostile::cases(),
+        // The longest of those that share a world, when the others are over: they fill the machine.
+        scale::cases(),
+        resilience::cases(),
+    ];
+    e2e::main(all.into_iter().flatten().collect())
+}
