@@ -1,0 +1,75 @@
+//! The command line of Flux: what people and scripts type to look at, and to nudge, a cluster.
+//!
+//! It follows the `flux` program of Flux 2.9: the same commands, flags, tables, messages, streams and
+//! exit codes, so that scripts need not know which of the two they call. Tables go to standard output;
+//! progress and errors go to standard error, each line led by a symbol. A failure ends with exit code 1.
+//!
+//! Commands work on kinds, and what they need to know of a kind is one row of [`kind::KINDS`]: its
+//! words on the command line, its columns, its messages. A new kind is a new row.
+//!
+//! Where upstream polls every two seconds, this program watches, so that it goes on as soon as the
+//! cluster does.
+//!
+//! The program speaks to the API server only, never to a controller.
+
+pub mod args;
+pub mod cluster;
+pub mod command;
+pub mod kind;
+pub mod object;
+pub mod status;
+pub mod table;
+pub mod terminal;
+pub mod text;
+pub mod wait;
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+
+pub use self::terminal::Terminal;
+
+/// Version of this program, as it is printed.
+pub const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
+
+/// Runs the program with its arguments, the first of which is its own name, and returns its exit code.
+pub async fn run(args: impl IntoIterator<Item = OsString>, terminal: &mut Terminal) -> u8 {
+    run_with(args, None, terminal).await
+}
+
+/// Runs the program as [`run`] does, with a client for a cluster that is not looked for.
+pub async fn run_with(
+    args: impl IntoIterator<Item = OsString>,
+    client: Option<kube::Client>,
+    terminal: &mut Terminal,
+) -> u8 {
+    let matches = match args::command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => return report_usage(&error, terminal),
+    };
+    match command::run(&matches, client, terminal).await {
+        Ok(()) => 0,
+        Err(error) => {
+            terminal.failure(format_args!("{error:#}"));
+            1
+        }
+    }
+}
+
+/// Prints help where it was asked for; anything else is an error, of which upstream prints no usage.
+fn report_usage(error: &clap::Error, terminal: &mut Terminal) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            terminal.print(&error.render().to_string());
+            0
+        }
+        _ => {
+            let text = error.render().to_string();
+            let message = text.lines().next().unwrap_or_default();
+            terminal.failure(format_args!("{}", message.trim_start_matches("error: ")));
+            1
+        }
+    }
+}
