@@ -18,5 +18,6 @@ pub mod json;
 pub mod number;
 pub mod path;
 pub mod quote;
+pub mod regexp;
 pub mod semver;
 pub mod unicode;

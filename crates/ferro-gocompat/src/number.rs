@@ -8,6 +8,24 @@ struct Shortest {
 }
 
 impl Shortest {
+    fn of(value: f64) -> Self {
+        let shortest = format!("{value:e}");
+        Self::parse(&nearest(
+            &shortest,
+            |digits| format!("{value:.digits$e}"),
+            |text| text.parse() == Ok(value),
+        ))
+    }
+
+    fn of_narrow(value: f32) -> Self {
+        let shortest = format!("{value:e}");
+        Self::parse(&nearest(
+            &shortest,
+            |digits| format!("{value:.digits$e}"),
+            |text| text.parse() == Ok(value),
+        ))
+    }
+
     /// Takes apart what Rust prints with `{:e}`.
     fn parse(scientific: &str) -> Self {
         let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
@@ -60,21 +78,18 @@ impl Shortest {
 /// assert_eq!(format_g(f64::NEG_INFINITY), "-Inf");
 /// ```
 pub fn format_g(value: f64) -> String {
-    non_finite(value).map_or_else(|| general(&Shortest::parse(&format!("{value:e}"))), str::to_owned)
+    non_finite(value).map_or_else(|| general(&Shortest::of(value)), str::to_owned)
 }
 
 /// Formats like `strconv.FormatFloat(value, 'g', -1, 32)`.
 pub fn format_g32(value: f64) -> String {
     let narrow = value as f32;
-    non_finite(f64::from(narrow)).map_or_else(
-        || general(&Shortest::parse(&format!("{narrow:e}"))),
-        str::to_owned,
-    )
+    non_finite(f64::from(narrow)).map_or_else(|| general(&Shortest::of_narrow(narrow)), str::to_owned)
 }
 
 /// Formats like `strconv.FormatFloat(value, 'f', -1, 64)`.
 pub fn format_f(value: f64) -> String {
-    non_finite(value).map_or_else(|| Shortest::parse(&format!("{value:e}")).fixed(), str::to_owned)
+    non_finite(value).map_or_else(|| Shortest::of(value).fixed(), str::to_owned)
 }
 
 /// Formats like `encoding/json`; `None` for infinities and not-a-number, which it refuses.
@@ -90,13 +105,31 @@ pub fn format_json(value: f64) -> Option<String> {
     if !value.is_finite() {
         return None;
     }
-    let shortest = Shortest::parse(&format!("{value:e}"));
+    let shortest = Shortest::of(value);
     let magnitude = value.abs();
-    if magnitude != 0.0 && (magnitude < 1e-6 || magnitude >= 1e21) {
+    if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
         // The exponent is cleaned of its leading zero only when it is negative; above it has two digits.
         return Some(shortest.scientific(1));
     }
     Some(shortest.fixed())
+}
+
+/// Where two shortest forms are equally near, Go takes the even one and Rust the upper: rounding exactly to
+/// as many digits settles it.
+fn nearest(shortest: &str, round: impl Fn(usize) -> String, reads_back: impl Fn(&str) -> bool) -> String {
+    let digits = shortest
+        .split('e')
+        .next()
+        .unwrap_or("")
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .count();
+    let rounded = round(digits.saturating_sub(1));
+    if reads_back(&rounded) {
+        rounded
+    } else {
+        shortest.to_owned()
+    }
 }
 
 fn general(shortest: &Shortest) -> String {

@@ -83,7 +83,7 @@ fn match_later<'n>(chunk: &str, name: &'n str, is_last: bool) -> Result<Option<&
         }
         let behind = name.get(at + c.len_utf8()..).unwrap_or("");
         if let Some(after) = match_chunk(chunk, behind)?
-            && !(is_last && !after.is_empty())
+            && (!is_last || after.is_empty())
         {
             return Ok(Some(after));
         }
@@ -143,7 +143,7 @@ fn match_chunk<'n>(chunk: &str, name: &'n str) -> Result<Option<&'n str>, BadPat
             }
         }
     }
-    Ok((!failed).then(|| name.as_str()))
+    Ok(if failed { None } else { Some(name.as_str()) })
 }
 
 fn match_class(pattern: &mut std::str::Chars<'_>, subject: Option<char>) -> Result<bool, BadPattern> {

@@ -1,12 +1,13 @@
-//! Character classes as Go's `unicode` package has them.
+//! Character classes as Go's `unicode` package has them, which knows Unicode 15.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\p{L}$").ok());
-static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\p{Nd}$").ok());
-static GRAPHIC: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{L}\p{M}\p{N}\p{P}\p{S}]$").ok());
+static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{L}&&\p{age=15.0}]$").ok());
+static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{Nd}&&\p{age=15.0}]$").ok());
+static GRAPHIC: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^[[\p{L}\p{M}\p{N}\p{P}\p{S}]&&\p{age=15.0}]$").ok());
 
 fn matches(class: &LazyLock<Option<Regex>>, c: char) -> bool {
     class
