@@ -17,6 +17,15 @@
 //!
 //! Nothing here is global: a [`cluster::Cluster`] is a value, so that a tenant's rights or a remote cluster are another value.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::needless_pass_by_value,
+        clippy::redundant_clone,
+        reason = "tests pass JSON around"
+    )
+)]
+
 pub mod apply;
 pub mod changeset;
 pub mod cluster;
@@ -33,8 +42,11 @@ pub mod normalise;
 pub mod object;
 pub mod observe;
 pub mod order;
+mod plan;
 pub mod prune;
+mod undeclared;
 pub mod wait;
+mod write;
 
 pub use apply::ApplyOptions;
 pub use changeset::{Action, ChangeSet};

@@ -4,6 +4,8 @@
 //! fields are folded into our own entry; an apply that then leaves them out removes them. Fields of other managers
 //! stay theirs.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value, json};
 
@@ -16,6 +18,16 @@ const LEFTOVERS: [(&str, &str); 4] = [
     ("annotations", "fluxcd.io/sync-checksum"),
     ("labels", "fluxcd.io/sync-gc-mark"),
 ];
+
+/// Whether older tools have left something in labels or annotations.
+pub(crate) fn has_leftovers(
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+) -> bool {
+    LEFTOVERS
+        .iter()
+        .any(|(part, key)| if *part == "labels" { labels } else { annotations }.contains_key(*key))
+}
 
 /// The JSON patch that makes the fields of overridden managers ours and removes what older tools left; `None` when
 /// there is nothing to do.
@@ -60,14 +72,16 @@ fn fold(entries: &[Value], manager: &str, extra_managers: &[String]) -> Option<V
         .iter()
         .position(|entry| is_own(entry, manager))
         .map(|index| kept.remove(index));
-    let mut base = own.unwrap_or_else(|| first.clone());
-    base["manager"] = manager.into();
-    base["operation"] = "Apply".into();
-    let fields = base.get_mut("fieldsV1").map(Value::take).unwrap_or_default();
-    base["fieldsV1"] = taken.into_iter().fold(fields, |union, entry| {
-        unite(union, entry.get("fieldsV1").cloned().unwrap_or_default())
-    });
-    kept.push(base);
+    let base = own.unwrap_or_else(|| first.clone());
+    let Value::Object(mut base) = base else {
+        return None;
+    };
+    let fields = base.remove("fieldsV1").unwrap_or_default();
+    let unite_with = |union, entry: &Value| unite(union, entry.get("fieldsV1").cloned().unwrap_or_default());
+    base.insert("fieldsV1".to_owned(), taken.iter().fold(fields, unite_with));
+    base.insert("manager".to_owned(), manager.into());
+    base.insert("operation".to_owned(), "Apply".into());
+    kept.push(Value::Object(base));
     Some(kept)
 }
 

@@ -185,7 +185,7 @@ pub(crate) fn hash_value(value: &Value, hasher: &mut impl std::hash::Hasher) {
             match (number.as_i64(), number.as_f64()) {
                 (Some(integer), _) => hasher.write_i64(integer),
                 (None, Some(float)) if float.fract() == 0.0 && float.abs() < 9e15 => {
-                    hasher.write_i64(float as i64)
+                    hasher.write_i64(float as i64);
                 }
                 (None, float) => hasher.write_u64(float.unwrap_or_default().to_bits()),
             }

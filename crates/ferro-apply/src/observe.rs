@@ -7,7 +7,8 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use crate::fields::{is_overridden, owned_hash};
-use crate::object::ObjectId;
+use crate::managed_fields::has_leftovers;
+use crate::object::{ObjectId, hash_value};
 
 /// Whose objects these are, and by which names: labels of the group say the owner, annotations of the group the policy.
 #[derive(Clone, Debug)]
@@ -79,6 +80,8 @@ pub struct Observation {
     pub uid: String,
     /// Fingerprint of the fields that we applied.
     pub owned: Option<u64>,
+    /// Fingerprint of all that an apply could change: what [`crate::drift::differs`] compares.
+    pub content: u64,
     /// Whether a manager whose edits are undone has put fields on it.
     pub edited: bool,
     /// Readiness by the rules of its kind.
@@ -94,11 +97,11 @@ pub struct Observation {
 impl Observation {
     /// Whether `other` stands for the same state as far as we are concerned.
     #[must_use]
-    pub fn same_content(&self, other: &Self) -> bool {
+    pub fn same_state(&self, other: &Self) -> bool {
         self.uid == other.uid && self.owned == other.owned && self.edited == other.edited
     }
 
-    /// A fingerprint of what decides [`Self::same_content`].
+    /// A fingerprint of what decides [`Self::same_state`].
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         use std::hash::{Hash, Hasher};
@@ -117,23 +120,27 @@ pub fn observe(mut object: DynamicObject, ownership: &Ownership, now: Timestamp)
     let edited = entries
         .iter()
         .any(|entry| is_overridden(entry, &ownership.manager, &ownership.override_managers))
-        || object
-            .annotations()
-            .contains_key("kubectl.kubernetes.io/last-applied-configuration");
+        || has_leftovers(object.labels(), object.annotations());
     let last_writer = entries
         .iter()
         .filter(|entry| entry.manager.as_deref() != Some(&ownership.manager))
-        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+        // Times have no fractions of a second; among equals the one whose edits are undone is the one to name.
+        .max_by_key(|entry| {
+            let overridden = is_overridden(entry, &ownership.manager, &ownership.override_managers);
+            (entry.time.as_ref().map(|time| time.0), overridden)
+        })
         .and_then(|entry| entry.manager.clone());
     let (version, uid) = (version_of(&object), object.uid().unwrap_or_default());
     let value = into_value(object);
     let owned = owned_hash(&value, &entries, &ownership.manager);
+    let content = content_hash(&value);
     let health = ferro_kstatus::health(&value, now);
     (
         Observation {
             version,
             uid,
             owned,
+            content,
             edited,
             health,
             owner,
@@ -142,6 +149,36 @@ pub fn observe(mut object: DynamicObject, ownership: &Ownership, now: Timestamp)
         },
         value,
     )
+}
+
+/// Hashes labels, annotations and all that is neither metadata nor status.
+fn content_hash(value: &Value) -> u64 {
+    use std::hash::Hasher;
+    let mut hasher = std::hash::DefaultHasher::new();
+    for part in ["labels", "annotations"] {
+        let map = value.get("metadata").and_then(|metadata| metadata.get(part));
+        // An empty map is none.
+        match map.and_then(Value::as_object) {
+            Some(map) if !map.is_empty() => map.iter().for_each(|(key, value)| {
+                hash_value(&Value::String(key.clone()), &mut hasher);
+                hash_value(value, &mut hasher);
+            }),
+            _ => {}
+        }
+        hasher.write_u8(0xfd);
+    }
+    let counts = |key: &str| key != "metadata" && key != "status";
+    for (key, value) in value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| counts(key))
+    {
+        hasher.write(key.as_bytes());
+        hasher.write_u8(0xff);
+        hash_value(value, &mut hasher);
+    }
+    hasher.finish()
 }
 
 /// The resource version as a number; zero where it is none.
@@ -227,8 +264,16 @@ mod tests {
         assert!(first.markers.keep && !first.markers.ignore && !first.edited);
         assert_eq!((first.version, first.last_writer.as_deref()), (12, Some("hpa")));
         assert!(value.pointer("/metadata/managedFields").is_none());
-        assert!(first.same_content(&observe(object(1, "other"), &ownership(), now).0));
-        assert!(!first.same_content(&observe(object(2, "hpa"), &ownership(), now).0));
-        assert!(!first.same_content(&observe(object(1, "kubectl-edit"), &ownership(), now).0));
+        assert!(first.same_state(&observe(object(1, "other"), &ownership(), now).0));
+        assert_eq!(
+            first.content,
+            observe(object(1, "other"), &ownership(), now).0.content
+        );
+        assert_ne!(
+            first.content,
+            observe(object(2, "hpa"), &ownership(), now).0.content
+        );
+        assert!(!first.same_state(&observe(object(2, "hpa"), &ownership(), now).0));
+        assert!(!first.same_state(&observe(object(1, "kubectl-edit"), &ownership(), now).0));
     }
 }

@@ -18,6 +18,11 @@ use crate::object::ObjectId;
 use crate::observe::{Markers, Owner};
 use crate::order::{compare, rank};
 
+/// How often deleted objects are looked for: soon at first, then less often.
+const TERMINATION_CHECK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Objects looked for at once.
+const READS: usize = 8;
+
 /// Some objects could not be removed.
 #[derive(Debug)]
 pub struct PruneError {
@@ -100,7 +105,7 @@ impl Cluster {
             Err(failure) => return Err(failure),
         };
         let api = self.api(&mapping, &id.namespace);
-        let target = match self.live.get(id) {
+        let target = match self.live.get(id, &entry.version) {
             Known::There(seen) => Target {
                 markers: seen.markers,
                 owner: seen.owner,
@@ -153,23 +158,23 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<(), Vec<ObjectId>> {
         let deadline = Instant::now() + timeout;
-        let mut left: Vec<&Entry> = entries.iter().collect();
+        let mut left: Vec<Entry> = entries.to_vec();
+        let mut pause = TERMINATION_CHECK.0;
         loop {
-            let mut still = Vec::new();
-            for entry in left {
-                if self.exists(entry).await {
-                    still.push(entry);
-                }
-            }
-            if still.is_empty() {
+            let checked = stream::iter(left).map(|entry| async move { (self.exists(&entry).await, entry) });
+            let checked: Vec<_> = checked.buffered(READS).collect().await;
+            left = checked
+                .into_iter()
+                .filter_map(|(exists, entry)| exists.then_some(entry))
+                .collect();
+            if left.is_empty() {
                 return Ok(());
             }
-            let next = Instant::now() + Duration::from_secs(2);
-            if next > deadline {
-                return Err(still.into_iter().map(|entry| entry.id.clone()).collect());
+            if Instant::now() >= deadline {
+                return Err(left.into_iter().map(|entry| entry.id).collect());
             }
-            left = still;
-            tokio::time::sleep_until(next).await;
+            tokio::time::sleep_until((Instant::now() + pause).min(deadline)).await;
+            pause = (pause * 2).min(TERMINATION_CHECK.1);
         }
     }
 

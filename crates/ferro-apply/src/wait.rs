@@ -1,11 +1,11 @@
 //! Waiting until objects are ready, on watches (`spec/kustomize-and-notification.md` G.1).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_kstatus::{Health, HealthExprs, Status};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use kube::api::{DynamicObject, ListParams, TypeMeta};
 use kube::{Api, Client};
@@ -18,10 +18,15 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::Cluster;
 use crate::inventory::Entry;
 use crate::live::Known;
+use crate::mapper::Mapping;
 use crate::object::ObjectId;
 
 /// How often the pods of a workload that makes no progress are looked at.
 const POD_CHECK: Duration = Duration::from_secs(5);
+/// How long to pause when an object cannot be watched.
+const RETRY: Duration = Duration::from_secs(1);
+/// Objects read at once.
+const READS: usize = 8;
 
 /// How to wait.
 #[derive(Clone)]
@@ -54,6 +59,22 @@ pub enum WaitError {
 
 /// Readiness of the objects that the index does not hold: each has a watch of its own while the wait lasts.
 type Others = watch::Receiver<HashMap<ObjectId, Health>>;
+type Report = Arc<watch::Sender<HashMap<ObjectId, Health>>>;
+
+/// An object waited for, and how ready it is if that is known.
+type Standing<'a> = (&'a ObjectId, Option<Health>);
+
+/// What a wait knows besides the index.
+struct Progress<'a> {
+    entries: &'a [Entry],
+    options: &'a WaitOptions,
+    /// The objects that the index held when the wait began.
+    indexed: HashSet<&'a ObjectId>,
+    others: Others,
+    failed_pods: HashMap<ObjectId, String>,
+    /// Answers that ceased to hold with time, and those that replace them.
+    renewed: HashMap<ObjectId, (Health, Health)>,
+}
 
 impl Cluster {
     /// Returns when all `entries` are current.
@@ -62,152 +83,191 @@ impl Cluster {
     /// When time is up, an object has failed, or the wait was cancelled.
     pub async fn wait(&self, entries: &[Entry], options: &WaitOptions) -> Result<(), WaitError> {
         let deadline = Instant::now() + options.timeout;
+        let wait = self.wait_until(entries, options, deadline);
+        tokio::select! {
+            () = options.cancel.cancelled() => Err(WaitError::Cancelled),
+            outcome = wait => outcome,
+        }
+    }
+
+    async fn wait_until(
+        &self,
+        entries: &[Entry],
+        options: &WaitOptions,
+        deadline: Instant,
+    ) -> Result<(), WaitError> {
+        let subscription = self.live.subscribe(entries.iter().map(|entry| &entry.id));
         let mut tasks = JoinSet::new();
-        let (others, mut changed_others) = self.watch_others(entries, options, &mut tasks).await;
-        let mut changes = self.live.changes();
-        let mut failed_pods: HashMap<ObjectId, String> = HashMap::new();
+        let (report, others) = watch::channel(HashMap::new());
+        let mut changed_others = others.clone();
+        let report: Report = Arc::new(report);
+        let indexed = self.watch_others(entries, options, &report, &mut tasks).await;
+        let (failed_pods, renewed) = (HashMap::new(), HashMap::new());
+        let mut progress = Progress {
+            entries,
+            options,
+            indexed,
+            others,
+            failed_pods,
+            renewed,
+        };
         let mut next_pod_check = Instant::now() + POD_CHECK;
         loop {
-            changes.mark_unchanged();
             changed_others.mark_unchanged();
-            let states = self.states(entries, &others, &failed_pods, options);
-            let verdict = judge(&states, options.fail_fast);
-            match verdict {
+            let states = self.states(&progress);
+            match judge(&states, options.fail_fast) {
                 Verdict::Ready => return Ok(()),
                 Verdict::Failed => {
                     return Err(WaitError::Failed(describe(&states, |status| {
                         status == Status::Failed
                     })));
                 }
+                Verdict::Waiting if Instant::now() >= deadline => {
+                    return Err(WaitError::Timeout(describe(&states, |status| {
+                        status != Status::Current
+                    })));
+                }
                 Verdict::Waiting => {}
             }
-            let wake = states
+            let renewal = states
                 .iter()
                 .filter_map(|(_, health)| health.as_ref()?.until)
                 .min()
-                .map(until)
-                .unwrap_or(deadline);
+                .map_or(deadline, until);
+            let stuck = states.iter().any(is_stuck_workload);
             tokio::select! {
-                _ = changes.changed() => {}
+                () = subscription.changed() => {}
                 _ = changed_others.changed() => {}
-                () = tokio::time::sleep_until(wake.min(deadline)) => {}
-                () = tokio::time::sleep_until(next_pod_check) => {
-                    failed_pods = self.failed_pods(&states).await;
+                () = tokio::time::sleep_until(deadline) => {}
+                () = tokio::time::sleep_until(renewal), if renewal < deadline => {
+                    let renewed = tokio::time::timeout_at(deadline, self.renew(&progress)).await;
+                    progress.renewed.extend(renewed.unwrap_or_default());
+                }
+                () = tokio::time::sleep_until(next_pod_check), if stuck => {
+                    let failed = tokio::time::timeout_at(deadline, self.failed_pods(&states)).await;
+                    progress.failed_pods = failed.unwrap_or_default();
                     next_pod_check = Instant::now() + POD_CHECK;
                 }
-                () = options.cancel.cancelled() => return Err(WaitError::Cancelled),
-            }
-            if Instant::now() >= deadline {
-                let states = self.states(entries, &others, &failed_pods, options);
-                return match judge(&states, false) {
-                    Verdict::Ready => Ok(()),
-                    _ => Err(WaitError::Timeout(describe(&states, |status| {
-                        status != Status::Current
-                    }))),
-                };
             }
         }
     }
 
-    /// Starts watches on the objects that the index does not hold, and arranges for whole objects where expressions need them.
-    async fn watch_others(
-        &self,
-        entries: &[Entry],
-        options: &WaitOptions,
-        tasks: &mut JoinSet<()>,
-    ) -> (Others, Others) {
-        let (report, others) = watch::channel(HashMap::new());
-        let report = Arc::new(report);
-        for entry in entries {
-            let id = &entry.id;
-            let expr = options.exprs.cover(&id.group, &id.kind);
-            let known = matches!(self.live.get(id), Known::There(_));
-            if known && !expr {
-                continue;
-            }
-            let Ok(mapping) = self.map(id, &entry.version).await else {
-                continue;
-            };
-            let api = self.api(&mapping, &id.namespace);
-            if known {
-                self.live.keep_bodies(&id.group, &id.kind);
-                if let Ok(Some(object)) = api.get_opt(&id.name).await {
-                    self.live.add_body(id, Arc::new(value_of(&object)));
-                }
-                continue;
-            }
-            let types = TypeMeta {
-                api_version: mapping.resource.api_version,
-                kind: mapping.resource.kind,
-            };
-            tasks.spawn(watch_one(
-                api,
-                id.clone(),
-                types,
-                Arc::clone(&options.exprs),
-                Arc::clone(&report),
-            ));
-        }
-        // The receiver must not end when there is nothing to watch.
-        tasks.spawn(async move {
-            let _kept = report;
-            std::future::pending::<()>().await;
-        });
-        (others.clone(), others)
-    }
-
-    fn states<'a>(
+    /// Starts watches on the objects that the index does not hold, arranges for whole objects where expressions need them, and returns
+    /// the objects that the index holds.
+    async fn watch_others<'a>(
         &self,
         entries: &'a [Entry],
-        others: &Others,
-        failed_pods: &HashMap<ObjectId, String>,
         options: &WaitOptions,
-    ) -> Vec<(&'a ObjectId, Option<Health>)> {
-        let others = others.borrow();
+        report: &Report,
+        tasks: &mut JoinSet<()>,
+    ) -> HashSet<&'a ObjectId> {
+        let (mut indexed, mut bare) = (HashSet::new(), Vec::new());
+        for entry in entries {
+            let id = &entry.id;
+            if !matches!(self.live.get(id, &entry.version), Known::There(_)) {
+                let one = One {
+                    cluster: self.clone(),
+                    entry: entry.clone(),
+                    exprs: Arc::clone(&options.exprs),
+                };
+                tasks.spawn(one.watch(Arc::clone(report)));
+                continue;
+            }
+            indexed.insert(id);
+            if options.exprs.cover(&id.group, &id.kind) {
+                self.live.keep_bodies(&id.group, &id.kind);
+                if self.live.body(id).is_none() {
+                    bare.push(entry);
+                }
+            }
+        }
+        let add_body = |entry: &'a Entry| async move {
+            let mapping = self.map(&entry.id, &entry.version).await.ok()?;
+            let object = self
+                .api(&mapping, &entry.id.namespace)
+                .get_opt(&entry.id.name)
+                .await
+                .ok()??;
+            self.live.add_body(&entry.id, value_of(&object));
+            Some(())
+        };
+        stream::iter(bare)
+            .for_each_concurrent(READS, |entry| async move {
+                // What cannot be read now comes with the watch.
+                let _read = add_body(entry).await;
+            })
+            .await;
+        indexed
+    }
+
+    fn states<'a>(&self, progress: &Progress<'a>) -> Vec<Standing<'a>> {
+        let others = progress.others.borrow();
         let state = |entry: &'a Entry| {
             let id = &entry.id;
-            let mut health = others
-                .get(id)
-                .cloned()
-                .or_else(|| self.indexed_health(id, &options.exprs));
-            if let (
-                Some(Health {
-                    status: Status::InProgress,
-                    ..
-                }),
-                Some(pods),
-            ) = (&health, failed_pods.get(id))
+            let indexed = || self.indexed_health(id, progress);
+            let mut health = others.get(id).cloned().or_else(indexed);
+            if let Some((old, new)) = progress.renewed.get(id)
+                && health.as_ref() == Some(old)
+            {
+                health = Some(new.clone());
+            }
+            if let Some(pods) = progress.failed_pods.get(id)
+                && health
+                    .as_ref()
+                    .is_some_and(|health| health.status == Status::InProgress)
             {
                 health = Some(Health::new(Status::Failed, pods.clone()));
             }
             let absent = health
                 .as_ref()
-                .is_none_or(|health| health.status == Status::NotFound);
-            if absent && options.vanishing.contains(id) {
+                .is_some_and(|health| health.status == Status::NotFound);
+            if absent && progress.options.vanishing.contains(id) {
                 health = Some(Health::new(Status::Current, "cleaned up"));
             }
             (id, health)
         };
-        entries.iter().map(state).collect()
+        progress.entries.iter().map(state).collect()
     }
 
-    fn indexed_health(&self, id: &ObjectId, exprs: &HealthExprs) -> Option<Health> {
+    fn indexed_health(&self, id: &ObjectId, progress: &Progress<'_>) -> Option<Health> {
+        if !progress.indexed.contains(id) {
+            return None;
+        }
+        let Some(health) = self.live.health(id) else {
+            return Some(Health::not_found());
+        };
+        let exprs = &progress.options.exprs;
         if exprs.cover(&id.group, &id.kind) {
             return self.live.body(id).and_then(|body| exprs.health(&body));
         }
-        self.live.health(id)
+        Some(health)
+    }
+
+    /// Judges anew the objects whose readiness has changed with time alone.
+    async fn renew(&self, progress: &Progress<'_>) -> HashMap<ObjectId, (Health, Health)> {
+        let mut renewed = HashMap::new();
+        let now = Timestamp::now();
+        for (entry, (id, health)) in progress.entries.iter().zip(self.states(progress)) {
+            let Some(health) = health.filter(|health| health.until.is_some_and(|until| until <= now)) else {
+                continue;
+            };
+            let Ok(mapping) = self.map(id, &entry.version).await else {
+                continue;
+            };
+            let new = match self.api(&mapping, &id.namespace).get_opt(&id.name).await {
+                Ok(Some(object)) => ferro_kstatus::health(&value_of(&object), Timestamp::now()),
+                Ok(None) => Health::not_found(),
+                Err(_) => continue,
+            };
+            renewed.insert(id.clone(), (health, new));
+        }
+        renewed
     }
 
     /// Workloads in progress of which some pods have failed for good.
-    async fn failed_pods(&self, states: &[(&ObjectId, Option<Health>)]) -> HashMap<ObjectId, String> {
+    async fn failed_pods(&self, states: &[Standing<'_>]) -> HashMap<ObjectId, String> {
         let mut failed = HashMap::new();
-        for (id, health) in states {
-            let stuck = health
-                .as_ref()
-                .is_some_and(|health| health.status == Status::InProgress);
-            if !stuck || id.group != "apps" || !matches!(id.kind.as_str(), "StatefulSet" | "ReplicaSet") {
-                continue;
-            }
+        for (id, _) in states.iter().filter(|state| is_stuck_workload(state)) {
             let Ok(mapping) = self.map(id, "v1").await else {
                 continue;
             };
@@ -224,6 +284,16 @@ impl Cluster {
         }
         failed
     }
+}
+
+/// Workloads whose own status does not tell that their pods fail.
+fn is_stuck_workload((id, health): &Standing<'_>) -> bool {
+    matches!(
+        (id.group.as_str(), id.kind.as_str()),
+        ("apps", "StatefulSet" | "ReplicaSet")
+    ) && health
+        .as_ref()
+        .is_some_and(|health| health.status == Status::InProgress)
 }
 
 async fn count_failed_pods(client: Client, namespace: &str, selector: &str) -> usize {
@@ -261,37 +331,53 @@ fn label_selector(workload: &Value) -> Option<String> {
     (!pairs.is_empty()).then(|| pairs.join(","))
 }
 
-/// Follows one object and reports its readiness.
-async fn watch_one(
-    api: Api<DynamicObject>,
-    id: ObjectId,
-    types: TypeMeta,
+/// An object that the index does not hold.
+struct One {
+    cluster: Cluster,
+    entry: Entry,
     exprs: Arc<HealthExprs>,
-    report: Arc<watch::Sender<HashMap<ObjectId, Health>>>,
-) {
-    let mut objects = Box::pin(kube::runtime::watcher::watch_object(api, &id.name));
-    while let Some(object) = objects.next().await {
-        let health = match object {
-            Ok(Some(mut object)) => {
-                // The items of a list do not say what they are.
-                object.types.get_or_insert_with(|| types.clone());
-                let value = value_of(&object);
-                exprs
-                    .health(&value)
-                    .unwrap_or_else(|| ferro_kstatus::health(&value, Timestamp::now()))
-            }
-            Ok(None) => Health::not_found(),
-            Err(error) => {
-                report.send_modify(|others| {
-                    others.insert(id.clone(), Health::new(Status::Unknown, error.to_string()));
-                });
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                continue;
+}
+
+impl One {
+    /// Follows the object and reports its readiness, for as long as the task is let run.
+    async fn watch(self, report: Report) {
+        let id = &self.entry.id;
+        let mapping = loop {
+            match self.cluster.map(id, &self.entry.version).await {
+                Ok(mapping) => break mapping,
+                // Its kind may yet be defined.
+                Err(_) => tokio::time::sleep(RETRY).await,
             }
         };
-        report.send_modify(|others| {
-            others.insert(id.clone(), health);
+        let tell = |health: Health| {
+            report.send_if_modified(|others| {
+                others.insert(id.clone(), health.clone()).as_ref() != Some(&health)
+            });
+        };
+        let api = self.cluster.api(&mapping, &id.namespace);
+        let mut objects = Box::pin(kube::runtime::watcher::watch_object(api, &id.name));
+        while let Some(object) = objects.next().await {
+            match object {
+                Ok(Some(object)) => tell(self.health(object, &mapping)),
+                Ok(None) => tell(Health::not_found()),
+                Err(error) => {
+                    tell(Health::new(Status::Unknown, error.to_string()));
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    fn health(&self, mut object: DynamicObject, mapping: &Mapping) -> Health {
+        // The items of a list do not say what they are.
+        object.types.get_or_insert_with(|| TypeMeta {
+            api_version: mapping.resource.api_version.clone(),
+            kind: mapping.resource.kind.clone(),
         });
+        let value = value_of(&object);
+        self.exprs
+            .health(&value)
+            .unwrap_or_else(|| ferro_kstatus::health(&value, Timestamp::now()))
     }
 }
 
@@ -315,8 +401,8 @@ enum Verdict {
 }
 
 /// Any object that failed decides if `fail_fast`, or if no other is under way.
-fn judge(states: &[(&ObjectId, Option<Health>)], fail_fast: bool) -> Verdict {
-    let status = |state: &(&ObjectId, Option<Health>)| state.1.as_ref().map(|health| health.status);
+fn judge(states: &[Standing<'_>], fail_fast: bool) -> Verdict {
+    let status = |state: &Standing<'_>| state.1.as_ref().map(|health| health.status);
     if states.iter().all(|state| status(state) == Some(Status::Current)) {
         return Verdict::Ready;
     }
@@ -331,8 +417,8 @@ fn judge(states: &[(&ObjectId, Option<Health>)], fail_fast: bool) -> Verdict {
     }
 }
 
-fn describe(states: &[(&ObjectId, Option<Health>)], wanted: impl Fn(Status) -> bool) -> Vec<String> {
-    let describe = |(id, health): &(&ObjectId, Option<Health>)| match health {
+fn describe(states: &[Standing<'_>], wanted: impl Fn(Status) -> bool) -> Vec<String> {
+    let describe = |(id, health): &Standing<'_>| match health {
         None => Some(format!("can't determine status for {id}")),
         Some(health) if !wanted(health.status) => None,
         Some(Health {

@@ -1,0 +1,210 @@
+//! Writing objects: server-side apply, in its plain form and in one that only creates.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use jiff::Timestamp;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::apply::Run;
+use crate::cluster::Cluster;
+use crate::error::ObjectFailure;
+use crate::mapper::Mapping;
+use crate::object::{Object, ObjectId};
+use crate::observe::observe;
+use crate::plan::{Plan, SERVED_TIMEOUT, Step};
+use crate::undeclared;
+
+/// An object that is deleted to be made anew must be gone within this time.
+const RECREATE_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often fields that the server does not know are taken out before its refusal is passed on.
+const MAX_REFUSALS: usize = 20;
+/// A resource version that no object has. An apply that asks for it creates an object that is absent, and conflicts with one that is
+/// there: the server compares versions only in the latter case.
+const NO_VERSION: &str = "1";
+
+impl Cluster {
+    /// Applies an object. Fields that the schema of a built-in kind does not know are dropped from it if the server minds them.
+    pub(crate) async fn patch(
+        &self,
+        object: &mut Object,
+        mapping: &Mapping,
+        dry_run: bool,
+    ) -> kube::Result<DynamicObject> {
+        let params = PatchParams {
+            field_manager: Some(self.live.ownership().manager.clone()),
+            force: true,
+            dry_run,
+            ..PatchParams::default()
+        };
+        let api = self.api(mapping, &object.id().namespace);
+        let name = object.id().name.clone();
+        let mut tries = 0;
+        loop {
+            let refused = match api.patch(&name, &params, &Patch::Apply(object.value())).await {
+                Err(kube::Error::Api(status)) => status,
+                other => return other,
+            };
+            let id = object.id();
+            if !undeclared::are_dropped(&id.group, &id.kind) || tries == MAX_REFUSALS {
+                return Err(kube::Error::Api(refused));
+            }
+            // The server names the fields of one level at a time.
+            tries += 1;
+            let dropped = undeclared::drop_refused(object.value_mut(), &refused.message);
+            if dropped.is_empty() {
+                return Err(kube::Error::Api(refused));
+            }
+            tracing::warn!(object = %object.id(), fields = dropped.join(", "), "leaving out fields that the API does not declare");
+        }
+    }
+
+    /// Applies an object only if it is not there.
+    async fn patch_new(
+        &self,
+        object: &mut Object,
+        mapping: &Mapping,
+        dry_run: bool,
+    ) -> kube::Result<DynamicObject> {
+        set_version(object, Some(NO_VERSION));
+        let created = self.patch(object, mapping, dry_run).await;
+        set_version(object, None);
+        created
+    }
+
+    /// Has the server check a new object.
+    pub(crate) async fn validate(&self, mut plan: Plan, _run: &Run<'_>) -> Result<Plan, ObjectFailure> {
+        match self.patch_new(&mut plan.object, &plan.mapping, true).await {
+            Ok(_) => Ok(plan),
+            // It is there after all, which the write will find out as well.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(plan),
+            Err(error) => Err(ObjectFailure::from_kube(plan.object.id(), true, "dry-run", error)),
+        }
+    }
+
+    /// Creates an object; if it is there, says what is to be done with it instead.
+    pub(crate) async fn create(
+        &self,
+        mut object: Object,
+        mapping: Mapping,
+        desired: u64,
+        run: &Run<'_>,
+    ) -> Result<Option<Plan>, ObjectFailure> {
+        let id = object.id().clone();
+        self.live.writing(&id, &run.options.owner);
+        match self.patch_new_kind(&mut object, &mapping, run).await {
+            Ok(created) => {
+                let (seen, body) = observe(created, self.live.ownership(), Timestamp::now());
+                self.live
+                    .written(&id, object.version(), &run.options.owner, desired, seen, body);
+                Ok(None)
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                self.live.not_written(&id);
+                let plan = self.plan_unknown(object, mapping, desired, run).await?;
+                match plan.step {
+                    // Neither there nor not: leave it to the next attempt.
+                    Step::Create => Err(ObjectFailure::from_kube(
+                        &id,
+                        true,
+                        "apply",
+                        kube::Error::Api(status),
+                    )),
+                    Step::Configure | Step::Settled(_) => Ok(Some(plan)),
+                }
+            }
+            Err(error) => {
+                self.live.not_written(&id);
+                // It was not dry-run: what the server says now is what a dry-run would have said.
+                Err(ObjectFailure::from_kube(&id, true, "apply", error))
+            }
+        }
+    }
+
+    /// As [`Self::patch_new`]; a kind that was just defined is given a moment to be served.
+    async fn patch_new_kind(
+        &self,
+        object: &mut Object,
+        mapping: &Mapping,
+        run: &Run<'_>,
+    ) -> kube::Result<DynamicObject> {
+        let deadline = Instant::now() + SERVED_TIMEOUT;
+        loop {
+            match self.patch_new(object, mapping, false).await {
+                Err(kube::Error::Api(status))
+                    if status.code == 404 && run.defines(object.id()) && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Writes an object that is there.
+    pub(crate) async fn configure(
+        &self,
+        object: &Object,
+        mapping: &Mapping,
+        desired: u64,
+        run: &Run<'_>,
+    ) -> Result<(), ObjectFailure> {
+        let id = object.id();
+        self.live.writing(id, &run.options.owner);
+        match self.patch(&mut object.clone(), mapping, false).await {
+            Ok(written) => {
+                let (seen, body) = observe(written, self.live.ownership(), Timestamp::now());
+                self.live
+                    .written(id, object.version(), &run.options.owner, desired, seen, body);
+                Ok(())
+            }
+            Err(error) => {
+                self.live.not_written(id);
+                Err(ObjectFailure::from_kube(id, false, "apply", error))
+            }
+        }
+    }
+
+    /// Deletes an object that is to be made anew.
+    pub(crate) async fn delete_and_wait(
+        &self,
+        id: &ObjectId,
+        mapping: &Mapping,
+    ) -> Result<(), ObjectFailure> {
+        self.live.release(id);
+        let api = self.api(mapping, &id.namespace);
+        match api.delete(&id.name, &DeleteParams::background()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            Err(error) => return Err(ObjectFailure::from_kube(id, false, "delete", error)),
+        }
+        let gone = async {
+            let mut objects = Box::pin(kube::runtime::watcher::watch_object(api, &id.name));
+            while let Some(object) = objects.try_next().await? {
+                if object.is_none() {
+                    break;
+                }
+            }
+            Ok::<_, kube::runtime::watcher::Error>(())
+        };
+        match tokio::time::timeout(RECREATE_TIMEOUT, gone).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(ObjectFailure::Undeletable(id.clone(), RECREATE_TIMEOUT)),
+        }
+    }
+}
+
+fn set_version(object: &mut Object, version: Option<&str>) {
+    if let Some(metadata) = object
+        .value_mut()
+        .get_mut("metadata")
+        .and_then(Value::as_object_mut)
+    {
+        match version {
+            Some(version) => metadata.insert("resourceVersion".to_owned(), version.into()),
+            None => metadata.remove("resourceVersion"),
+        };
+    }
+}
