@@ -50,8 +50,10 @@ pub fn context_namespace(args: &GlobalArgs) -> Result<Option<String>> {
 
 async fn config(args: &GlobalArgs) -> Result<Config> {
     let kubeconfig = match read(args)? {
-        Some(kubeconfig) => kubeconfig,
+        // An address is enough to reach a cluster with.
+        Some(kubeconfig) if kubeconfig.contexts.is_empty() && args.server.is_some() => empty(),
         None if args.server.is_some() => empty(),
+        Some(kubeconfig) => kubeconfig,
         None => return Config::incluster().context("there is no kubeconfig, and no cluster around"),
     };
     let options = KubeConfigOptions {
@@ -180,5 +182,60 @@ pub fn explain(error: kube::Error) -> anyhow::Error {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => anyhow!("{}", status.message),
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches as _;
+
+    use super::*;
+
+    fn args(line: &str) -> GlobalArgs {
+        let matches = crate::args::command()
+            .try_get_matches_from(line.split(' '))
+            .unwrap();
+        GlobalArgs::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn flags_win_over_the_kubeconfig() {
+        let kubeconfig = Kubeconfig::from_yaml(
+            r#"
+clusters: [{name: c, cluster: {server: "https://old", certificate-authority-data: AAAA}}]
+users: [{name: u, user: {tokenFile: /token, client-key-data: AAAA}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+"#,
+        )
+        .unwrap();
+        let args = args(
+            "flux check --server https://new --certificate-authority /ca --client-key /key --token t \
+             --as jane --as-group a --as-group b --as-uid 7",
+        );
+        let kubeconfig = overlay(kubeconfig, &args);
+        let cluster = kubeconfig.clusters[0].cluster.as_ref().unwrap();
+        assert_eq!(cluster.server.as_deref(), Some("https://new"));
+        assert_eq!(cluster.certificate_authority.as_deref(), Some("/ca"));
+        assert_eq!(cluster.certificate_authority_data, None);
+        let user = kubeconfig.auth_infos[0].auth_info.as_ref().unwrap();
+        assert!(user.token.is_some() && user.token_file.is_none());
+        assert_eq!(
+            (user.client_key.as_deref(), user.client_key_data.is_none()),
+            (Some("/key"), true)
+        );
+        assert_eq!(user.impersonate.as_deref(), Some("jane"));
+        assert_eq!(
+            user.impersonate_groups.as_deref(),
+            Some(&["a".to_owned(), "b".to_owned()][..])
+        );
+        assert_eq!(user.impersonate_uid.as_deref(), Some("7"));
+    }
+
+    #[tokio::test]
+    async fn an_address_and_a_token_are_enough() {
+        let args = args("flux check --kubeconfig /dev/null --server https://127.0.0.1:6443 --token t");
+        let config = config(&args).await.unwrap();
+        assert_eq!(config.cluster_url.to_string(), "https://127.0.0.1:6443/");
+        assert!(config.auth_info.token.is_some());
     }
 }

@@ -50,7 +50,7 @@ pub async fn run_with(
     match command::run(&matches, client, terminal).await {
         Ok(()) => 0,
         Err(error) => {
-            terminal.failure(format_args!("{error:#}"));
+            terminal.failure(format_args!("{}", text::chain(&error)));
             1
         }
     }
@@ -66,9 +66,7 @@ fn report_usage(error: &clap::Error, terminal: &mut Terminal) -> u8 {
             0
         }
         _ => {
-            let text = error.render().to_string();
-            let message = text.lines().next().unwrap_or_default();
-            terminal.failure(format_args!("{}", message.trim_start_matches("error: ")));
+            terminal.failure(format_args!("{}", args::error::explain(error)));
             1
         }
     }

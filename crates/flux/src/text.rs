@@ -33,6 +33,24 @@ pub fn one_line(text: &str) -> String {
         .join(" ")
 }
 
+/// Writes an error and its causes on one line. Many errors repeat their cause in their own words; those
+/// causes are left out.
+#[must_use]
+pub fn chain(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |text, cause| {
+            if text.is_empty() {
+                cause
+            } else if text.contains(&cause) {
+                text
+            } else {
+                text + ": " + &cause
+            }
+        })
+}
+
 /// Writes a truth value as tables show it.
 #[must_use]
 pub const fn title_case(flag: bool) -> &'static str {
@@ -58,6 +76,15 @@ mod tests {
         ] {
             assert_eq!(shorten_hashes(&long), short);
         }
+    }
+
+    #[test]
+    fn causes_are_named_once() {
+        let cause = std::io::Error::other("refused");
+        let error = anyhow::Error::new(cause)
+            .context("connect: refused")
+            .context("no cluster");
+        assert_eq!(chain(&error), "no cluster: connect: refused");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Writes the CustomResourceDefinitions: `crdgen <directory>`, where the directory is `config/crd`.
+//! Writes the CustomResourceDefinitions: `crdgen [directory]`, where the directory is `config/crd` below
+//! the working directory if none is given.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -14,7 +14,7 @@
 //! * [`older`] says what older versions accept beyond the current one. They are served, not stored,
 //!   and convert by changing `apiVersion` alone.
 //!
-//! `cargo run -p ferro-api --bin crdgen -- config/crd` writes the result.
+//! `cargo run -p ferro-api --bin crdgen` writes the result to `config/crd`.
 
 mod catalogue;
 mod older;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ferro_api::crd;
 use serde_json::Value;
 
-const COMMAND: &str = "cargo run -p ferro-api --bin crdgen -- config/crd";
+const COMMAND: &str = "make crds";
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/crd")

@@ -24,5 +24,5 @@ pub struct CheckArgs {
 }
 
 pub(super) fn command() -> Command {
-    CheckArgs::augment_args(Command::new("check").about("Check the cluster and the installation"))
+    CheckArgs::augment_args(Command::new("check")).about("Check the cluster and the installation")
 }

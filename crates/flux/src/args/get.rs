@@ -35,7 +35,7 @@ pub const SHOW_SOURCE: &str = "show-source";
 pub const NAME: &str = "name";
 
 pub(super) fn command() -> Command {
-    let verb = GetArgs::augment_args(Command::new("get").about("Get objects and their status"));
+    let verb = GetArgs::augment_args(Command::new("get")).about("Get objects and their status");
     let verb = with_kinds(
         verb,
         "Get",

@@ -1,6 +1,7 @@
 //! What can be typed: commands, words and flags, and nothing of what they do.
 
 pub mod check;
+pub mod error;
 pub mod get;
 pub mod reconcile;
 pub mod suspend;
@@ -110,12 +111,11 @@ pub struct GlobalArgs {
 /// Returns the whole command line.
 #[must_use]
 pub fn command() -> Command {
-    let root = Command::new("flux")
+    GlobalArgs::augment_args(Command::new("flux"))
         .version(crate::VERSION)
         .about("Command line utility for assembling Kubernetes CD pipelines the GitOps way")
         .subcommand_required(true)
-        .arg_required_else_help(true);
-    GlobalArgs::augment_args(root)
+        .arg_required_else_help(true)
         .subcommand(check::command())
         .subcommand(get::command())
         .subcommand(reconcile::command())

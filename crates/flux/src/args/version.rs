@@ -15,7 +15,6 @@ pub struct VersionArgs {
 }
 
 pub(super) fn command() -> Command {
-    VersionArgs::augment_args(
-        Command::new("version").about("Print the versions of this program and of Flux in the cluster"),
-    )
+    VersionArgs::augment_args(Command::new("version"))
+        .about("Print the versions of this program and of Flux in the cluster")
 }

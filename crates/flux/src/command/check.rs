@@ -10,6 +10,7 @@ use super::session::{Session, name_of};
 use crate::args::check::CheckArgs;
 use crate::cluster::explain;
 use crate::status::Status;
+use crate::text::chain;
 use crate::wait;
 
 /// The oldest Kubernetes that will do: major and minor.
@@ -56,14 +57,15 @@ pub(super) async fn run(matches: &ArgMatches, session: &mut Session<'_>) -> Resu
 /// Prints the error of a check, and reports whether it passed.
 fn report(result: Result<bool>, session: &mut Session<'_>) -> bool {
     result.unwrap_or_else(|error| {
-        session.terminal.failure(format_args!("{error:#}"));
+        session.terminal.failure(format_args!("{}", chain(&error)));
         false
     })
 }
 
 async fn check_kubernetes(session: &mut Session<'_>) -> Result<bool> {
     let version = session.client().await?.apiserver_version().await;
-    let version = version.map_err(|error| anyhow!("Kubernetes API call failed: {:#}", explain(error)))?;
+    let version =
+        version.map_err(|error| anyhow!("Kubernetes API call failed: {}", chain(&explain(error))))?;
     let parts = parse_version(&version.git_version);
     let parts = parts.ok_or_else(|| anyhow!("Kubernetes version can't be determined"))?;
     if parts < OLDEST_KUBERNETES {
@@ -88,7 +90,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 async fn check_version(session: &mut Session<'_>) -> Result<bool> {
     let anchor = installation::anchor(session)
         .await
-        .map_err(|error| anyhow!("checking failed: {error:#}"))?;
+        .map_err(|error| anyhow!("checking failed: {}", chain(&error)))?;
     if let Some(distribution) = anchor.distribution {
         session
             .terminal

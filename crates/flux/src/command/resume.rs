@@ -13,6 +13,7 @@ use crate::args::target;
 use crate::kind::KindRow;
 use crate::object::ObjectExt as _;
 use crate::status::Status;
+use crate::text::chain;
 use crate::wait;
 
 pub(super) async fn run(matches: &ArgMatches, session: &mut Session<'_>) -> Result<()> {
@@ -109,7 +110,7 @@ async fn await_all(
                 session.terminal.success(format_args!("{achievement}"));
             }
             Err(error) => {
-                session.terminal.failure(format_args!("{error:#}"));
+                session.terminal.failure(format_args!("{}", chain(&error)));
                 failures += 1;
             }
         }

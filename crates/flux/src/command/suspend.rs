@@ -14,6 +14,7 @@ use crate::args::suspend::{ALL, NAMES};
 use crate::args::target::{self, Target};
 use crate::cluster::explain;
 use crate::kind::KindRow;
+use crate::text::chain;
 
 pub(super) async fn run(matches: &ArgMatches, session: &mut Session<'_>) -> Result<()> {
     let selection = Selection::read(matches)?;
@@ -41,7 +42,8 @@ pub(super) async fn run(matches: &ArgMatches, session: &mut Session<'_>) -> Resu
                     .failure(format_args!("{kind} {name} not found in {namespace} namespace"));
             }
             Err(error) => session.terminal.failure(format_args!(
-                "failed suspending {kind} {name} in {namespace} namespace: {error:#}"
+                "failed suspending {kind} {name} in {namespace} namespace: {}",
+                chain(&error)
             )),
         }
     }
