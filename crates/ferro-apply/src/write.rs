@@ -23,7 +23,7 @@ const RECREATE_TIMEOUT: Duration = Duration::from_secs(120);
 const MAX_REFUSALS: usize = 20;
 /// A resource version that no object has. An apply that asks for it creates an object that is absent, and conflicts with one that is
 /// there: the server compares versions only in the latter case.
-const NO_VERSION: &str = "1";
+const NO_VERSION: &str = "9223372036854775807";
 
 impl Cluster {
     /// Applies an object. Fields that the schema of a built-in kind does not know are dropped from it if the server minds them.

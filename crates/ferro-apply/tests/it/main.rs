@@ -1,5 +1,12 @@
 //! Applies, waits and prunes against an API server: a small one in memory, and a real one where there is one.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
+mod budget;
 mod cluster;
+mod server;
 mod support;
