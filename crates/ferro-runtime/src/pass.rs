@@ -236,7 +236,11 @@ struct Ended {
 }
 
 /// Writes drafts: at once where somebody waits for it, else when the pass lasts. Returns the object as last written, once the pass is over.
-async fn publish<K: FluxObject>(writer: Writer, mut base: K, mut drafts: mpsc::UnboundedReceiver<Draft<K>>) -> K {
+async fn publish<K: FluxObject>(
+    writer: Writer,
+    mut base: K,
+    mut drafts: mpsc::UnboundedReceiver<Draft<K>>,
+) -> K {
     let (mut pending, mut due) = (None, Instant::now());
     loop {
         tokio::select! {

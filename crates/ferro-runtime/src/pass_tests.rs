@@ -171,10 +171,18 @@ async fn long_pass_shows_its_progress() {
 
 #[tokio::test]
 async fn flushed_draft_is_written_before_the_pass_goes_on() {
-    let fixture = fixture(Scripted { flushes: true, panics: true, ..Scripted::default() });
+    let fixture = fixture(Scripted {
+        flushes: true,
+        panics: true,
+        ..Scripted::default()
+    });
     fixture.pass(fixture.object(finalized(), json!({}))).await;
     let first = fixture.api.take_requests().remove(0);
-    assert!(first.body.unwrap()["status"]["conditions"].to_string().contains("\"working\""));
+    assert!(
+        first.body.unwrap()["status"]["conditions"]
+            .to_string()
+            .contains("\"working\"")
+    );
 }
 
 #[tokio::test]

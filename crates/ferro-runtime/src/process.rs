@@ -41,6 +41,17 @@ pub struct Process {
 }
 
 impl Process {
+    /// The process as a controller sees it that has its own feature gates.
+    #[must_use]
+    pub fn with_feature_gates(&self, feature_gates: String) -> Self {
+        let mut flags = (*self.flags).clone();
+        flags.feature_gates = feature_gates;
+        Self {
+            flags: Arc::new(flags),
+            ..self.clone()
+        }
+    }
+
     /// Ends the process, which then exits with an error.
     pub fn fail(&self) {
         self.failed.store(true, Ordering::SeqCst);

@@ -165,7 +165,11 @@ pub struct Pass<K: FluxObject> {
 impl<K: FluxObject> Pass<K> {
     /// A pass over `object`; drafts that are worth showing early come out of the returned receiver.
     #[must_use]
-    pub fn new(object: K, interrupt: Interrupt, recorder: Recorder) -> (Self, mpsc::UnboundedReceiver<Draft<K>>) {
+    pub fn new(
+        object: K,
+        interrupt: Interrupt,
+        recorder: Recorder,
+    ) -> (Self, mpsc::UnboundedReceiver<Draft<K>>) {
         let (drafts, queued) = mpsc::unbounded_channel();
         (
             Self {
@@ -187,7 +191,10 @@ impl<K: FluxObject> Pass<K> {
 
     /// Offers the draft as it is to be written early, if the pass lasts.
     pub fn publish(&self) {
-        let draft = Draft { object: Box::new(self.object.clone()), written: None };
+        let draft = Draft {
+            object: Box::new(self.object.clone()),
+            written: None,
+        };
         // Nobody listens in a test of the reconciler alone.
         let _unheard = self.drafts.send(draft);
     }
@@ -198,11 +205,16 @@ impl<K: FluxObject> Pass<K> {
     /// When the API server does not take it.
     pub async fn flush(&self) -> Result<(), String> {
         let (written, outcome) = oneshot::channel();
-        let draft = Draft { object: Box::new(self.object.clone()), written: Some(written) };
+        let draft = Draft {
+            object: Box::new(self.object.clone()),
+            written: Some(written),
+        };
         if self.drafts.send(draft).is_err() {
             return Ok(());
         }
-        outcome.await.unwrap_or_else(|_| Err("the status is no longer written".to_owned()))
+        outcome
+            .await
+            .unwrap_or_else(|_| Err("the status is no longer written".to_owned()))
     }
 
     /// `Kind/namespace/name`, as messages name objects.

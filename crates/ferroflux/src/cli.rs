@@ -36,7 +36,10 @@ pub(crate) struct Cli {
 impl Cli {
     /// The pace of kustomize-controller.
     pub(crate) fn pace(&self) -> PaceFlags {
-        PaceFlags { concurrent: self.source.concurrent, requeue_dependency: self.source.requeue_dependency }
+        PaceFlags {
+            concurrent: self.source.concurrent,
+            requeue_dependency: self.source.requeue_dependency,
+        }
     }
 }
 
@@ -54,7 +57,11 @@ mod tests {
     fn controllers_are_chosen_by_name() {
         let cli = Cli::parse_from(["ferroflux"]);
         assert_eq!(cli.controllers, [Which::Source, Which::Kustomize]);
-        let cli = Cli::parse_from(["ferroflux", "--controllers=kustomize-controller", "--concurrent=20"]);
+        let cli = Cli::parse_from([
+            "ferroflux",
+            "--controllers=kustomize-controller",
+            "--concurrent=20",
+        ]);
         assert_eq!(cli.controllers, [Which::Kustomize]);
         assert_eq!(cli.pace().concurrent, 20);
         assert!(Cli::try_parse_from(["ferroflux", "--controllers=nobody"]).is_err());

@@ -12,5 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    ferro_runtime::process::main("ferroflux", cli.process.clone(), |process| run::controllers(process, cli))
+    ferro_runtime::process::main("ferroflux", cli.process.clone(), |process| {
+        run::controllers(process, cli)
+    })
 }

@@ -1,7 +1,5 @@
 //! Running the chosen controllers side by side. Each has its own lease, so that none ever acts beside another replica or beside upstream's.
 
-use std::sync::Arc;
-
 use ferro_runtime::flags::{FeatureGates, FlagError};
 use ferro_runtime::process::{Fatal, Process};
 use tokio::task::JoinSet;
@@ -16,18 +14,31 @@ type Gates = &'static [(&'static str, bool)];
 /// # Errors
 /// With that of the first controller that could not run.
 pub(crate) async fn controllers(process: Process, cli: Cli) -> Result<(), Fatal> {
-    let known = [source_controller::args::FEATURE_GATES.as_slice(), kustomize_controller::args::FEATURE_GATES.as_slice()];
+    let known = [
+        source_controller::args::FEATURE_GATES.as_slice(),
+        kustomize_controller::args::FEATURE_GATES.as_slice(),
+    ];
     validate(&cli.process.feature_gates, &known)?;
     let mut running = JoinSet::new();
     for which in &cli.controllers {
         match which {
             Which::Source => {
-                let process = with_gates(&process, &source_controller::args::FEATURE_GATES);
+                let process = process.with_feature_gates(own_gates(
+                    &process.flags.feature_gates,
+                    &source_controller::args::FEATURE_GATES,
+                ));
                 running.spawn(source_controller::run(process, cli.source.clone()));
             }
             Which::Kustomize => {
-                let process = with_gates(&process, &kustomize_controller::args::FEATURE_GATES);
-                running.spawn(kustomize_controller::run(process, cli.kustomize.clone(), cli.pace()));
+                let process = process.with_feature_gates(own_gates(
+                    &process.flags.feature_gates,
+                    &kustomize_controller::args::FEATURE_GATES,
+                ));
+                running.spawn(kustomize_controller::run(
+                    process,
+                    cli.kustomize.clone(),
+                    cli.pace(),
+                ));
             }
         }
     }
@@ -48,13 +59,7 @@ fn validate(text: &str, known: &[&[(&'static str, bool)]]) -> Result<(), FlagErr
     FeatureGates::parse(&all, text).map(|_| ())
 }
 
-/// The process as one controller sees it: with those feature gates that it knows.
-fn with_gates(process: &Process, known: &[(&'static str, bool)]) -> Process {
-    let mut flags = (*process.flags).clone();
-    flags.feature_gates = own_gates(&flags.feature_gates, known);
-    Process { flags: Arc::new(flags), ..process.clone() }
-}
-
+/// Those entries of the flag that one controller knows.
 fn own_gates(text: &str, known: &[(&'static str, bool)]) -> String {
     let is_known = |entry: &&str| {
         let name = entry.split('=').next().unwrap_or_default().trim();

@@ -46,7 +46,10 @@ pub struct PaceFlags {
 
 impl Default for PaceFlags {
     fn default() -> Self {
-        Self { concurrent: 4, requeue_dependency: Duration::from_secs(30) }
+        Self {
+            concurrent: 4,
+            requeue_dependency: Duration::from_secs(30),
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ferro_api::kustomize::{BuildMetadataOption, Kustomization};
-use ferro_api::{annotation, label};
+use ferro_api::kustomize::Kustomization;
+use ferro_api::{annotation, label, meta};
 use ferro_apply::Object;
 use ferro_apply::normalise::normalise;
 use ferro_apply::object::ObjectError;
-use ferro_kustomize::{DirFiles, Options, Resource, Resources};
+use ferro_kustomize::flux_overlay::{self, Overlay};
+use ferro_kustomize::{DirFiles, LoadRestrictions, Options, Resource, Resources};
 use kube::ResourceExt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -19,12 +20,9 @@ pub(crate) enum BuildError {
     /// The folder cannot be opened.
     #[error("cannot read the artifact: {0}")]
     Artifact(#[from] std::io::Error),
-    /// The kustomization cannot be made or extended.
-    #[error("{0}")]
-    Generate(ferro_kustomize::Error),
-    /// Kustomize failed.
+    /// Kustomize failed; the text names files by their paths in the artifact.
     #[error("kustomize build failed: {0}")]
-    Kustomize(ferro_kustomize::Error),
+    Kustomize(String),
     /// A variable's name is none.
     #[error("post build failed: {0}")]
     Variables(ferro_postbuild::Error),
@@ -39,6 +37,14 @@ pub(crate) enum BuildError {
     /// A substituted text is not YAML any more.
     #[error("post build failed for '{resource}': envsubst error: YAMLToJSON: {source}")]
     Resubstituted {
+        /// `group~version~kind/name`.
+        resource: String,
+        /// Why.
+        source: ferro_yaml::Error,
+    },
+    /// A resource cannot be written as JSON.
+    #[error("failed to decode '{resource}': {source}")]
+    Yaml {
         /// `group~version~kind/name`.
         resource: String,
         /// Why.
@@ -67,15 +73,14 @@ pub(crate) struct BuildOptions {
     pub(crate) strict: bool,
 }
 
-/// Builds the folder `path` of the artifact unpacked in `root`. Blocks: reads files.
+/// Builds `folder`, which is in `root`, the unpacked artifact. Blocks: reads files.
 pub(crate) fn build(
     root: &Path,
+    folder: &Path,
     kustomization: &Kustomization,
     options: &BuildOptions,
 ) -> Result<Built, BuildError> {
-    let files = DirFiles::confined(root)?;
-    let path = kustomization.spec.path.as_deref().unwrap_or_default();
-    let resources = kustomize(&files, path, kustomization)?;
+    let resources = kustomize(root, folder, kustomization)?;
     let mut manifests = Sha256::new();
     let mut objects = Vec::with_capacity(resources.len());
     if let Some(variables) = &options.variables {
@@ -127,18 +132,31 @@ pub(crate) fn build(
 }
 
 /// Runs the engine on the folder, with what the spec adds to its kustomization.
-fn kustomize(files: &DirFiles, path: &str, kustomization: &Kustomization) -> Result<Resources, BuildError> {
-    let overlay = overlay(kustomization);
-    let prepared = ferro_kustomize::flux::prepare(files, path, &overlay).map_err(BuildError::Generate)?;
-    let options = Options::default().without_load_restrictions();
-    ferro_kustomize::build(&prepared, path, &options).map_err(BuildError::Kustomize)
+fn kustomize(root: &Path, folder: &Path, kustomization: &Kustomization) -> Result<Resources, BuildError> {
+    let files = DirFiles::confined(root)?;
+    let folder = folder
+        .to_str()
+        .ok_or_else(|| std::io::Error::other("the path is not UTF-8"))?;
+    let options = Options {
+        load_restrictions: LoadRestrictions::None,
+        ..Options::default()
+    };
+    flux_overlay::build(&files, folder, &overlay(kustomization), &options).map_err(|error| {
+        // Where the artifact happens to be unpacked is of no use to its author.
+        let root = files.root().unwrap_or_default();
+        BuildError::Kustomize(
+            error
+                .to_string()
+                .replace(&format!("{root}/"), "")
+                .replace(root, "."),
+        )
+    })
 }
 
-fn overlay(kustomization: &Kustomization) -> ferro_kustomize::flux::Overlay {
+fn overlay(kustomization: &Kustomization) -> Overlay {
     let spec = &kustomization.spec;
-    let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-    let metadata = |option: &BuildMetadataOption| option.as_str().to_owned();
-    ferro_kustomize::flux::Overlay {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    Overlay {
         target_namespace: text(&spec.target_namespace),
         name_prefix: text(&spec.name_prefix),
         name_suffix: text(&spec.name_suffix),
@@ -146,54 +164,63 @@ fn overlay(kustomization: &Kustomization) -> ferro_kustomize::flux::Overlay {
         images: spec.images.iter().map(image).collect(),
         components: spec.components.clone(),
         ignore_missing_components: spec.ignore_missing_components,
-        build_metadata: spec.build_metadata.iter().map(metadata).collect(),
-        ..ferro_kustomize::flux::Overlay::default()
+        build_metadata: spec
+            .build_metadata
+            .iter()
+            .map(|option| option.as_str().to_owned())
+            .collect(),
+        ..Overlay::default()
     }
 }
 
-fn patch(patch: &ferro_api::meta::Patch) -> ferro_kustomize::flux::Patch {
-    let target = patch
-        .target
-        .as_ref()
-        .map(|target| ferro_kustomize::flux::Selector {
-            group: target.group.clone(),
-            version: target.version.clone(),
-            kind: target.kind.clone(),
-            namespace: target.namespace.clone(),
-            name: target.name.clone(),
-            annotation_selector: target.annotation_selector.clone(),
-            label_selector: target.label_selector.clone(),
-        });
-    ferro_kustomize::flux::Patch {
+fn patch(patch: &meta::Patch) -> ferro_kustomize::Patch {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let target = patch.target.as_ref().map(|target| ferro_kustomize::Selector {
+        group: text(&target.group),
+        version: text(&target.version),
+        kind: text(&target.kind),
+        namespace: text(&target.namespace),
+        name: text(&target.name),
+        annotation_selector: text(&target.annotation_selector),
+        label_selector: text(&target.label_selector),
+    });
+    ferro_kustomize::Patch {
         patch: patch.patch.clone(),
         target,
+        ..ferro_kustomize::Patch::default()
     }
 }
 
-fn image(image: &ferro_api::meta::Image) -> ferro_kustomize::flux::Image {
-    ferro_kustomize::flux::Image {
+fn image(image: &meta::Image) -> ferro_kustomize::Image {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    ferro_kustomize::Image {
         name: image.name.clone(),
-        new_name: image.new_name.clone(),
-        new_tag: image.new_tag.clone(),
-        digest: image.digest.clone(),
+        new_name: text(&image.new_name),
+        new_tag: text(&image.new_tag),
+        digest: text(&image.digest),
+        ..ferro_kustomize::Image::default()
     }
 }
 
 /// The manifest of a resource, after substitution, and its value.
 fn finished(resource: &Resource, options: &BuildOptions) -> Result<(String, Value), BuildError> {
-    let value = resource.to_json();
+    let name = || format!("{}/{}", resource.gvk(), resource.name());
+    let json = |source| BuildError::Yaml {
+        resource: name(),
+        source,
+    };
+    let value = resource.node().to_json().map_err(json)?;
     let substituted = options
         .variables
         .as_ref()
         .filter(|_| !is_substitution_disabled(&value));
     let Some(variables) = substituted else {
-        return Ok((resource.to_yaml(), value));
+        let text = resource
+            .to_yaml()
+            .map_err(|error| BuildError::Kustomize(error.to_string()))?;
+        return Ok((text, value));
     };
-    let name = || resource.describe();
-    let text = ferro_yaml::sigs::to_string(&value).map_err(|source| BuildError::Resubstituted {
-        resource: name(),
-        source,
-    })?;
+    let text = ferro_yaml::sigs::to_string(&value).map_err(json)?;
     let text = ferro_postbuild::substitute(&text, variables, options.strict).map_err(|source| {
         BuildError::Substitute {
             resource: name(),

@@ -98,11 +98,19 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         tasks.spawn(repairs.run(drifts));
     }
     let wake = Box::new(move |key| triggers.enqueue(key));
-    let reconciler =
-        KustomizeReconciler::new(cluster, sources, store, wake, artifacts, Arc::new(flags), pace, gates);
+    let reconciler = KustomizeReconciler::new(
+        cluster,
+        sources,
+        store,
+        wake,
+        artifacts,
+        Arc::new(flags),
+        pace,
+        gates,
+    );
     let options = Options {
         manager: format!("gotk-{}", controller::KUSTOMIZE),
-        concurrent: pace.concurrent
+        concurrent: pace.concurrent,
     };
     kustomizations
         .run(&process, namespace, recorder, options, reconciler)

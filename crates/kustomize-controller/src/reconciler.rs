@@ -216,14 +216,14 @@ impl KustomizeReconciler {
             return Ok(());
         }
         let unpacked = self.fetch(artifact).await?;
-        let root = self.path(&pass.object, &unpacked)?;
+        let folder = self.path(&pass.object, &unpacked)?;
         pass.object.status_mut().last_attempted_revision = Some(artifact.revision.clone());
         pass.progress(&phase("Building manifests"));
         let options = BuildOptions {
             variables,
             strict: self.gates.enabled(gate::STRICT_SUBSTITUTIONS),
         };
-        let built = self.build(&pass.object, root, options, unpacked).await?;
+        let built = self.build(&pass.object, folder, options, unpacked).await?;
         pass.progress(&phase("Detecting drift"));
         let digest = built.digest.clone();
         let vanishing = vanishing(&built.objects);
@@ -303,31 +303,28 @@ impl KustomizeReconciler {
         }
     }
 
-    /// The root of the unpacked artifact, once it is sure that the path of the spec is in it.
+    /// The folder in the unpacked artifact that the spec names.
     fn path(&self, kustomization: &Kustomization, unpacked: &Unpacked) -> Result<PathBuf, Stop> {
         let path = kustomization.spec.path.as_deref().unwrap_or_default();
-        match crate::path::confined(unpacked.path(), path) {
-            Ok(_) => Ok(unpacked.path().to_owned()),
-            Err(error) => Err(Stop::failed(
+        crate::path::confined(unpacked.path(), path).map_err(|error| {
+            Stop::failed(
                 reason::ARTIFACT_FAILED,
                 format!("kustomization path not found: {error}"),
-            )),
-        }
+            )
+        })
     }
 
     /// Builds on a thread that may block.
     async fn build(
         &self,
         kustomization: &Kustomization,
-        root: PathBuf,
+        folder: PathBuf,
         options: BuildOptions,
         unpacked: Arc<Unpacked>,
     ) -> Result<Built, Stop> {
         let kustomization = kustomization.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let _in_use = unpacked;
-            build(&root, &kustomization, &options)
-        });
+        let task =
+            tokio::task::spawn_blocking(move || build(unpacked.path(), &folder, &kustomization, &options));
         match task.await {
             Ok(built) => built.map_err(|error| Stop::failed(reason::BUILD_FAILED, error)),
             Err(panic) => Err(Stop::failed(
@@ -482,14 +479,23 @@ fn announce(pass: &Pass<Kustomization>, changes: &ChangeSet, artifact: &Artifact
 
 /// Writes the names of new objects into the inventory before they are made: should this process be killed in between, and the next commit
 /// not have them any more, they are still pruned.
-async fn announce_objects(pass: &mut Pass<Kustomization>, objects: &[Object], old: &[Entry]) -> Result<(), Stop> {
-    let entry = |object: &Object| Entry { id: object.id().clone(), version: object.version().to_owned() };
+async fn announce_objects(
+    pass: &mut Pass<Kustomization>,
+    objects: &[Object],
+    old: &[Entry],
+) -> Result<(), Stop> {
+    let entry = |object: &Object| Entry {
+        id: object.id().clone(),
+        version: object.version().to_owned(),
+    };
     let coming: Vec<Entry> = objects.iter().map(entry).collect();
     if stale(&coming, old).is_empty() {
         return Ok(());
     }
     set_inventory(&mut pass.object, &union(coming, old));
-    pass.flush().await.map_err(|error| Stop::failed(reason::RECONCILIATION_FAILED, error))
+    pass.flush()
+        .await
+        .map_err(|error| Stop::failed(reason::RECONCILIATION_FAILED, error))
 }
 
 fn is_cancelled(error: &ferro_apply::ApplyError) -> bool {
