@@ -313,8 +313,13 @@ async fn kustomization_file_not_yaml_is_reported_and_others_work(case: Case) -> 
     case.git_repository("app", repository.url(), json!({})).await?;
     let bad = case.kustomize("bad", "app", json!({"path": "./bad"})).await?;
     let good = case.kustomize("good", "app", json!({"path": "./good"})).await?;
-    bad.expect("Ready", "False", "BuildFailed", "kustomization.yaml")
-        .await?;
+    bad.expect(
+        "Ready",
+        "False",
+        "BuildFailed",
+        "kustomize build failed: invalid Kustomization: ",
+    )
+    .await?;
     applied(&good, &commit).await?;
     ensure!(
         case.config_map("a")?.find().await?.is_none(),

@@ -13,6 +13,7 @@ pub(crate) fn cases() -> Vec<Entry> {
         substitution_source_that_changes_triggers_a_reconcile,
         components_of_the_spec_are_built,
         older_api_versions_apply_verbatim_and_work,
+        older_patch_fields_are_honoured,
     ]
 }
 
@@ -144,17 +145,16 @@ async fn components_of_the_spec_are_built(case: Case) -> Result<()> {
     Ok(())
 }
 
-async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
+/// Applies the manifests of a user of the older versions, and waits for the commit with one ConfigMap.
+async fn older(case: &Case, more: &str) -> Result<()> {
     let repository = case.repository("app")?;
     let commit = repository.commit(&[("deploy/a.yaml", &config_map("a", &[("key", "one")]))])?;
-    let ns = case.namespace().to_owned();
+    let ns = case.namespace();
     let manifest = format!(
         "apiVersion: source.toolkit.fluxcd.io/v1beta2\nkind: GitRepository\nmetadata:\n  name: app\n  namespace: {ns}\nspec:\n  interval: 1m0s\n  \
          url: {url}\n  gitImplementation: go-git\n  timeout: 20s\n  ref:\n    branch: main\n---\n\
          apiVersion: kustomize.toolkit.fluxcd.io/v1beta2\nkind: Kustomization\nmetadata:\n  name: app\n  namespace: {ns}\nspec:\n  interval: 10m0s\n  \
-         path: ./deploy\n  prune: true\n  validation: client\n  targetNamespace: {ns}\n  sourceRef:\n    kind: GitRepository\n    name: app\n  timeout: 80s\n  \
-         patchesStrategicMerge:\n  - apiVersion: v1\n    kind: ConfigMap\n    metadata:\n      name: a\n    data:\n      merged: \"yes\"\n  \
-         patchesJson6902:\n  - target:\n      version: v1\n      kind: ConfigMap\n      name: a\n    patch:\n    - op: add\n      path: /data/patched\n      value: \"yes\"\n",
+         path: ./deploy\n  prune: true\n  validation: client\n  targetNamespace: {ns}\n  sourceRef:\n    kind: GitRepository\n    name: app\n  timeout: 80s\n{more}",
         url = repository.url()
     );
     let file = case.dir()?.join("older.yaml");
@@ -163,18 +163,33 @@ async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
     case.blocking(move |world| world.kubectl(&["apply", "--validate=strict", "-f", &file.to_string_lossy()]))
         .await?;
     applied(&case.kustomization("app")?, &commit).await?;
+    Ok(())
+}
+
+async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
+    older(&case, "").await?;
+    let live = case.config_map("a")?.get().await?;
+    ensure!(live["data"] == json!({"key": "one"}), "{live}");
+    for (group, kind) in [("source", "GitRepository"), ("kustomize", "Kustomization")] {
+        let version = format!("{group}.toolkit.fluxcd.io/v1beta2");
+        let older = case.object(&version, kind, "app")?.get().await?;
+        ensure!(
+            condition(&older, "Ready").is_some_and(|it| it["status"] == "True"),
+            "{older}"
+        );
+    }
+    Ok(())
+}
+
+async fn older_patch_fields_are_honoured(case: Case) -> Result<()> {
+    let patches = "  patchesStrategicMerge:\n  - apiVersion: v1\n    kind: ConfigMap\n    metadata:\n      name: a\n    data:\n      merged: \"yes\"\n  \
+                   patchesJson6902:\n  - target:\n      version: v1\n      kind: ConfigMap\n      name: a\n    patch:\n    - op: add\n      path: /data/patched\n      value: \"yes\"\n";
+    older(&case, patches).await?;
     let live = case.config_map("a")?.get().await?;
     ensure!(
         live["data"] == json!({"key": "one", "merged": "yes", "patched": "yes"}),
-        "{live}"
-    );
-    let older = case
-        .object("kustomize.toolkit.fluxcd.io/v1beta2", "Kustomization", "app")?
-        .get()
-        .await?;
-    ensure!(
-        condition(&older, "Ready").is_some_and(|it| it["status"] == "True"),
-        "{older}"
+        "{}",
+        live["data"]
     );
     Ok(())
 }

@@ -418,29 +418,34 @@ async fn ignore_rules_keep_files_out_of_the_artifact(case: Case) -> Result<()> {
         ("docs/read.md", "text\n"),
         (".github/ci.yaml", "ci\n"),
         ("logo.png", "png"),
-        (".sourceignore", "docs/\n"),
     ];
     let commit = repository.commit(&files)?;
     let source = case.git_repository("app", repository.url(), json!({})).await?;
-    let revision = format!("main@sha1:{commit}");
-    let found: Vec<_> = stored(&case, &source, &revision)
-        .await?
-        .into_iter()
-        .map(|it| it.0)
-        .collect();
+    let paths = |found: Vec<(String, String)>| found.into_iter().map(|it| it.0).collect::<Vec<_>>();
+    // Without rules of the user's: what is of no use in a cluster.
+    let found = stored(&case, &source, &format!("main@sha1:{commit}")).await?;
+    let found = paths(found);
+    ensure!(found == ["app.yaml", "docs/read.md"], "{found:?}");
+
+    // One rule of the user's, and only that one holds.
+    let commit = repository.commit(&[(".sourceignore", "docs/\n")])?;
+    source.request().await?;
+    let found = paths(stored(&case, &source, &format!("main@sha1:{commit}")).await?);
     ensure!(
-        found == ["app.yaml"] || found == [".sourceignore", "app.yaml"],
+        found == [".github/ci.yaml", ".sourceignore", "app.yaml", "logo.png"],
         "{found:?}"
     );
 
-    source.merge(&json!({"spec": {"ignore": "/*\n!/docs\n"}})).await?;
+    // Those of the spec come last.
+    let rules = "/*\n!/docs\n";
+    source.merge(&json!({"spec": {"ignore": rules}})).await?;
     let object = source
         .until("the rules are observed", |it| {
-            text(it, "/status/observedIgnore") == "/*\n!/docs\n"
+            text(it, "/status/observedIgnore") == rules
         })
         .await?;
-    let found = self::files(&artifact(&case, &object).await?)?;
-    ensure!(found.iter().all(|(path, _)| path != "app.yaml"), "{found:?}");
+    let found = paths(self::files(&artifact(&case, &object).await?)?);
+    ensure!(found == ["docs/read.md"], "{found:?}");
     Ok(())
 }
 

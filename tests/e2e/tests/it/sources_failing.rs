@@ -117,7 +117,14 @@ async fn host_key_mismatch_keeps_and_serves_the_last_artifact(case: Case) -> Res
     let other = server.known_hosts(&SshKey::numbered(3))?;
     secret(&case, &[("identity", &key.private()?), ("known_hosts", &other)]).await?;
     source.request().await?;
-    failed_but_kept(&case, &source, "GitOperationFailed", "host key", &revision).await
+    failed_but_kept(
+        &case,
+        &source,
+        "GitOperationFailed",
+        "knownhosts: key mismatch",
+        &revision,
+    )
+    .await
 }
 
 async fn missing_secret_is_an_authentication_failure(case: Case) -> Result<()> {
