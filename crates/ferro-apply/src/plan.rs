@@ -79,7 +79,7 @@ impl Cluster {
             }
             Known::Unknown => return self.plan_unknown(object, mapping, desired, run).await,
         };
-        if let Some(action) = self.left_alone(&object, &seen) {
+        if let Some(action) = self.left_alone(&object, &seen, run) {
             return Ok(settled(object, mapping, action));
         }
         if self.live.is_settled(object.id(), desired) {
@@ -112,7 +112,7 @@ impl Cluster {
                 step: Step::Create,
             });
         };
-        if let Some(action) = self.left_alone(&object, &present.seen) {
+        if let Some(action) = self.left_alone(&object, &present.seen, run) {
             return Ok(Plan {
                 object,
                 mapping,
@@ -158,11 +158,13 @@ impl Cluster {
     }
 
     /// Whether an object that is there is to stay as it is.
-    fn left_alone(&self, object: &Object, seen: &Observation) -> Option<Action> {
+    fn left_alone(&self, object: &Object, seen: &Observation, run: &Run<'_>) -> Option<Action> {
         let once = object.has_marker(&self.live.ownership().key("ssa"), "IfNotPresent");
         if once {
-            // Whoever changes it may.
-            self.live.release(object.id());
+            // Whoever changes it may; should it go, it is made again.
+            let (id, owner) = (object.id(), &run.options.owner);
+            self.live
+                .accept(id, object.version(), owner, object.fingerprint(), seen);
         }
         (once || seen.markers.ignore).then_some(Action::Skipped)
     }

@@ -215,7 +215,11 @@ impl KustomizeReconciler {
             self.succeed(pass, artifact, &digest);
             return Ok(());
         }
-        let unpacked = self.fetch(artifact).await?;
+        // A server that does not answer must not keep a deletion or another revision waiting.
+        let unpacked = tokio::select! {
+            unpacked = self.fetch(artifact) => unpacked?,
+            cause = pass.interrupt.fired() => return Err(Stop::Interrupted(cause)),
+        };
         let folder = self.path(&pass.object, &unpacked)?;
         pass.object.status_mut().last_attempted_revision = Some(artifact.revision.clone());
         pass.progress(&phase("Building manifests"));
