@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use ferro_http::{Client, ClientOptions, Request, Retry, SafeUrl};
-use tokio::sync::{OnceCell, mpsc};
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared as SharedFuture};
+use tokio::sync::mpsc;
 
 pub use unpack::{UnpackError, UnpackLimits};
 
@@ -85,6 +87,9 @@ pub enum FetchError {
     /// The archive cannot be unpacked.
     #[error("failed to unpack artifact")]
     Unpack(#[from] UnpackError),
+    /// A download that several waited for failed; never [`FetchError::NotFound`], which all of them get.
+    #[error(transparent)]
+    Shared(Arc<Self>),
     /// The cache's folder cannot be used.
     #[error("cannot use the folder '{}'", path.display())]
     Folder {
@@ -100,9 +105,17 @@ impl FetchError {
     fn is_transient(&self) -> bool {
         match self {
             Self::Download(error) => error.is_transient(),
-            // A body cut short reads like a damaged archive; a damaged archive costs a few tries.
-            Self::Timeout { .. } | Self::Unpack(UnpackError::Damaged(_)) => true,
+            // A body cut short is a failed download, so a damaged archive is what the server has.
+            Self::Timeout { .. } => true,
             _ => false,
+        }
+    }
+
+    /// The failure of a download for each of those who waited for it.
+    fn shared(error: &Arc<Self>) -> Self {
+        match &**error {
+            Self::NotFound { url } => Self::NotFound { url: url.clone() },
+            _ => Self::Shared(error.clone()),
         }
     }
 }
@@ -130,10 +143,25 @@ impl Drop for Unpacked {
     }
 }
 
-#[derive(Default)]
+/// A download that is under way or done; all who want its outcome hold a clone.
+type Download = SharedFuture<BoxFuture<'static, Result<Arc<Unpacked>, Arc<FetchError>>>>;
+
 struct Slot {
-    cell: Arc<OnceCell<Arc<Unpacked>>>,
+    download: Download,
     used: u64,
+}
+
+impl Slot {
+    fn bytes(&self) -> u64 {
+        match self.download.peek() {
+            Some(Ok(unpacked)) => unpacked.bytes,
+            Some(Err(_)) | None => 0,
+        }
+    }
+
+    fn is_unpacked(&self) -> bool {
+        matches!(self.download.peek(), Some(Ok(_)))
+    }
 }
 
 #[derive(Default)]
@@ -186,60 +214,73 @@ impl Cache {
     /// When the artifact cannot be had, or is not what it should be. Nothing of it is kept then.
     pub async fn get(&self, url: &str, digest: &str) -> Result<Arc<Unpacked>, FetchError> {
         let digest: Digest = digest.parse()?;
-        let cell = {
-            let mut slots = self.lock();
-            slots.clock += 1;
-            let now = slots.clock;
-            let slot = slots.slots.entry(digest.clone()).or_default();
-            slot.used = now;
-            Arc::clone(&slot.cell)
-        };
-        let unpacked = cell
-            .get_or_try_init(|| self.download(url, &digest))
-            .await
-            .cloned();
-        self.evict(&digest);
-        unpacked
+        let download = self.download_for(url, &digest);
+        let outcome = download.clone().await;
+        self.settle(&digest, &download);
+        outcome.map_err(|error| FetchError::shared(&error))
+    }
+
+    /// The download of a digest, joined if it is under way or done, begun if not.
+    fn download_for(&self, url: &str, digest: &Digest) -> Download {
+        let mut slots = self.lock();
+        slots.clock += 1;
+        let now = slots.clock;
+        let slot = slots.slots.entry(digest.clone()).or_insert_with(|| {
+            let (shared, url, digest) = (Arc::clone(&self.shared), url.to_owned(), digest.clone());
+            let download = async move { shared.download(&url, &digest).await.map_err(Arc::new) };
+            Slot {
+                download: download.boxed().shared(),
+                used: now,
+            }
+        });
+        slot.used = now;
+        slot.download.clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
         self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets go of what was used longest ago, until the rest fits; never of `latest`.
-    fn evict(&self, latest: &Digest) {
+    /// Forgets a download that failed, and lets go of what was used longest ago until the rest fits; never
+    /// of the latest.
+    fn settle(&self, latest: &Digest, download: &Download) {
         let mut freed = Vec::new();
         {
             let mut slots = self.lock();
-            let size = |slot: &Slot| slot.cell.get().map_or(0, |unpacked| unpacked.bytes);
-            let mut total: u64 = slots.slots.values().map(size).sum();
+            let is_failed = matches!(download.peek(), Some(Err(_)));
+            let is_same = |slot: &Slot| slot.download.ptr_eq(download);
+            if is_failed && slots.slots.get(latest).is_some_and(is_same) {
+                freed.extend(slots.slots.remove(latest));
+            }
+            // Nobody waits for it any more: whoever did has been cancelled.
+            let is_abandoned =
+                |slot: &Slot| slot.download.peek().is_none() && slot.download.strong_count() == Some(1);
+            slots.slots.retain(|_, slot| !is_abandoned(slot));
+            let mut total: u64 = slots.slots.values().map(Slot::bytes).sum();
             while total > self.shared.options.max_bytes {
                 let others = slots
                     .slots
                     .iter()
-                    .filter(|(digest, slot)| *digest != latest && slot.cell.initialized());
-                let Some(oldest) = others
+                    .filter(|(digest, slot)| *digest != latest && slot.is_unpacked());
+                let oldest = others
                     .min_by_key(|(_, slot)| slot.used)
-                    .map(|(digest, _)| digest.clone())
-                else {
+                    .map(|(digest, _)| digest.clone());
+                let Some(slot) = oldest.and_then(|digest| slots.slots.remove(&digest)) else {
                     break;
                 };
-                if let Some(slot) = slots.slots.remove(&oldest) {
-                    total = total.saturating_sub(size(&slot));
-                    freed.push(slot);
-                }
+                total = total.saturating_sub(slot.bytes());
+                freed.push(slot);
             }
-            // A download that failed leaves an empty slot, which nobody else may be waiting for.
-            slots
-                .slots
-                .retain(|_, slot| slot.cell.initialized() || Arc::strong_count(&slot.cell) > 1);
         }
+        // Folders are removed without the lock.
         drop(freed);
     }
+}
 
+impl Shared {
     async fn download(&self, url: &str, digest: &Digest) -> Result<Arc<Unpacked>, FetchError> {
-        let url = located(url)?;
-        let options = &self.shared.options;
+        let url = located(url, |name| std::env::var(name).ok())?;
+        let options = &self.options;
         let retry = Retry {
             retries: options.retries,
             min_wait: options.retry_wait.0,
@@ -268,12 +309,12 @@ impl Cache {
 
     async fn download_once(&self, url: &SafeUrl, digest: &Digest) -> Result<Unpacked, FetchError> {
         let request = Request::to(http::Method::GET, url)?;
-        let response = self.shared.client.send(&request).await?;
+        let response = self.client.send(&request).await?;
         if response.status() == http::StatusCode::NOT_FOUND {
             return Err(FetchError::NotFound { url: url.clone() });
         }
         let mut response = response.error_for_status()?;
-        let limits = self.shared.options.limits;
+        let limits = self.options.limits;
         if response
             .content_length()
             .is_some_and(|length| length > limits.compressed)
@@ -284,19 +325,22 @@ impl Cache {
             }
             .into());
         }
-        let folder = self.shared.options.path.clone();
+        let folder = self.options.path.clone();
         let failed = move |source| FetchError::Folder {
             path: folder.clone(),
             source,
         };
         let unpacked = tempfile::Builder::new()
             .prefix("artifact-")
-            .tempdir_in(&self.shared.options.path)
+            .tempdir_in(&self.options.path)
             .map_err(&failed)?;
         let (pieces, body) = mpsc::channel(WINDOW);
-        let (root, hasher) = (unpacked.path().to_owned(), digest.algorithm().hasher());
+        let hasher = digest.algorithm().hasher();
+        // The folder belongs to the thread until it is done, so that it is removed after the last write even
+        // when nobody waits any more.
         let task = tokio::task::spawn_blocking(move || {
-            unpack::unpack_blocking(Body::new(body), &root, limits, hasher)
+            let contents = unpack::unpack_blocking(Body::new(body), unpacked.path(), limits, hasher);
+            (unpacked, contents)
         });
         let mut broken = None;
         loop {
@@ -316,7 +360,7 @@ impl Cache {
             }
         }
         drop(pieces);
-        let contents = task.await.map_err(|error| failed(io::Error::other(error)))?;
+        let (unpacked, contents) = task.await.map_err(|error| failed(io::Error::other(error)))?;
         if let Some(error) = broken {
             return Err(error.into());
         }
@@ -334,14 +378,15 @@ impl Cache {
     }
 }
 
-/// The URL, with the host that the environment may put in place of the cluster's own, for controllers that run outside of it.
-fn located(url: &str) -> Result<SafeUrl, FetchError> {
+/// The URL, with the host that the environment may put in place of the cluster's own, for controllers that
+/// run outside of it.
+fn located(url: &str, environment: impl Fn(&str) -> Option<String>) -> Result<SafeUrl, FetchError> {
     let variable = if url.contains("//source-watcher") {
         "SOURCE_WATCHER_LOCALHOST"
     } else {
         "SOURCE_CONTROLLER_LOCALHOST"
     };
-    let host = std::env::var(variable).ok().filter(|host| !host.is_empty());
+    let host = environment(variable).filter(|host| !host.is_empty());
     let text = match (host, url.split_once("://")) {
         (Some(host), Some((scheme, rest))) => {
             let path = rest
@@ -352,12 +397,10 @@ fn located(url: &str) -> Result<SafeUrl, FetchError> {
         }
         _ => url.to_owned(),
     };
-    SafeUrl::parse(&text).map_err(|error| {
-        ferro_http::Error::InvalidUrl {
-            reason: error.to_string(),
-        }
-        .into()
-    })
+    let invalid = |error: url::ParseError| ferro_http::Error::InvalidUrl {
+        reason: error.to_string(),
+    };
+    Ok(SafeUrl::parse(&text).map_err(invalid)?)
 }
 
 /// The pieces of a body as a reader, for the thread that unpacks.
@@ -387,5 +430,38 @@ impl Read for Body {
         self.current
             .copy_to_slice(buffer.get_mut(..count).unwrap_or_default());
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn located_replaces_the_host_as_the_environment_says() {
+        let environment = |name: &str| match name {
+            "SOURCE_CONTROLLER_LOCALHOST" => Some("localhost:9090".to_owned()),
+            "SOURCE_WATCHER_LOCALHOST" => Some("127.0.0.1:9091".to_owned()),
+            _ => None,
+        };
+        let cases = [
+            (
+                "http://source-controller.flux-system.svc./a/b.tar.gz",
+                "http://localhost:9090/a/b.tar.gz",
+            ),
+            (
+                "http://source-watcher.flux-system.svc./a/b.tar.gz",
+                "http://127.0.0.1:9091/a/b.tar.gz",
+            ),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(located(url, environment).unwrap().expose().as_str(), expected);
+            assert_eq!(located(url, |_| None).unwrap().expose().as_str(), url);
+            assert_eq!(
+                located(url, |_| Some(String::new())).unwrap().expose().as_str(),
+                url
+            );
+        }
+        assert!(located("no url", |_| None).is_err());
     }
 }

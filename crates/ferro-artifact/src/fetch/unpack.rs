@@ -2,12 +2,18 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
 use crate::digest::{Digest, Hasher};
+
+/// The largest long name or PAX header that is read.
+const MAX_EXTENSION: u64 = 64 * 1024;
+/// The largest size that a header holds without help.
+const MAX_OCTAL_SIZE: u64 = 0o77_777_777_777;
 
 /// What an archive may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +55,12 @@ pub enum UnpackError {
     Kind {
         /// The entry's name.
         name: String,
+    },
+    /// The long name of an entry, or other facts about it, are larger than any sensible ones.
+    #[error("the archive has an entry whose header is larger than {limit} bytes")]
+    Header {
+        /// The limit.
+        limit: u64,
     },
     /// There are too many entries.
     #[error("the archive has more than {limit} entries")]
@@ -122,14 +134,13 @@ pub(crate) fn unpack_blocking(
 
 fn entries(archive: &mut impl Read, root: &Path, limits: UnpackLimits) -> Result<u64, UnpackError> {
     // Headers and padding count too: an archive of nothing but headers is a bomb as well.
-    let stream = MultiGzDecoder::new(archive).take(
-        limits
-            .unpacked
-            .saturating_add(limits.entries.saturating_mul(1024)),
-    );
+    let headers = limits.entries.saturating_mul(1024);
+    let stream = MultiGzDecoder::new(archive).take(limits.unpacked.saturating_add(headers));
     let mut archive = tar::Archive::new(stream);
     let (mut count, mut bytes) = (0_u64, 0_u64);
-    for entry in archive.entries().map_err(UnpackError::Damaged)? {
+    let mut long_name: Option<Vec<u8>> = None;
+    // Raw: the reader would hold a long name in memory, however long it claims to be.
+    for entry in archive.entries().map_err(UnpackError::Damaged)?.raw(true) {
         let mut entry = entry.map_err(UnpackError::Damaged)?;
         count += 1;
         if count > limits.entries {
@@ -138,10 +149,26 @@ fn entries(archive: &mut impl Read, root: &Path, limits: UnpackLimits) -> Result
             });
         }
         let kind = entry.header().entry_type();
-        if matches!(kind, EntryType::XGlobalHeader | EntryType::Symlink) {
+        match kind {
+            EntryType::GNULongName => {
+                let mut name = extension(&mut entry)?;
+                name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
+                long_name = Some(name);
+                continue;
+            }
+            EntryType::XHeader => {
+                long_name = pax_path(&extension(&mut entry)?)?.or(long_name);
+                continue;
+            }
+            EntryType::GNULongLink | EntryType::XGlobalHeader => continue,
+            _ => {}
+        }
+        let name = long_name
+            .take()
+            .unwrap_or_else(|| entry.path_bytes().into_owned());
+        if kind == EntryType::Symlink {
             continue;
         }
-        let name = entry.path_bytes().into_owned();
         let path = root.join(relative(&name)?);
         match kind {
             EntryType::Directory => create_dir(&path)?,
@@ -153,12 +180,55 @@ fn entries(archive: &mut impl Read, root: &Path, limits: UnpackLimits) -> Result
                         form: "unpacked",
                     });
                 }
-                write(&mut entry, &path)?;
+                let is_executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
+                write(&mut entry, &path, is_executable)?;
             }
             _ => return Err(UnpackError::Kind { name: shown(&name) }),
         }
     }
     Ok(bytes)
+}
+
+/// The content of an entry that describes the next one.
+fn extension<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Vec<u8>, UnpackError> {
+    if entry.size() > MAX_EXTENSION {
+        return Err(UnpackError::Header { limit: MAX_EXTENSION });
+    }
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content).map_err(UnpackError::Damaged)?;
+    Ok(content)
+}
+
+/// The name in a PAX header: records of the form `<length> <key>=<value>\n`.
+fn pax_path(records: &[u8]) -> Result<Option<Vec<u8>>, UnpackError> {
+    let damaged = || UnpackError::Damaged(io::Error::new(io::ErrorKind::InvalidData, "malformed PAX header"));
+    let (mut rest, mut path) = (records, None);
+    while !rest.is_empty() {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let length = rest
+            .get(..digits)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let length: usize = length
+            .and_then(|digits| digits.parse().ok())
+            .ok_or_else(damaged)?;
+        let record = rest.get(digits..length).ok_or_else(damaged)?;
+        let record = record
+            .strip_prefix(b" ")
+            .and_then(|record| record.strip_suffix(b"\n"));
+        let record = record.ok_or_else(damaged)?;
+        if let Some(value) = record.strip_prefix(b"path=") {
+            path = Some(value.to_vec());
+        }
+        // A size that the header itself cannot hold is beyond every limit.
+        if record.starts_with(b"size=") {
+            return Err(UnpackError::TooLarge {
+                limit: MAX_OCTAL_SIZE,
+                form: "unpacked",
+            });
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    Ok(path)
 }
 
 fn shown(name: &[u8]) -> String {
@@ -192,7 +262,8 @@ fn create_dir(path: &Path) -> Result<(), UnpackError> {
     })
 }
 
-fn write(entry: &mut impl Read, path: &Path) -> Result<(), UnpackError> {
+/// Writes a file that nobody may change.
+fn write(entry: &mut impl Read, path: &Path, is_executable: bool) -> Result<(), UnpackError> {
     if let Some(parent) = path.parent() {
         create_dir(parent)?;
     }
@@ -200,7 +271,19 @@ fn write(entry: &mut impl Read, path: &Path) -> Result<(), UnpackError> {
         path: path.to_owned(),
         source,
     };
-    let mut file = File::create(path).map_err(failed)?;
+    let mut options = File::options();
+    options
+        .write(true)
+        .create_new(true)
+        .mode(if is_executable { 0o555 } else { 0o444 });
+    let mut file = match options.open(path) {
+        // The last of several entries of one name counts.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path).map_err(failed)?;
+            options.open(path).map_err(failed)?
+        }
+        opened => opened.map_err(failed)?,
+    };
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = entry.read(&mut buffer).map_err(UnpackError::Damaged)?;
@@ -339,6 +422,86 @@ mod tests {
             ),
             "{long:?}"
         );
+    }
+
+    /// A tar with an entry of any type, followed by a plain file `short`.
+    fn described(kind: EntryType, content: &[u8], size: u64) -> Vec<u8> {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_size(size);
+        header.set_cksum();
+        let mut tar = header.as_bytes().to_vec();
+        tar.extend_from_slice(content);
+        tar.resize(tar.len().next_multiple_of(512), 0);
+        let file = {
+            let mut header = tar::Header::new_ustar();
+            header.set_path("short").unwrap();
+            header.set_size(0);
+            header.set_mode(0o755);
+            header.set_cksum();
+            header.as_bytes().to_vec()
+        };
+        tar.extend_from_slice(&file);
+        tar.extend_from_slice(&[0; 1024]);
+        gzip(&tar)
+    }
+
+    #[test]
+    fn long_names_are_read_and_checked() {
+        let pax = b"20 mtime=1700000000\n17 path=lo/ng.md\n";
+        for (kind, content) in [
+            (EntryType::XHeader, &pax[..]),
+            (EntryType::GNULongName, b"lo/ng.md\0"),
+        ] {
+            let (root, contents) = unpack(
+                &described(kind, content, content.len() as u64),
+                UnpackLimits::default(),
+            );
+            contents.unwrap();
+            assert!(root.path().join("lo/ng.md").exists(), "{kind:?}");
+        }
+        for (kind, content) in [
+            (EntryType::XHeader, &b"16 path=../evil\n"[..]),
+            (EntryType::GNULongName, b"../evil"),
+        ] {
+            let (_root, contents) = unpack(
+                &described(kind, content, content.len() as u64),
+                UnpackLimits::default(),
+            );
+            assert!(
+                matches!(contents, Err(UnpackError::Outside { .. })),
+                "{contents:?}"
+            );
+        }
+        let malformed = b"99 path=x\n";
+        let bytes = described(EntryType::XHeader, malformed, malformed.len() as u64);
+        let (_root, contents) = unpack(&bytes, UnpackLimits::default());
+        assert!(matches!(contents, Err(UnpackError::Damaged(_))), "{contents:?}");
+    }
+
+    #[test]
+    fn headers_that_claim_to_be_huge_are_not_held_in_memory() {
+        for kind in [EntryType::XHeader, EntryType::GNULongName] {
+            let (_root, contents) = unpack(&described(kind, b"", 4 << 30), UnpackLimits::default());
+            assert!(
+                matches!(contents, Err(UnpackError::Header { .. })),
+                "{contents:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn files_are_read_only_and_the_last_of_a_name_counts() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let bytes = archive(&[
+            (EntryType::Regular, "a", b"first"),
+            (EntryType::Regular, "a", b"last"),
+        ]);
+        let (root, contents) = unpack(&bytes, UnpackLimits::default());
+        contents.unwrap();
+        let path = root.path().join("a");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "last");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o222, 0);
     }
 
     #[test]

@@ -1,5 +1,14 @@
 //! Integration tests of ferro-artifact, against the disk and loopback servers.
 
+// Helpers of tests fail like tests; the configuration only knows the tests themselves.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
 mod archive;
+mod fetch;
 mod server;
 mod storage;

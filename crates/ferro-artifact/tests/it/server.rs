@@ -210,7 +210,7 @@ async fn get_anything_else_is_not_found() {
         format!("{base}/%2e%2e/app/a.tar.gz"),
         format!("/..%2f{name}/secret"),
         format!("/../{name}/secret"),
-        format!("//etc/passwd"),
+        "//etc/passwd".to_owned(),
         format!("{base}/%00"),
         format!("{base}/%ff"),
         format!("{base}/{}", "x".repeat(300)),
