@@ -30,7 +30,7 @@ pub enum Error {
     },
     /// TLS or proxy settings cannot be used.
     #[error("failed to create the HTTP client")]
-    Client(#[source] ferro_http::Error),
+    Client(#[source] Box<ferro_http::Error>),
     /// The server wants other credentials.
     #[error("authentication required")]
     AuthenticationRequired,
@@ -159,8 +159,8 @@ pub enum Error {
     SubmoduleFetch {
         /// The path in the parent.
         path: String,
-        /// The URL of the submodule.
-        url: SafeUrl,
+        /// The URL of the submodule, without credentials.
+        url: String,
         /// Why.
         source: Box<Self>,
     },

@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Result};
 
+/// How long to wait for something that gives no notice.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// How long an operation may take and how it is called off.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -80,6 +83,11 @@ impl Interrupt {
             return Err(Error::Timeout);
         }
         Ok(())
+    }
+
+    /// Waits a moment, unless the operation has been ended.
+    pub(crate) fn pause(&self) -> Result<()> {
+        self.block_on(tokio::time::sleep(PAUSE))
     }
 
     pub(crate) fn flag(&self) -> &AtomicBool {

@@ -82,10 +82,9 @@ impl KnownHosts {
             let is_same = line.key.key_data() == key.key_data();
             match (line.is_revoked, is_same) {
                 (true, true) => return Verdict::Revoked,
-                (true, false) => {}
                 (false, true) => verdict = Verdict::Known,
                 (false, false) if verdict == Verdict::Unknown => verdict = Verdict::Mismatch,
-                (false, false) => {}
+                (true | false, false) => {}
             }
         }
         verdict

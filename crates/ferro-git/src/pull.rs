@@ -17,7 +17,9 @@ use crate::refs::{self, Reference, RemoteRef, Resolved, Target};
 use crate::repository::{Objects, Repository};
 use crate::session::{Depth, Session};
 use crate::submodule;
-use crate::{Auth, Error, Remote, Result, semver};
+use crate::transport::http::HttpClient;
+use crate::transport::{Failure, listing};
+use crate::{Auth, Error, Remote, Result, Scheme, semver};
 
 /// How deep submodules may nest.
 const MAX_SUBMODULE_DEPTH: usize = 10;
@@ -91,109 +93,28 @@ pub fn pull_blocking(
     let interrupt = Interrupt::new(context);
     interrupt.check()?;
     let target = options.reference.target()?;
-    let mut session = Session::open(remote, &interrupt)?;
-    let Some(resolved) = resolve(&mut session, &target, remote, directory, options)? else {
-        return Ok(Pulled::Empty);
-    };
-    let is_last = |last: &String| revision::equal(last, &resolved.revision);
-    if options.last_revision.as_ref().is_some_and(is_last) {
-        return Ok(Pulled::Unchanged(resolved));
-    }
-    let mut pull = Pull {
+    let pull = Pull {
         remote,
         options,
         interrupt: &interrupt,
         directory,
         modules: Vec::new(),
     };
-    let repository = pull.fetch(&mut session, directory, &target, &resolved)?;
+    if let Some(resolved) = pull.unchanged(&target)? {
+        return Ok(Pulled::Unchanged(resolved));
+    }
+    let mut session = Session::open(remote, &interrupt)?;
+    let Some(resolved) = pull.resolve(&mut session, &target)? else {
+        return Ok(Pulled::Empty);
+    };
+    if pull.is_last(&resolved) {
+        pull.open(&session)?
+            .set_allows_listing(session.allows_listing(remote))?;
+        return Ok(Pulled::Unchanged(resolved));
+    }
+    let repository = pull.fetch(&mut session, &target, &resolved)?;
     drop(session);
-    let objects = repository.objects()?;
-    let (commit, tag) = load(&objects, &resolved)?;
-    for path in &options.sparse {
-        if checkout::lookup(&objects, &commit.tree, path)?.is_none() {
-            return Err(Error::SparseDirectoryNotFound { path: path.clone() });
-        }
-    }
-    pull.add_module(Module {
-        objects,
-        tree: commit.tree,
-        children: BTreeMap::new(),
-        _repository: repository,
-    });
-    if options.recurse_submodules {
-        pull.submodules(0, remote, b"", &[], 1)?;
-    }
-    let modules = pull.modules;
-    Ok(Pulled::Checkout(Box::new(Checkout::new(
-        resolved,
-        commit,
-        tag,
-        modules,
-        options.sparse.clone(),
-    ))))
-}
-
-/// Finds what the target means; `None` for an empty repository.
-fn resolve(
-    session: &mut Session,
-    target: &Target,
-    remote: &Remote,
-    directory: &Path,
-    options: &PullOptions,
-) -> Result<Option<Resolved>> {
-    let found = session.list_refs(&target.prefixes())?;
-    let resolved = match target {
-        Target::Semver(_) if found.is_empty() => None,
-        Target::Semver(range) => match semver::highest(range, &found)?.as_slice() {
-            [only] => Some(refs::by_tag(only)),
-            tied => Some(refs::by_tag(newest(session, tied, remote, directory, options)?)),
-        },
-        _ => refs::resolve(target, &found),
-    };
-    if resolved.is_some() {
-        return Ok(resolved);
-    }
-    // Not there, or nothing there at all?
-    let is_empty = found.is_empty() && session.list_refs(&[])?.is_empty();
-    match target {
-        Target::Branch(_) if is_empty => Ok(None),
-        Target::Tag(_) | Target::Semver(_) | Target::Commit { .. } if is_empty => Err(Error::EmptyRemote),
-        _ => Err(refs::not_found(target)),
-    }
-}
-
-/// Of tags with equal versions, the one whose commit was made last.
-fn newest<'a>(
-    session: &mut Session,
-    tied: &[&'a RemoteRef],
-    remote: &Remote,
-    directory: &Path,
-    options: &PullOptions,
-) -> Result<&'a RemoteRef> {
-    let url = remote.url.url().without_credentials();
-    let repository = Repository::open(directory, url.as_str(), session.object_hash()?)?;
-    let tied = tied.get(..tied.len().min(MAX_TIED)).unwrap_or(tied);
-    let time = |objects: &Objects, found: &RemoteRef| -> Result<i64> {
-        let data = checkout::read(objects, &found.target, Kind::Commit)?;
-        Ok(Commit::parse(found.target, &data).map_or(0, |commit| commit.committer.seconds))
-    };
-    let objects = repository.objects()?;
-    let is_missing = |found: &&&RemoteRef| time(&objects, found).is_err();
-    let missing: Vec<ObjectId> = tied.iter().filter(is_missing).map(|found| found.target).collect();
-    if !missing.is_empty() {
-        session.fetch(&repository, &missing, Depth::One, options.limits.max_pack)?;
-    }
-    let objects = repository.objects()?;
-    let mut newest: Option<(i64, &RemoteRef)> = None;
-    for found in tied {
-        let seconds = time(&objects, found)?;
-        // Of equal times the later name, so that the choice does not change by itself.
-        if newest.is_none_or(|(best, other)| (best, &other.name) < (seconds, &found.name)) {
-            newest = Some((seconds, found));
-        }
-    }
-    newest.map(|(_, found)| found).ok_or(Error::EmptyRemote)
+    pull.check_out(repository, resolved).map(Pulled::Checkout)
 }
 
 /// Reads the commit, and the annotated tag that leads to it.
@@ -219,21 +140,132 @@ struct Pull<'a> {
 }
 
 impl Pull<'_> {
+    /// The cache of the main repository.
+    fn open(&self, session: &Session) -> Result<Repository> {
+        let url = self.remote.url.url().without_credentials();
+        Repository::open(self.directory, url.as_str(), session.object_hash()?, || {
+            self.interrupt.pause()
+        })
+    }
+
+    fn is_last(&self, resolved: &Resolved) -> bool {
+        let is_equal = |last: &String| revision::equal(last, &resolved.revision);
+        self.options.last_revision.as_ref().is_some_and(is_equal)
+    }
+
+    /// What the target means, if one round trip is enough to see that it is the last revision.
+    fn unchanged(&self, target: &Target) -> Result<Option<Resolved>> {
+        if self.options.last_revision.is_none() || self.remote.url.scheme() != Scheme::Http {
+            return Ok(None);
+        }
+        let url = self.remote.url.url().without_credentials();
+        let Some(kind) = Repository::listing_kind(self.directory, url.as_str()) else {
+            return Ok(None);
+        };
+        let client = HttpClient::new(self.remote, self.interrupt.clone(), Failure::default())?;
+        let Some(found) = listing::list(&client, url.as_str(), kind, &target.prefixes())? else {
+            return Ok(None);
+        };
+        let resolved = match target {
+            Target::Semver(range) => match semver::highest(range, &found) {
+                Ok(tags) => tags
+                    .first()
+                    .filter(|_| tags.len() == 1)
+                    .map(|only| refs::by_tag(only)),
+                // The long way says what is wrong.
+                Err(_) => None,
+            },
+            _ => refs::resolve(target, &found),
+        };
+        Ok(resolved.filter(|resolved| self.is_last(resolved)))
+    }
+
+    /// Finds what the target means; `None` for an empty repository.
+    fn resolve(&self, session: &mut Session, target: &Target) -> Result<Option<Resolved>> {
+        let found = session.list_refs(&target.prefixes())?;
+        let resolved = match target {
+            Target::Semver(_) if found.is_empty() => None,
+            Target::Semver(range) => match semver::highest(range, &found)?.as_slice() {
+                [only] => Some(refs::by_tag(only)),
+                tied => Some(refs::by_tag(self.newest(session, tied)?)),
+            },
+            _ => refs::resolve(target, &found),
+        };
+        if resolved.is_some() {
+            return Ok(resolved);
+        }
+        // Not there, or nothing there at all?
+        let is_empty = found.is_empty() && session.list_refs(&[])?.is_empty();
+        match target {
+            Target::Branch(_) if is_empty => Ok(None),
+            Target::Tag(_) | Target::Semver(_) | Target::Commit { .. } if is_empty => Err(Error::EmptyRemote),
+            _ => Err(refs::not_found(target)),
+        }
+    }
+
+    /// Of tags with equal versions, the one whose commit was made last.
+    fn newest<'a>(&self, session: &mut Session, tied: &[&'a RemoteRef]) -> Result<&'a RemoteRef> {
+        let repository = self.open(session)?;
+        let tied = tied.get(..tied.len().min(MAX_TIED)).unwrap_or(tied);
+        let time = |objects: &Objects, found: &RemoteRef| -> Result<i64> {
+            let data = checkout::read(objects, &found.target, Kind::Commit)?;
+            Ok(Commit::parse(found.target, &data).map_or(0, |commit| commit.committer.seconds))
+        };
+        let objects = repository.objects()?;
+        let is_missing = |found: &&&RemoteRef| time(&objects, found).is_err();
+        let missing: Vec<ObjectId> = tied.iter().filter(is_missing).map(|found| found.target).collect();
+        if !missing.is_empty() {
+            session.fetch(&repository, &missing, Depth::One, self.options.limits.max_pack)?;
+        }
+        let objects = repository.objects()?;
+        let mut newest: Option<(i64, &RemoteRef)> = None;
+        for found in tied {
+            let seconds = time(&objects, found)?;
+            // Of equal times the later name, so that the choice does not change by itself.
+            if newest.is_none_or(|(best, other)| (best, &other.name) < (seconds, &found.name)) {
+                newest = Some((seconds, found));
+            }
+        }
+        newest.map(|(_, found)| found).ok_or(Error::EmptyRemote)
+    }
+
+    /// Makes a checkout of the commit in the cache, with its submodules if they are wanted.
+    fn check_out(mut self, repository: Repository, resolved: Resolved) -> Result<Box<Checkout>> {
+        let objects = repository.objects()?;
+        let (commit, tag) = load(&objects, &resolved)?;
+        for path in &self.options.sparse {
+            if checkout::lookup(&objects, &commit.tree, path)?.is_none() {
+                return Err(Error::SparseDirectoryNotFound { path: path.clone() });
+            }
+        }
+        let children = BTreeMap::new();
+        self.add_module(Module {
+            objects,
+            tree: commit.tree,
+            children,
+            _repository: repository,
+        });
+        if self.options.recurse_submodules {
+            self.submodules(0, self.remote, b"", &[], 1)?;
+        }
+        let sparse = self.options.sparse.clone();
+        Ok(Box::new(Checkout::new(
+            resolved,
+            commit,
+            tag,
+            self.modules,
+            sparse,
+        )))
+    }
+
     fn add_module(&mut self, module: Module) -> usize {
         self.modules.push(module);
         self.modules.len() - 1
     }
 
     /// Brings the commit into the cache, alone where the server allows that.
-    fn fetch(
-        &self,
-        session: &mut Session,
-        directory: &Path,
-        target: &Target,
-        resolved: &Resolved,
-    ) -> Result<Repository> {
-        let url = self.remote.url.url().without_credentials();
-        let repository = Repository::open(directory, url.as_str(), session.object_hash()?)?;
+    fn fetch(&self, session: &mut Session, target: &Target, resolved: &Resolved) -> Result<Repository> {
+        let repository = self.open(session)?;
         let branch = match target {
             Target::Commit {
                 branch: Some(branch), ..
@@ -241,7 +273,10 @@ impl Pull<'_> {
             _ => None,
         };
         let is_advertised = !matches!(target, Target::Commit { .. });
-        self.fetch_commit(session, self.remote, repository, resolved, is_advertised, branch)
+        let mut repository =
+            self.fetch_commit(session, self.remote, repository, resolved, is_advertised, branch)?;
+        repository.set_allows_listing(session.allows_listing(self.remote))?;
+        Ok(repository)
     }
 
     fn fetch_commit(
@@ -321,7 +356,7 @@ impl Pull<'_> {
                     ended @ (Error::Timeout | Error::Cancelled) => ended,
                     source => Error::SubmoduleFetch {
                         path: path.clone(),
-                        url: remote.url.url().clone(),
+                        url: remote.url.url().to_string(),
                         source: Box::new(source),
                     },
                 })?;
@@ -378,7 +413,8 @@ impl Pull<'_> {
             ref_name: None,
             revision: String::new(),
         };
-        let repository = Repository::open(&directory, url.as_str(), commit.kind())?;
+        let repository =
+            Repository::open(&directory, url.as_str(), commit.kind(), || self.interrupt.pause())?;
         let repository = if repository.has(&commit) {
             repository
         } else {
@@ -426,7 +462,7 @@ fn submodule_remote(parent: &Remote, url: crate::RepositoryUrl) -> Remote {
         Auth::Http(auth) if ferro_http::may_keep_auth(parent.url.url(), url.url()) => {
             Auth::Http(auth.clone())
         }
-        Auth::Ssh(auth) if url.scheme() == crate::Scheme::Ssh => Auth::Ssh(auth.clone()),
+        Auth::Ssh(auth) if url.scheme() == Scheme::Ssh => Auth::Ssh(auth.clone()),
         _ => Auth::None,
     };
     Remote {

@@ -195,7 +195,7 @@ pub(crate) fn resolve(target: &Target, refs: &[RemoteRef]) -> Option<Resolved> {
             }
             Some(Resolved::new(found.target, found.tag, Some(name.clone()), true))
         }
-        Target::Tag(tag) => find(&tags(tag)).map(|found| by_tag(found)),
+        Target::Tag(tag) => find(&tags(tag)).map(by_tag),
         Target::Branch(branch) => find(&heads(branch)).map(by_tag),
         Target::Semver(_) => None,
     }

@@ -3,7 +3,7 @@
 //! There are no refs and no configuration, so nothing of a user's Git set-up can change what happens. The
 //! cache only saves transfers: when it is damaged, belongs to another remote or has grown, it is emptied.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use ferro_artifact::digest::Algorithm;
@@ -21,7 +21,9 @@ const MIN_BLOAT: u64 = 64 << 20;
 /// How many complete commits are remembered.
 const MAX_TIPS: usize = 4;
 /// The version of the layout.
-const FORMAT: &str = "ferro-git 1";
+const FORMAT: &str = "ferro-git 2";
+/// The name of the state file.
+const STATE: &str = "state";
 /// The largest object that is read into memory.
 pub(crate) const MAX_OBJECT: usize = 1 << 30;
 
@@ -34,35 +36,67 @@ pub(crate) struct Repository {
     kind: Kind,
     remote: String,
     tips: Vec<ObjectId>,
+    allows_listing: bool,
     _lock: File,
 }
 
 impl Repository {
     /// Opens the cache of `remote` (any text that names it), or makes an empty one.
-    pub(crate) fn open(directory: &Path, remote: &str, kind: Kind) -> Result<Self> {
+    ///
+    /// While somebody else holds it, `wait` is called over and over; its error ends the wait.
+    pub(crate) fn open(
+        directory: &Path,
+        remote: &str,
+        kind: Kind,
+        wait: impl Fn() -> Result<()>,
+    ) -> Result<Self> {
         fs::create_dir_all(directory).map_err(Error::cache("create"))?;
         let lock = File::options()
             .create(true)
             .append(true)
             .open(directory.join("lock"));
         let lock = lock.map_err(Error::cache("lock"))?;
-        lock.lock().map_err(Error::cache("lock"))?;
-        let remote = Algorithm::Sha256.digest(remote.as_bytes()).hex().to_owned();
-        let directory = directory.to_owned();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => wait()?,
+                Err(TryLockError::Error(error)) => return Err(Error::cache("lock")(error)),
+            }
+        }
         let mut repository = Self {
-            directory,
+            directory: directory.to_owned(),
             kind,
-            remote,
+            remote: name_of(remote),
             tips: Vec::new(),
+            allows_listing: false,
             _lock: lock,
         };
-        match repository.read_state() {
-            Some(tips) if !repository.is_bloated() => repository.tips = tips,
+        match State::read(directory) {
+            Some(state) if repository.is_of(&state) && !repository.is_bloated() => {
+                repository.tips = state.tips;
+                repository.allows_listing = state.allows_listing;
+            }
             _ => repository.clear()?,
         }
         // Left behind when a process was killed; the lock above says that nobody holds it.
         drop(fs::remove_file(repository.shallow_file().with_extension("lock")));
         Ok(repository)
+    }
+
+    /// The hash function of `remote`, if its cache at `directory` knows that refs can be asked for without
+    /// a handshake.
+    pub(crate) fn listing_kind(directory: &Path, remote: &str) -> Option<Kind> {
+        let state = State::read(directory)?;
+        (state.allows_listing && state.remote == name_of(remote)).then_some(state.kind)
+    }
+
+    /// Remembers whether refs can be asked for without a handshake.
+    pub(crate) fn set_allows_listing(&mut self, allows_listing: bool) -> Result<()> {
+        if self.allows_listing == allows_listing {
+            return Ok(());
+        }
+        self.allows_listing = allows_listing;
+        self.write_state()
     }
 
     pub(crate) const fn kind(&self) -> Kind {
@@ -116,7 +150,7 @@ impl Repository {
     pub(crate) fn clear(&mut self) -> Result<()> {
         self.tips.clear();
         // The state goes first: a half-emptied cache must not look like a good one.
-        for file in [self.state_file(), self.shallow_file()] {
+        for file in [self.directory.join(STATE), self.shallow_file()] {
             match fs::remove_file(file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Error::cache("empty")(error));
@@ -134,34 +168,24 @@ impl Repository {
         self.write_state()
     }
 
-    fn state_file(&self) -> PathBuf {
-        self.directory.join("state")
-    }
-
-    /// The tips, if the cache is whole and of this remote.
-    fn read_state(&self) -> Option<Vec<ObjectId>> {
-        let state = fs::read_to_string(self.state_file()).ok()?;
-        let mut lines = state.lines();
-        let is_ours = lines.next() == Some(FORMAT)
-            && lines.next() == Some(&self.kind.to_string())
-            && lines.next() == Some(&self.remote);
-        if !is_ours || !self.pack_directory().is_dir() {
-            return None;
-        }
-        lines
-            .map(|line| ObjectId::from_hex(line.as_bytes()).ok())
-            .collect()
+    fn is_of(&self, state: &State) -> bool {
+        state.kind == self.kind && state.remote == self.remote && self.pack_directory().is_dir()
     }
 
     fn write_state(&self) -> Result<()> {
-        let mut state = format!("{FORMAT}\n{}\n{}\n", self.kind, self.remote);
+        let listing = if self.allows_listing {
+            "listing"
+        } else {
+            "handshake"
+        };
+        let mut text = format!("{FORMAT}\n{}\n{}\n{listing}\n", self.kind, self.remote);
         for tip in &self.tips {
-            state.push_str(&tip.to_string());
-            state.push('\n');
+            text.push_str(&tip.to_string());
+            text.push('\n');
         }
         let temp = self.directory.join("state.tmp");
-        fs::write(&temp, state).map_err(Error::cache("write the state of"))?;
-        fs::rename(temp, self.state_file()).map_err(Error::cache("write the state of"))
+        fs::write(&temp, text).map_err(Error::cache("write the state of"))?;
+        fs::rename(temp, self.directory.join(STATE)).map_err(Error::cache("write the state of"))
     }
 
     fn is_bloated(&self) -> bool {
@@ -186,45 +210,93 @@ impl Repository {
     }
 }
 
+/// What the state file says.
+struct State {
+    kind: Kind,
+    remote: String,
+    allows_listing: bool,
+    tips: Vec<ObjectId>,
+}
+
+impl State {
+    /// `None` if there is none, or it is not whole.
+    fn read(directory: &Path) -> Option<Self> {
+        let text = fs::read_to_string(directory.join(STATE)).ok()?;
+        let mut lines = text.lines();
+        if lines.next() != Some(FORMAT) {
+            return None;
+        }
+        let kind = lines.next()?.parse().ok()?;
+        let remote = lines.next()?.to_owned();
+        let allows_listing = lines.next()? == "listing";
+        let tips: Option<_> = lines
+            .map(|line| ObjectId::from_hex(line.as_bytes()).ok())
+            .collect();
+        Some(Self {
+            kind,
+            remote,
+            allows_listing,
+            tips: tips?,
+        })
+    }
+}
+
+/// URLs may hold what is not for others to read.
+fn name_of(remote: &str) -> String {
+    Algorithm::Sha256.digest(remote.as_bytes()).hex().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn open(dir: &tempfile::TempDir, remote: &str) -> Result<Repository> {
+        Repository::open(dir.path(), remote, Kind::Sha1, || Err(Error::Timeout))
+    }
 
     #[test]
     fn open_keeps_the_cache_of_the_same_remote_only() {
         let dir = tempfile::tempdir().unwrap();
         let commit = ObjectId::from_hex(&[b'1'; 40]).unwrap();
-        let mut repository = Repository::open(dir.path(), "https://h/a", Kind::Sha1).unwrap();
+        let mut repository = open(&dir, "https://h/a").unwrap();
         repository.add_tip(commit).unwrap();
+        assert!(matches!(open(&dir, "https://h/a"), Err(Error::Timeout)), "held");
+        assert_eq!(Repository::listing_kind(dir.path(), "https://h/a"), None);
+        repository.set_allows_listing(true).unwrap();
+        assert_eq!(
+            Repository::listing_kind(dir.path(), "https://h/a"),
+            Some(Kind::Sha1)
+        );
+        assert_eq!(Repository::listing_kind(dir.path(), "https://h/b"), None);
         fs::write(repository.shallow_file().with_extension("lock"), "").unwrap();
         drop(repository);
-        let repository = Repository::open(dir.path(), "https://h/a", Kind::Sha1).unwrap();
+        let repository = open(&dir, "https://h/a").unwrap();
         assert_eq!(repository.tips(), [commit]);
         assert!(!repository.shallow_file().with_extension("lock").exists());
         assert!(!repository.has(&commit), "the object itself is not there");
         drop(repository);
-        let repository = Repository::open(dir.path(), "https://h/b", Kind::Sha1).unwrap();
+        let repository = open(&dir, "https://h/b").unwrap();
         assert!(repository.tips().is_empty());
     }
 
     #[test]
     fn open_damaged_cache_is_emptied() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Repository::open(dir.path(), "r", Kind::Sha1).unwrap());
+        drop(open(&dir, "r").unwrap());
         fs::write(dir.path().join("state"), "junk").unwrap();
         fs::write(dir.path().join("objects/pack/pack-1.pack"), "junk").unwrap();
-        let repository = Repository::open(dir.path(), "r", Kind::Sha1).unwrap();
+        let repository = open(&dir, "r").unwrap();
         assert_eq!(fs::read_dir(repository.pack_directory()).unwrap().count(), 0);
     }
 
     #[test]
     fn open_bloated_cache_is_emptied() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Repository::open(dir.path(), "r", Kind::Sha1).unwrap());
+        drop(open(&dir, "r").unwrap());
         for index in 0..=MAX_PACKS {
             fs::write(dir.path().join(format!("objects/pack/pack-{index}.pack")), "").unwrap();
         }
-        let repository = Repository::open(dir.path(), "r", Kind::Sha1).unwrap();
+        let repository = open(&dir, "r").unwrap();
         assert_eq!(fs::read_dir(repository.pack_directory()).unwrap().count(), 0);
     }
 }

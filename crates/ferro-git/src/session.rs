@@ -38,17 +38,12 @@ pub(crate) struct Session {
     handshake: Handshake,
     interrupt: Arc<Interrupt>,
     failure: Failure,
+    /// The URL before redirects.
+    opened: Vec<u8>,
 }
 
-/// How we present ourselves in the protocol.
 fn agent() -> (&'static str, Option<String>) {
-    (
-        "agent",
-        Some(gix_protocol::agent(concat!(
-            "ferroflux-",
-            env!("CARGO_PKG_VERSION")
-        ))),
-    )
+    ("agent", Some(crate::transport::agent()))
 }
 
 impl Session {
@@ -58,16 +53,16 @@ impl Session {
         let mut transport: Box<dyn Transport + Send> = match remote.url.scheme() {
             Scheme::Http => {
                 let client = HttpClient::new(remote, interrupt.clone(), failure.clone())?;
-                let url = remote.url.url().expose().as_str();
-                let url = gix_url::parse(url).map_err(|error| Error::InvalidUrl {
+                // Authentication is the client's business.
+                let url = remote.url.url().without_credentials();
+                let url = gix_url::parse(url.as_str()).map_err(|error| Error::InvalidUrl {
                     reason: error.to_string(),
                 })?;
-                // Authentication is the client's business.
-                let url = strip_credentials(url);
                 Box::new(http::connect_http(client, url, Protocol::V2, false))
             }
             Scheme::Ssh => ssh::connect(remote, interrupt, &failure)?,
         };
+        let opened = transport.to_url().to_vec();
         let no_helper = |_| Ok(None);
         let handshake = gix_protocol::handshake(
             &mut transport,
@@ -82,6 +77,7 @@ impl Session {
             handshake,
             interrupt: interrupt.clone(),
             failure,
+            opened,
         })
     }
 
@@ -95,6 +91,13 @@ impl Session {
             reason: format!("unknown object format '{name}'"),
         };
         name.parse().map_err(unknown)
+    }
+
+    /// Whether refs can be asked for without a handshake next time, see [`crate::transport::listing`].
+    pub(crate) fn allows_listing(&self, remote: &Remote) -> bool {
+        remote.url.scheme() == Scheme::Http
+            && self.handshake.server_protocol_version == Protocol::V2
+            && self.transport.to_url().as_ref() == self.opened.as_slice()
     }
 
     /// The remote's refs that start with one of `prefixes`, or all of them when there are none.
@@ -195,12 +198,6 @@ impl Drop for Session {
             false,
         ));
     }
-}
-
-fn strip_credentials(mut url: gix_url::Url) -> gix_url::Url {
-    drop(url.set_user(None));
-    drop(url.set_password(None));
-    url
 }
 
 /// The typed error of a transport if it left one, else what the protocol code says.

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, sleep};
-use url::Url;
 
 use crate::{Error, Response, Result, Retry, SafeUrl, Secret, TlsOptions, tls};
 
@@ -72,6 +71,24 @@ pub enum Auth {
 }
 
 impl Auth {
+    /// The user name and password of a URL.
+    pub fn from_url(url: &SafeUrl) -> Option<Self> {
+        let url = url.expose();
+        let decode = |text: &str| {
+            percent_encoding::percent_decode_str(text)
+                .decode_utf8_lossy()
+                .into_owned()
+        };
+        if url.username().is_empty() && url.password().is_none() {
+            return None;
+        }
+        let password = Secret::new(decode(url.password().unwrap_or_default()));
+        Some(Self::Basic {
+            username: decode(url.username()),
+            password,
+        })
+    }
+
     fn header(&self) -> Result<HeaderValue> {
         let text = match self {
             Self::Basic { username, password } => {
@@ -115,7 +132,7 @@ impl Request {
             let reason = format!("scheme '{}' is not http or https", url.expose().scheme());
             return Err(Error::InvalidUrl { reason });
         }
-        let auth = url_auth(url.expose());
+        let auth = Auth::from_url(url);
         let url = SafeUrl::new(url.without_credentials());
         Ok(Self {
             method,
@@ -156,22 +173,6 @@ impl Request {
     pub const fn url(&self) -> &SafeUrl {
         &self.url
     }
-}
-
-fn url_auth(url: &Url) -> Option<Auth> {
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(text)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let password = Secret::new(decode(url.password().unwrap_or_default()));
-    Some(Auth::Basic {
-        username: decode(url.username()),
-        password,
-    })
 }
 
 /// An HTTP client; clones share its connections.
@@ -306,7 +307,7 @@ fn make_proxy(address: &SafeUrl, credentials: Option<&(String, Secret<String>)>)
         }
     }
     let proxy = reqwest::Proxy::all(target).map_err(|error| invalid(error.without_url().to_string()))?;
-    let credentials = match (credentials, url_auth(address.expose())) {
+    let credentials = match (credentials, Auth::from_url(address)) {
         (Some(credentials), _) => Some(credentials.clone()),
         (None, Some(Auth::Basic { username, password })) => Some((username, password)),
         (None, _) => None,

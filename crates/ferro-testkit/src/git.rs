@@ -276,7 +276,7 @@ fn backend(repository: &Path, path_info: &str, request: &Request, is_old: bool) 
         while let Ok(count) = output.read(&mut buffer) {
             if count == 0
                 || sender
-                    .blocking_send(Bytes::copy_from_slice(&buffer[..count]))
+                    .blocking_send(Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default()))
                     .is_err()
             {
                 break;

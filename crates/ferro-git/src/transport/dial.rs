@@ -52,7 +52,8 @@ async fn connect(host: &str, port: u16, options: &ClientOptions) -> Result<Box<d
         "socks5" => Ok(Box::new(socks(stream, host, port, credentials).await?)),
         "http" => Ok(Box::new(tunnel(stream, host, port, credentials).await?)),
         "https" => {
-            let config = ferro_http::client_config(&options.tls).map_err(Error::Client)?;
+            let config =
+                ferro_http::client_config(&options.tls).map_err(|error| Error::Client(Box::new(error)))?;
             let name = rustls::pki_types::ServerName::try_from(proxy_host.to_owned()).map_err(|_| {
                 Error::InvalidAuth {
                     reason: format!("the proxy address {address} has no host name"),

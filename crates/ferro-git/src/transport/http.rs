@@ -31,10 +31,10 @@ impl HttpClient {
     pub(crate) fn new(remote: &Remote, interrupt: Arc<Interrupt>, failure: Failure) -> crate::Result<Self> {
         let mut options = remote.http.clone();
         options.user_agent = GIT_USER_AGENT.to_owned();
-        let client = Client::new(&options).map_err(Error::Client)?;
+        let client = Client::new(&options).map_err(|error| Error::Client(Box::new(error)))?;
         let auth = match &remote.auth {
             crate::Auth::Http(auth) => Some(auth.clone()),
-            crate::Auth::None => None,
+            crate::Auth::None => Auth::from_url(remote.url.url()),
             crate::Auth::Ssh(_) => {
                 let reason = "an SSH identity cannot be used with an HTTP repository".to_owned();
                 return Err(Error::InvalidAuth { reason });
@@ -49,7 +49,7 @@ impl HttpClient {
         })
     }
 
-    fn request(
+    pub(crate) fn request(
         &self,
         method: Method,
         url: &str,
@@ -74,9 +74,18 @@ impl HttpClient {
         Ok(request)
     }
 
-    fn send(&self, request: &Request) -> Result<Response, Error> {
+    pub(crate) fn send(&self, request: &Request) -> Result<Response, Error> {
         let sent = self.interrupt.block_on(self.client.send(request))?;
         sent.and_then(Response::error_for_status).map_err(Error::http)
+    }
+
+    /// The whole body of a response.
+    pub(crate) fn read(
+        &self,
+        response: Response,
+        limit: u64,
+    ) -> Result<Result<Bytes, ferro_http::Error>, Error> {
+        self.interrupt.block_on(response.bytes(limit))
     }
 
     fn send_get(
@@ -174,7 +183,7 @@ pub(crate) enum Exchange {
     Pending(Box<Pending>),
     Answered {
         headers: Option<HeaderReader>,
-        body: Option<Body>,
+        body: Option<Box<Body>>,
     },
     Failed,
 }
@@ -202,7 +211,7 @@ impl Pending {
             .and_then(|sent| sent.and_then(Response::error_for_status).map_err(Error::http));
         let response = sent.map_err(|error| failure.record(error))?;
         let headers = Some(HeaderReader::new(&response));
-        let body = Some(Body::new(response, interrupt, failure));
+        let body = Some(Box::new(Body::new(response, interrupt, failure)));
         Ok(Exchange::Answered { headers, body })
     }
 }
@@ -259,7 +268,7 @@ impl FromExchange for HeaderReader {
 impl FromExchange for Body {
     fn take(exchange: &mut Exchange) -> Option<Self> {
         match exchange {
-            Exchange::Answered { body, .. } => body.take(),
+            Exchange::Answered { body, .. } => body.take().map(|body| *body),
             Exchange::Pending(_) | Exchange::Failed => None,
         }
     }

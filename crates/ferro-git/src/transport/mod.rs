@@ -2,12 +2,18 @@
 
 pub(crate) mod dial;
 pub(crate) mod http;
+pub(crate) mod listing;
 pub(crate) mod ssh;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Error;
+
+/// How we present ourselves in the protocol.
+pub(crate) fn agent() -> String {
+    gix_protocol::agent(concat!("ferroflux-", env!("CARGO_PKG_VERSION")))
+}
 
 /// Where a transport leaves its typed error, as it cannot travel through the protocol code.
 #[derive(Debug, Clone, Default)]

@@ -2,6 +2,8 @@
 
 use std::io::Read as _;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ferro_git::{Auth, Context, Error, PullOptions, Remote};
@@ -75,7 +77,16 @@ fn pull_unchanged_revision_fetches_nothing() {
         pull(&remote, cache.path(), &again).unwrap(),
         Outcome::Unchanged(files.revision)
     );
-    assert!(server.take_seen().len() <= 2, "handshake and refs");
+    let seen = server.take_seen();
+    assert_eq!(seen.len(), 1, "one round trip: {seen:?}");
+    assert_eq!(seen[0].line, "POST /app/git-upload-pack?");
+    // A cache that knows nothing yet learns it.
+    let fresh = self::cache();
+    for expected in [2, 1] {
+        let unchanged = pull(&remote, fresh.path(), &again).unwrap();
+        assert!(matches!(unchanged, Outcome::Unchanged(_)));
+        assert_eq!(server.take_seen().len(), expected);
+    }
     // A legacy revision means the same.
     let legacy = PullOptions {
         last_revision: Some(format!("main/{first}")),
@@ -540,4 +551,100 @@ fn pull_semver_takes_the_highest_tag_and_the_newest_of_equals() {
         error.upstream_message(remote.url.url(), false),
         "no match found for semver: >3"
     );
+}
+
+#[test]
+fn pull_credentials_of_the_url_are_used() {
+    let repository = Repository::new();
+    repository.publish("a.yaml", "1");
+    let access = Access {
+        authorization: Some("Basic dXNlcjpwdw==".to_owned()),
+        ..Access::default()
+    };
+    let server = GitServer::start(&[("app", &repository)], access);
+    let remote = remote(&server.url("app").replace("http://", "http://user:pw@"));
+    let cache = cache();
+    let files = pull(&remote, cache.path(), &branch("main")).unwrap().files();
+    let again = PullOptions {
+        last_revision: Some(files.revision),
+        ..branch("main")
+    };
+    assert!(matches!(
+        pull(&remote, cache.path(), &again).unwrap(),
+        Outcome::Unchanged(_)
+    ));
+}
+
+#[test]
+fn pull_unchanged_revision_on_a_server_that_was_replaced_by_an_old_one() {
+    let repository = Repository::new();
+    repository.publish("a.yaml", "1");
+    let old = Arc::new(AtomicBool::new(false));
+    let (is_old, new_server) = (old.clone(), serve(&repository));
+    let old_server = GitServer::start(
+        &[("app", &repository)],
+        Access {
+            is_old: true,
+            ..Access::default()
+        },
+    );
+    let (to_new, to_old) = (new_server.url("app"), old_server.url("app"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let handle = runtime.handle().clone();
+    let client = ferro_http::Client::new(&ClientOptions {
+        proxy: ProxyOptions::Direct,
+        ..Default::default()
+    });
+    let client = client.unwrap();
+    // A front that passes everything on, to one server first and to the other later.
+    let front = ferro_testkit::http::Server::start(move |request| {
+        let base = if is_old.load(Ordering::SeqCst) {
+            &to_old
+        } else {
+            &to_new
+        };
+        let rest = request.path.trim_start_matches("/app");
+        let mut passed =
+            ferro_http::Request::new(request.method.clone(), &format!("{base}{rest}?{}", request.query))
+                .unwrap();
+        for name in ["content-type", "git-protocol", "accept"] {
+            if let Some(value) = request.headers.get(name) {
+                passed = passed.header(name.parse().unwrap(), value.clone());
+            }
+        }
+        let passed = passed.body(request.body.clone());
+        handle.block_on(async {
+            let response = client.send(&passed).await.unwrap();
+            let content_type = response
+                .headers()
+                .get("content-type")
+                .map(|value| value.to_str().unwrap().to_owned());
+            let status = response.status().as_u16();
+            let body = response.bytes(1 << 20).await.unwrap();
+            let answer = ferro_testkit::http::Response::new(status, body);
+            match content_type {
+                Some(content_type) => answer.header("content-type", content_type),
+                None => answer,
+            }
+        })
+    });
+    let remote = remote(&front.url("/app"));
+    let cache = cache();
+    let files = pull(&remote, cache.path(), &branch("main")).unwrap().files();
+    let again = PullOptions {
+        last_revision: Some(files.revision),
+        ..branch("main")
+    };
+    for is_old in [false, true, true] {
+        old.store(is_old, Ordering::SeqCst);
+        assert!(matches!(
+            pull(&remote, cache.path(), &again).unwrap(),
+            Outcome::Unchanged(_)
+        ));
+    }
+    assert!(!old_server.take_seen().is_empty());
 }

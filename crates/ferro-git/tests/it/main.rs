@@ -1,5 +1,13 @@
 //! Integration tests of ferro-git against real servers on the loopback interface.
 
+// Helpers of tests fail like tests; the configuration only knows the tests themselves.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
 mod http;
 mod ssh;
 mod submodules;

@@ -95,7 +95,7 @@ fn pull_with_every_kind_of_key() {
     };
     for (key, (kind, passphrase, more)) in keys.iter().zip(kinds) {
         let remote = with(fixture.remote(key), |auth| {
-            auth.passphrase = Some(passphrase.into())
+            auth.passphrase = Some(passphrase.into());
         });
         let cache = tempfile::tempdir().unwrap();
         let pulled = pull(&remote, cache.path(), &branch("main"));
@@ -156,7 +156,7 @@ fn pull_host_key_must_be_known() {
     }));
     assert!(matches!(revoked, Error::HostKeyRevoked { .. }), "{revoked:?}");
     let malformed = fails(&with(fixture.remote(&user), |auth| {
-        auth.known_hosts = "junk".to_owned()
+        auth.known_hosts = "junk".to_owned();
     }));
     assert_eq!(malformed.to_string(), "malformed line 1 in known_hosts");
 }
@@ -198,7 +198,7 @@ fn pull_wrong_keys_are_refused() {
         "the SSH identity is encrypted and there is no passphrase"
     );
     let error = fails(&with(fixture.remote(&encrypted), |auth| {
-        auth.passphrase = Some("wrong".into())
+        auth.passphrase = Some("wrong".into());
     }));
     assert_eq!(
         error.to_string(),
