@@ -163,9 +163,9 @@ fn walk_mapping(
     if name.is_empty() {
         fail!("cannot set or create an empty field name");
     }
-    let create = if is_list { Create::Nothing } else { create };
     let is_missing = node.get(name).is_none_or(Node::is_null);
-    if create != Create::Nothing && is_missing {
+    // What is said to be a list is never made, but what is missing in its elements may be.
+    if create != Create::Nothing && !is_list && is_missing {
         let made = match create {
             Create::Scalar if rest.is_empty() => Node::string(""),
             _ => crate::scalar::empty_mapping(),

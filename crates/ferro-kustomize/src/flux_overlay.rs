@@ -308,7 +308,7 @@ mod tests {
         ]);
         let overlay = Overlay {
             name_prefix: "y-".to_owned(),
-            target_namespace: "n".to_owned(),
+            target_namespace: "prod".to_owned(),
             images: vec![Image {
                 name: "i".to_owned(),
                 digest: "sha256:0".to_owned(),
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(root.kustomization.images[0].new_tag, "");
         assert_eq!(
             built(&files, &overlay).unwrap(),
-            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: y-a\n  namespace: n\n"
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: y-a\n  namespace: prod\n"
         );
     }
 

@@ -69,7 +69,7 @@ pub(crate) fn generators(layer: &Layer<'_>) -> Result<Tracked<Generator>> {
                 own
             });
         }
-        let mut config = chart.encode().unwrap_or_else(|| crate::scalar::empty_mapping());
+        let mut config = chart.encode().unwrap_or_else(crate::scalar::empty_mapping);
         for entry in kustomization
             .helm_globals
             .encode()

@@ -22,11 +22,14 @@ pub enum LoadRestrictions {
     None,
 }
 
+/// Clone URL, reference, and whether submodules are wanted.
+type CheckoutKey = (String, Option<String>, bool);
+
 /// What all loaders of a build share.
 pub(crate) struct Sources<'a> {
     files: &'a dyn Files,
     remote: Option<&'a dyn RemoteSource>,
-    checkouts: RefCell<HashMap<(String, Option<String>, bool), Checkout>>,
+    checkouts: RefCell<HashMap<CheckoutKey, Checkout>>,
     downloads: RefCell<HashMap<String, Rc<[u8]>>>,
 }
 
@@ -97,7 +100,7 @@ pub(crate) struct Loader<'a> {
     restrictions: LoadRestrictions,
     /// Set only for the layer at which a repository was entered.
     repository: Option<Repository>,
-    referrer: Option<Rc<Loader<'a>>>,
+    referrer: Option<Rc<Self>>,
 }
 
 impl<'a> Loader<'a> {

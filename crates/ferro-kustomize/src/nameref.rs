@@ -302,10 +302,10 @@ impl<'i> Search<'_, 'i> {
     fn update_scalar(&self, node: &mut Node) -> Result<()> {
         let old = node.text().unwrap_or_default();
         let same = |left: &Candidate, right: &Candidate| left.current.name == right.current.name;
-        if let Some(found) = self.choose(old, self.referrer.find(old), same)? {
-            if found.current.name != old {
-                *node = rewritten(Some(node), found.current.name.clone());
-            }
+        if let Some(found) = self.choose(old, self.referrer.find(old), same)?
+            && found.current.name != old
+        {
+            *node = rewritten(Some(node), found.current.name.clone());
         }
         Ok(())
     }

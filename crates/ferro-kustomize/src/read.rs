@@ -170,17 +170,17 @@ fn check(node: Node, source: &Source) -> Result<Option<Node>> {
     if is_nil_or_empty(&node) {
         return Ok(None);
     }
-    let problem = metadata_problem(&node);
-    problem.map_or(Ok(Some(node.clone())), |text| {
-        let line = node.position().line;
-        let line = if line == 0 { 0 } else { line + source.line_offset };
-        let place = Location {
-            file: Arc::clone(&source.file),
-            document: source.document,
-            line,
-        };
-        Err(Error::other(text).at(Some(place)))
-    })
+    let Some(text) = metadata_problem(&node) else {
+        return Ok(Some(node));
+    };
+    let line = node.position().line;
+    let line = if line == 0 { 0 } else { line + source.line_offset };
+    let place = Location {
+        file: Arc::clone(&source.file),
+        document: source.document,
+        line,
+    };
+    Err(Error::other(text).at(Some(place)))
 }
 
 fn metadata_problem(node: &Node) -> Option<String> {

@@ -101,10 +101,10 @@ impl Matcher {
         };
         let mut selected = Vec::new();
         for index in candidates {
-            if let Some(resource) = resources.get(index) {
-                if self.matches(resource, schema)? {
-                    selected.push(index);
-                }
+            if let Some(resource) = resources.get(index)
+                && self.matches(resource, schema)?
+            {
+                selected.push(index);
             }
         }
         Ok(selected)

@@ -180,6 +180,7 @@ impl<'s> Walk<'s> {
         schema: Option<NodeSchema<'s>>,
     ) -> Result<Option<Node>> {
         match patch.node() {
+            None if matches!(patch, Patch::Same) => Ok(None),
             // A null that is spelled out stays, an empty value goes.
             None => Ok(dest.filter(|null| null.text().is_some_and(|text| !text.is_empty()))),
             Some(node) if node.is_null() => Ok(None),

@@ -138,7 +138,6 @@ impl<'s> Walk<'s> {
         let is_new = dest.as_ref().is_none_or(Node::is_null);
         let (mut list, patch): (Node, Option<Vec<Node>>) = match (dest, patch) {
             (_, Patch::Node(node)) if node.is_null() => return Ok(None),
-            (None, Patch::Absent | Patch::Same) => return Ok(None),
             // New content is merged with itself, and only then is a directive on the list not looked for.
             (_, Patch::Node(node)) if is_new => (node.clone(), None),
             (Some(dest), Patch::Absent) => return self.elements(dest, Some(&[]), schema, keys).map(Some),
@@ -155,7 +154,7 @@ impl<'s> Walk<'s> {
                 }
                 (Directive::Merge, word) => (dest, Some(without_directives(node.items(), word)?)),
             },
-            (None, Patch::Node(_)) => return Ok(None),
+            (None, _) => return Ok(None),
         };
         list = self.elements(list, patch.as_deref(), schema, keys)?;
         Ok(Some(list))
@@ -256,10 +255,11 @@ impl<'s> Walk<'s> {
             }
         }
         // What was merged in place is seen again when the rest of the list is appended.
-        if had_own && !replaces {
-            if let Some(slot) = index.and_then(|index| own.get_mut(index)) {
-                *slot = result.clone();
-            }
+        if had_own
+            && !replaces
+            && let Some(slot) = index.and_then(|index| own.get_mut(index))
+        {
+            *slot = result.clone();
         }
         place.set(merged, Some(&result))
     }

@@ -105,7 +105,9 @@ impl NamespaceTransformer {
         }
         let is_set = !node.is_null() && node.text().is_some_and(|text| !text.is_empty());
         if !(self.only_unset && is_set) {
-            *node = Node::string(&self.namespace);
+            let mut namespace = Node::string(&self.namespace);
+            namespace.set_style(node.style());
+            *node = namespace;
         }
         Ok(())
     }
@@ -113,10 +115,10 @@ impl NamespaceTransformer {
     pub(super) fn apply(&self, resource: &mut crate::resource::Resource, cx: Cx<'_>) -> Result<()> {
         let id = resource.id(cx.schema);
         let gvk = id.gvk.clone();
-        if !id.is_cluster_scoped {
-            if let Some(metadata) = mapping_at(&mut resource.node, "metadata") {
-                self.set_in(metadata)?;
-            }
+        if !id.is_cluster_scoped
+            && let Some(metadata) = mapping_at(&mut resource.node, "metadata")
+        {
+            self.set_in(metadata)?;
         }
         let is_binding = matches!(gvk.kind.as_str(), "RoleBinding" | "ClusterRoleBinding");
         if is_binding {

@@ -99,6 +99,11 @@ fn apply_to(resources: &mut ResMap, selected: &[usize], patch: &Resource, cx: Cx
         let kind = patch.kind().to_owned();
         patch.set_gvk(&target.gvk());
         patch.set_kind(&kind);
+        // On this way upstream turns labels and annotations into strings, so that a null sets `"null"`.
+        for field in ["labels", "annotations"] {
+            let texts = patch.metadata_map(field);
+            patch.set_metadata_map(field, texts);
+        }
         apply_strategic(target, &patch, cx)?;
         resources.renamed(*index, cx.schema);
     }

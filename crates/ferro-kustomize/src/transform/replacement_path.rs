@@ -222,13 +222,12 @@ fn visit_index(
 ) -> Result<usize> {
     let length = items(node)?.len();
     let mut is_new = false;
-    if length == index {
-        if let Some(made) = make.node(rest.first()) {
-            if let Some(items) = node.as_sequence_mut() {
-                items.push(made);
-                is_new = true;
-            }
-        }
+    if length == index
+        && let Some(made) = make.node(rest.first())
+        && let Some(items) = node.as_sequence_mut()
+    {
+        items.push(made);
+        is_new = true;
     }
     match items(node)?.get_mut(index) {
         Some(item) => visit_at(item, rest, make, is_new, found),

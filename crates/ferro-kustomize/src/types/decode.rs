@@ -11,7 +11,7 @@ use ferro_yaml::{Kind, Node, Tag};
 #[derive(Clone, Copy)]
 pub(crate) struct At<'a> {
     pub(crate) root: &'static str,
-    pub(crate) parent: Option<&'a At<'a>>,
+    pub(crate) parent: Option<&'a Self>,
     pub(crate) field: &'a str,
     /// Whether unknown fields are passed over.
     pub(crate) is_lenient: bool,
@@ -209,7 +209,7 @@ impl<T: Codec> Codec for Option<T> {
 
     fn encode(&self) -> Option<Node> {
         self.as_ref()
-            .map(|value| value.encode().unwrap_or_else(|| crate::scalar::empty_mapping()))
+            .map(|value| value.encode().unwrap_or_else(crate::scalar::empty_mapping))
     }
 }
 

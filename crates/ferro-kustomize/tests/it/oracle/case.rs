@@ -1,0 +1,177 @@
+//! A build as lists of parts, so that parts can be left out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A directory with a kustomization.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layer {
+    pub(super) name: String,
+    pub(super) is_component: bool,
+    /// The documents of its one resource file.
+    pub(super) documents: Vec<String>,
+    /// Fields of the kustomization: the name, and an entry of its list or the whole value.
+    pub(super) fields: Vec<(String, String)>,
+    /// Other files.
+    pub(super) files: Vec<(String, String)>,
+}
+
+/// Layers; the last one is built.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Case {
+    pub(super) layers: Vec<Layer>,
+}
+
+fn indent(text: &str, width: usize) -> String {
+    let pad = " ".repeat(width);
+    let lines: Vec<String> = text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| {
+            if index == 0 || line.is_empty() {
+                line.to_owned()
+            } else {
+                format!("{pad}{line}")
+            }
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// Fields whose value is not a list.
+fn is_single(field: &str) -> bool {
+    matches!(
+        field,
+        "namePrefix"
+            | "nameSuffix"
+            | "namespace"
+            | "commonLabels"
+            | "commonAnnotations"
+            | "generatorOptions"
+            | "sortOptions"
+            | "buildMetadata"
+    )
+}
+
+impl Layer {
+    fn kustomization(&self) -> String {
+        let mut text = if self.is_component {
+            "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n".to_owned()
+        } else {
+            "kind: Kustomization\n".to_owned()
+        };
+        let mut lists: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        if !self.documents.is_empty() {
+            lists.entry("resources").or_default().push("objects.yaml");
+        }
+        for (field, value) in &self.fields {
+            if is_single(field) {
+                text.push_str(&format!("{field}: {}\n", indent(value, 2)));
+            } else {
+                lists.entry(field).or_default().push(value);
+            }
+        }
+        for (field, values) in lists {
+            text.push_str(&format!("{field}:\n"));
+            for value in values {
+                text.push_str(&format!("- {}\n", indent(value, 2)));
+            }
+        }
+        text
+    }
+}
+
+impl Case {
+    pub(super) fn target(&self) -> String {
+        format!("/{}", self.layers.last().unwrap().name)
+    }
+
+    pub(super) fn files(&self) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        for layer in &self.layers {
+            files.insert(
+                format!("/{}/kustomization.yaml", layer.name),
+                layer.kustomization(),
+            );
+            if !layer.documents.is_empty() {
+                files.insert(
+                    format!("/{}/objects.yaml", layer.name),
+                    layer.documents.join("---\n"),
+                );
+            }
+            for (name, text) in &layer.files {
+                files.insert(format!("/{}/{name}", layer.name), text.clone());
+            }
+        }
+        files
+    }
+
+    /// The cases with one part less.
+    pub(super) fn smaller(&self) -> Vec<Self> {
+        let mut cases = Vec::new();
+        for index in 0..self.layers.len() - 1 {
+            let mut smaller = self.clone();
+            let gone = format!("../{}", smaller.layers.remove(index).name);
+            for layer in &mut smaller.layers {
+                layer.fields.retain(|(_, value)| *value != gone);
+            }
+            cases.push(smaller);
+        }
+        if self.layers.len() > 1 {
+            let mut smaller = self.clone();
+            smaller.layers.pop();
+            cases.push(smaller);
+        }
+        for (at, layer) in self.layers.iter().enumerate() {
+            for index in 0..layer.documents.len() {
+                let mut smaller = self.clone();
+                smaller.layers[at].documents.remove(index);
+                cases.push(smaller);
+            }
+            for index in 0..layer.fields.len() {
+                let mut smaller = self.clone();
+                smaller.layers[at].fields.remove(index);
+                cases.push(smaller);
+            }
+            for (index, document) in layer.documents.iter().enumerate() {
+                for shorter in without_blocks(document) {
+                    let mut smaller = self.clone();
+                    smaller.layers[at].documents[index] = shorter;
+                    cases.push(smaller);
+                }
+            }
+            for (index, (_, value)) in layer.fields.iter().enumerate() {
+                for shorter in without_blocks(value) {
+                    let mut smaller = self.clone();
+                    smaller.layers[at].fields[index].1 = shorter;
+                    cases.push(smaller);
+                }
+            }
+        }
+        cases
+    }
+}
+
+/// The texts without one line and what is indented below it.
+fn without_blocks(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let width = |line: &str| line.len() - line.trim_start().len();
+    let mut texts = Vec::new();
+    for start in 1..lines.len() {
+        let end = (start + 1..lines.len())
+            .find(|index| width(lines[*index]) <= width(lines[start]))
+            .unwrap_or(lines.len());
+        let kept: Vec<&str> = lines[..start].iter().chain(&lines[end..]).copied().collect();
+        texts.push(format!("{}\n", kept.join("\n")));
+    }
+    texts
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (path, text) in self.files() {
+            writeln!(f, "# {path}\n{}", text.trim_end())?;
+        }
+        Ok(())
+    }
+}

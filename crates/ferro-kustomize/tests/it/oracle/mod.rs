@@ -1,0 +1,177 @@
+//! Generated builds, compared with the reference implementation where its program is at hand.
+//!
+//! `FERRO_ORACLE` names the program (built from `tests/conformance/oracle`), `FERRO_ORACLE_CASES` how many
+//! builds are compared, `FERRO_ORACLE_SEED` where to begin.
+
+mod case;
+mod generate;
+mod objects;
+mod random;
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use ferro_kustomize::{MemoryFiles, Options, Quirks, SchemaMode, build};
+use serde_json::{Value, json};
+
+use case::Case;
+
+/// The reference implementation as a process that answers a line with a line.
+struct Oracle {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Oracle {
+    fn start() -> Option<Self> {
+        let program = env::var("FERRO_ORACLE").ok()?;
+        let mut child = Command::new(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Some(Self {
+            child,
+            input,
+            output: BufReader::new(output),
+        })
+    }
+
+    fn build(&mut self, case: &Case) -> Result<String, String> {
+        let request = json!({
+            "op": "kustomize.build", "target": case.target(), "files": case.files(),
+            "options": {"reorder": "none"},
+        });
+        writeln!(self.input, "{request}").unwrap();
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        match answer["error"].as_str() {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(answer["output"].as_str().unwrap_or_default().to_owned()),
+        }
+    }
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn ours(case: &Case) -> Result<String, String> {
+    let files: MemoryFiles = case.files().into_iter().collect();
+    let options = Options {
+        schema_mode: SchemaMode::Replace,
+        quirks: Quirks::Upstream,
+        ..Options::default()
+    };
+    build(&files, &case.target(), &options)
+        .and_then(|resources| resources.to_yaml())
+        .map_err(|error| format!("{error:#}"))
+}
+
+/// Says how the two differ, if they do.
+fn difference(oracle: &mut Oracle, case: &Case) -> Option<String> {
+    match (oracle.build(case), ours(case)) {
+        (Ok(theirs), Ok(ours)) if theirs == ours => None,
+        (Err(_), Err(_)) => None,
+        (theirs, ours) => {
+            let show = |result: Result<String, String>| match result {
+                Ok(text) => text,
+                Err(error) => format!("ERROR {error}\n"),
+            };
+            Some(format!("=== theirs\n{}=== ours\n{}", show(theirs), show(ours)))
+        }
+    }
+}
+
+/// Leaves out whatever the difference does not need.
+fn minimize(oracle: &mut Oracle, mut case: Case) -> Case {
+    loop {
+        let smaller = case
+            .smaller()
+            .into_iter()
+            .find(|smaller| difference(oracle, smaller).is_some());
+        match smaller {
+            Some(smaller) => case = smaller,
+            None => return case,
+        }
+    }
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+#[test]
+fn generated_builds_are_those_of_the_oracle() {
+    let Some(mut oracle) = Oracle::start() else {
+        println!("skipped: FERRO_ORACLE does not name the reference implementation");
+        return;
+    };
+    let (seed, count) = (number("FERRO_ORACLE_SEED", 1), number("FERRO_ORACLE_CASES", 500));
+    let limit = number("FERRO_ORACLE_FAILURES", 1);
+    let (mut failed, mut built) = (0, 0);
+    for seed in seed..seed + count {
+        let case = generate::case(seed);
+        if ours(&case).is_ok() {
+            built += 1;
+        }
+        if difference(&mut oracle, &case).is_some() {
+            let case = minimize(&mut oracle, case);
+            let difference = difference(&mut oracle, &case).unwrap();
+            println!("--- seed {seed}\n{case}{difference}\n{}", json!(case.files()));
+            failed += 1;
+            if failed >= limit {
+                break;
+            }
+        }
+    }
+    println!(
+        "oracle: {count} builds from seed {seed}, {built} of them without an error, {failed} differences"
+    );
+    assert_eq!(failed, 0);
+}
+
+/// Differences that were found once, with what the reference implementation says.
+#[test]
+fn former_differences_stay_settled() {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut paths: Vec<_> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    for path in paths {
+        let fixture: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let texts = fixture["files"].as_object().unwrap();
+        let files: MemoryFiles = texts
+            .iter()
+            .map(|(path, text)| (path, text.as_str().unwrap()))
+            .collect();
+        let options = Options {
+            schema_mode: SchemaMode::Replace,
+            quirks: Quirks::Upstream,
+            ..Options::default()
+        };
+        let built = build(&files, fixture["target"].as_str().unwrap(), &options)
+            .and_then(|resources| resources.to_yaml());
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        match (fixture["yaml"].as_str(), built) {
+            (Some(expected), Ok(text)) => assert_eq!(text, expected, "{name}"),
+            (None, Err(_)) => {}
+            (_, other) => panic!("{name}: {other:?}"),
+        }
+    }
+}
