@@ -29,8 +29,8 @@ cargo xtask COMMAND
   test                              unit, conformance and end-to-end tests, and the demo
   e2e [ARGS…]                       the end-to-end tests alone; arguments go to the test program
   ci                                lint and test
-  demo [--ci]                       a commit on its way to a cluster; with --ci it ends by itself
-  bench [--count N,M] [--phases P,Q] [--samples N] [--no-report]
+  demo [--ci] [--bin DIR]                  a commit on its way to a cluster; with --ci it ends by itself
+  bench [--count N,M] [--phases P,Q] [--samples N] [--no-report] [--bin DIR]
                                     writes docs/benchmarks.md
   build                             release programs in target/release
 ";

@@ -25,8 +25,13 @@ pub(crate) fn release_build() -> Command {
     command
 }
 
-/// Compiles the release programs, and gives their directory.
-pub(crate) fn build() -> Result<PathBuf> {
+/// Compiles the release programs, unless they are given, and gives their directory.
+pub(crate) fn build(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(dir) = given {
+        return dir
+            .canonicalize()
+            .with_context(|| format!("--bin {}", dir.display()));
+    }
     let status = release_build()
         .arg("--quiet")
         .status()

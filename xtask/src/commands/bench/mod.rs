@@ -10,6 +10,7 @@ mod report;
 mod state;
 mod workload;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ struct Plan {
     phases: Vec<String>,
     samples: usize,
     writes: bool,
+    bin: Option<PathBuf>,
 }
 
 impl Plan {
@@ -44,6 +46,7 @@ impl Plan {
             phases,
             samples: 40,
             writes: true,
+            bin: None,
         };
         while let Some(arg) = args.word() {
             let list = |text: String| text.split(',').map(str::to_owned).collect::<Vec<_>>();
@@ -57,6 +60,7 @@ impl Plan {
                 }
                 "--phases" => plan.phases = list(args.value("--phases")?),
                 "--samples" => plan.samples = args.value("--samples")?,
+                "--bin" => plan.bin = Some(args.value("--bin")?),
                 "--no-report" => plan.writes = false,
                 other => return unexpected(other),
             }
@@ -90,7 +94,7 @@ struct Outcome {
 pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let plan = Plan::parse(args)?;
     process::end_on_signals()?;
-    let bin = programs::build()?;
+    let bin = programs::build(plan.bin.as_deref())?;
     let mut outcomes = Vec::new();
     for count in &plan.counts {
         term::line(format_args!(

@@ -4,6 +4,7 @@ mod place;
 mod story;
 
 use std::env;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -19,14 +20,16 @@ use story::Story;
 pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     // Every CI system sets this variable.
     let mut is_ci = env::var_os("CI").is_some_and(|it| !it.is_empty() && it != "false");
+    let mut bin = None;
     while let Some(arg) = args.word() {
         match arg.as_str() {
             "--ci" => is_ci = true,
+            "--bin" => bin = Some(args.value::<PathBuf>("--bin")?),
             other => return unexpected(other),
         }
     }
     let interrupt = Interrupt::catch()?;
-    match tell(is_ci, &interrupt) {
+    match tell(is_ci, bin.as_deref(), &interrupt) {
         Err(_) if interrupt.is_set() => {
             term::line("\nInterrupted; everything is cleaned up.");
             Ok(ExitCode::from(130))
@@ -36,7 +39,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     }
 }
 
-fn tell(is_ci: bool, interrupt: &Interrupt) -> Result<()> {
+fn tell(is_ci: bool, bin: Option<&Path>, interrupt: &Interrupt) -> Result<()> {
     term::line(format_args!(
         "\n{}\n",
         term::bold("Ferroflux: from a commit to a cluster")
@@ -49,7 +52,7 @@ fn tell(is_ci: bool, interrupt: &Interrupt) -> Result<()> {
         return Ok(());
     }
     let bin = step("build ferroflux and flux (minutes the first time)", || {
-        programs::build()
+        programs::build(bin)
     })?;
     let place = match existing {
         Some(kubeconfig) => Place::existing(kubeconfig.into())?,
