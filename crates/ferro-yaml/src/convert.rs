@@ -34,7 +34,23 @@ impl Node {
             return Err(Error::DuplicateKeys(problems));
         }
         document.expand(&ParseOptions::default().limits)?;
-        exact(&document.root)
+        if !document.root.is_mapping() {
+            return exact(&document.root);
+        }
+        // At the top Go asks for string keys, and so gets the text of any scalar; it drops nulls.
+        let mut object = Map::new();
+        for entry in document
+            .root
+            .entries()
+            .iter()
+            .filter(|entry| !entry.key.is_null())
+        {
+            let Some(key) = entry.key.text() else {
+                return Err(unsupported_keys());
+            };
+            object.insert(string_of(&entry.key, key)?, exact(&entry.value)?);
+        }
+        Ok(Json::Object(object))
     }
 
     /// Makes a tree of JSON data; object keys come in byte order.
@@ -117,8 +133,7 @@ fn exact(node: &Node) -> Result<Json> {
             let mut object = Map::new();
             for entry in node.entries() {
                 if !entry.key.is_scalar() || entry.key.tag() != Tag::Str {
-                    let problem = "json: unsupported type: map[interface {}]interface {}";
-                    return Err(Error::UnsupportedKey(problem.to_owned()));
+                    return Err(unsupported_keys());
                 }
                 let key = entry.key.text().unwrap_or_default();
                 object.insert(key.to_owned(), exact(&entry.value)?);
@@ -126,6 +141,10 @@ fn exact(node: &Node) -> Result<Json> {
             Ok(Json::Object(object))
         }
     }
+}
+
+fn unsupported_keys() -> Error {
+    Error::UnsupportedKey("json: unsupported type: map[interface {}]interface {}".to_owned())
 }
 
 /// Lists equal keys the way go-yaml v3 does: by text, and not below a mapping that has some.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::convert::{self, scalar_value};
 use crate::parse::{AliasBudget, alias_targets, parse_first};
-use crate::{Dialect, EmitOptions, Error, Kind, Limits, Node, ParseOptions, Result, Tag, Value};
+use crate::{Dialect, EmitOptions, Error, Kind, Limits, Node, ParseOptions, Result, ScalarStyle, Tag, Value};
 
 /// Reads the first document as JSON data; an empty text is null.
 ///
@@ -229,8 +229,10 @@ fn unsupported_key(kind: &str, key: &str) -> Error {
     Error::UnsupportedKey(format!("unsupported map key of type: {kind}, key: {key}"))
 }
 
+/// An unquoted `<<`, or one that is tagged.
 fn is_merge(key: &Node) -> bool {
-    key.text() == Some("<<") && key.tag() == Tag::Merge
+    let is_plain = key.style() == ScalarStyle::Plain && !key.has_explicit_tag();
+    key.text() == Some("<<") && (is_plain || key.tag() == Tag::Merge)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use ferro_gocompat::number::{format_g, format_json};
 use serde_json::{Map, Number, Value as Json};
 
-use super::analysis::is_break;
 use super::machine::{Machine, Open, Properties, Scalar};
 use super::order::compare_keys;
 use super::{EmitOptions, Flavor, Settings};
@@ -155,11 +154,7 @@ fn is_base60(text: &str) -> bool {
             }
             _ => part,
         };
-        let fits = match digits.as_bytes() {
-            [b'0'..=b'9'] => true,
-            [b'0'..=b'5', b'0'..=b'9'] => true,
-            _ => false,
-        };
+        let fits = matches!(digits.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']);
         if !fits {
             return false;
         }
@@ -167,9 +162,9 @@ fn is_base60(text: &str) -> bool {
     true
 }
 
-/// What a string becomes when Go writes it as JSON and go-yaml reads that: a next-line character stands
-/// unescaped in JSON and is a line break to YAML 1.1, which eats the blanks around it; controls are
-/// refused.
+/// What a string becomes when Go writes it as JSON and go-yaml reads that. A next-line character stands
+/// unescaped in JSON and is a line break to YAML 1.1, which is folded with the blanks around it; controls
+/// are refused.
 fn through_json(text: &str) -> Result<String> {
     let is_control =
         |c: char| matches!(c, '\u{7F}'..='\u{84}' | '\u{86}'..='\u{9F}' | '\u{FFFE}' | '\u{FFFF}');
@@ -178,23 +173,35 @@ fn through_json(text: &str) -> Result<String> {
             problem: "control characters are not allowed",
         });
     }
-    if !text.contains('\u{85}') {
-        return Ok(text.to_owned());
-    }
-    let lines: Vec<&str> = text.split('\u{85}').collect();
-    let last = lines.len() - 1;
-    let trimmed = lines.iter().enumerate().map(|(index, line)| {
-        let line = if index > 0 {
-            line.trim_start_matches([' '])
-        } else {
-            line
-        };
-        if index < last {
-            line.trim_end_matches([' '])
-        } else {
-            line
+    let mut lines = text.split(NEXT_LINE);
+    let mut folded = lines.next().unwrap_or("").to_owned();
+    let mut empty_lines = 0;
+    for line in lines {
+        if empty_lines == 0 {
+            folded.truncate(folded.trim_end_matches(' ').len());
         }
-    });
-    debug_assert!(is_break('\u{85}'));
-    Ok(trimmed.collect::<Vec<_>>().join("\u{85}"))
+        let line = line.trim_start_matches(' ');
+        if line.is_empty() {
+            empty_lines += 1;
+            continue;
+        }
+        push_fold(&mut folded, empty_lines);
+        folded.push_str(line);
+        empty_lines = 0;
+    }
+    if empty_lines > 0 {
+        push_fold(&mut folded, empty_lines - 1);
+    }
+    Ok(folded)
+}
+
+const NEXT_LINE: char = '\u{85}';
+
+/// One break is a blank, further ones are line feeds.
+fn push_fold(out: &mut String, empty_lines: usize) {
+    if empty_lines == 0 {
+        out.push(' ');
+    } else {
+        out.extend(std::iter::repeat_n('\n', empty_lines));
+    }
 }

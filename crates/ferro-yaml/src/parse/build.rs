@@ -63,10 +63,10 @@ impl Builder<'_> {
                 self.push(node, position)?;
             }
             Event::SequenceStart { flow, tag } => {
-                self.open(Node::sequence([Node::null(); 0]), flow, tag, position)?
+                self.open(Node::sequence(Sequence::new()), flow, tag, position)?;
             }
             Event::MappingStart { flow, tag } => {
-                self.open(Node::mapping(Mapping::new()), flow, tag, position)?
+                self.open(Node::mapping(Mapping::new()), flow, tag, position)?;
             }
             Event::CollectionEnd => self.close(),
             Event::Anchor { id, name } => self.anchor(id, name.into()),
@@ -160,8 +160,8 @@ fn scalar(text: Text, style: ScalarStyle, tag: Option<&str>, dialect: Dialect) -
     let explicit = tag.filter(|tag| *tag != "!");
     let resolved = match style {
         _ if explicit.is_some() => Tag::Unset,
-        // A lone `!` makes go-yaml v2 forget that the text was quoted.
-        _ if tag.is_some() && dialect == Dialect::V2 => dialect.resolve(&text).tag(),
+        // go-yaml v2 takes what follows a lone `!` for a string, v3 ignores the mark.
+        ScalarStyle::Plain if tag.is_some() && dialect == Dialect::V2 => Tag::Str,
         ScalarStyle::Plain => dialect.resolve(&text).tag(),
         _ => Tag::Str,
     };

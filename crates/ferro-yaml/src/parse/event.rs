@@ -82,7 +82,12 @@ impl<'a> Events<'a> {
                 }
                 Granit::DocumentEnd => Event::DocumentEnd,
                 Granit::Scalar(text, style, _, tag) => Event::Scalar {
-                    text,
+                    // The parser writes a tilde where the source has nothing.
+                    text: if span.is_empty() && style == Style::Plain {
+                        Cow::Borrowed("")
+                    } else {
+                        text
+                    },
                     style: scalar_style(style),
                     tag: tag.map(|tag| tag_name(&tag)),
                 },

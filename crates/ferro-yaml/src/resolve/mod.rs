@@ -76,7 +76,8 @@ impl Dialect {
             "~" | "null" | "Null" | "NULL" => Value::Null,
             "true" | "True" | "TRUE" => Value::Bool(true),
             "false" | "False" | "FALSE" => Value::Bool(false),
-            "<<" => Value::Merge,
+            // To v2 a merge key is what stands unquoted in a key's place, not a type of scalar.
+            "<<" if self == Self::V3 => Value::Merge,
             _ if self == Self::V3 => Value::Str,
             "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Value::Bool(true),
             "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Value::Bool(false),
@@ -117,7 +118,7 @@ mod tests {
         ("N", Value::Bool(false), Value::Str),
         ("oN", Value::Str, Value::Str),
         ("True", Value::Bool(true), Value::Bool(true)),
-        ("<<", Value::Merge, Value::Merge),
+        ("<<", Value::Str, Value::Merge),
         ("0644", Value::Int(420), Value::Int(420)),
         ("-0644", Value::Int(-420), Value::Int(-420)),
         ("00", Value::Int(0), Value::Int(0)),
