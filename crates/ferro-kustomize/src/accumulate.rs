@@ -14,7 +14,7 @@ use crate::options::{Options, Resources, SchemaMode};
 use crate::order;
 use crate::origin::{Origin, note_generator, note_transformer};
 use crate::resmap::ResMap;
-use crate::resource::{Behavior, ORIGIN, Resource, TRANSFORMATIONS};
+use crate::resource::{Behavior, ORIGIN, Resource, TRANSFORMATIONS, is_reader_annotation};
 use crate::schema::{CustomSchema, Schema};
 use crate::transform::metadata::MetadataTransformer;
 use crate::transform::{Cx, Transformer};
@@ -100,6 +100,11 @@ impl<'o> Build<'o> {
         let config = accumulated.config.as_ref().unwrap_or(&self.defaults);
         crate::nameref::fix(resources, &config.name_reference, &self.schema)?;
         vars::resolve(&accumulated.vars, resources, &config.var_reference, &self.schema)?;
+        for resource in resources.iter().filter(|resource| !resource.is_gone()) {
+            if let Some(problem) = crate::read::metadata_problem(&resource.node) {
+                return Err(Error::other(problem).at(resource.location()));
+            }
+        }
         resources.list_mut().retain(|resource| {
             let mark = resource.annotation("config.kubernetes.io/local-config");
             !resource.is_gone() && mark.is_none_or(|mark| mark == "false")
@@ -578,12 +583,11 @@ fn without_validation_label(resource: &Resource) -> Node {
 
 /// Brings the annotations into their final form: strings, without bookkeeping, and gone if none is left.
 fn strip(resource: &mut Resource, keeps_origin: bool, keeps_transformations: bool) {
-    if keeps_origin && keeps_transformations && resource.node.get("metadata").is_none() {
-        return;
-    }
     let mut annotations = resource.metadata_map("annotations");
     annotations.retain(|(key, _)| {
-        (keeps_origin || key.as_str() != ORIGIN) && (keeps_transformations || key.as_str() != TRANSFORMATIONS)
+        !is_reader_annotation(key)
+            && (keeps_origin || key.as_str() != ORIGIN)
+            && (keeps_transformations || key.as_str() != TRANSFORMATIONS)
     });
     resource.set_metadata_map("annotations", annotations);
 }

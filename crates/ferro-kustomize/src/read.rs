@@ -183,7 +183,8 @@ fn check(node: Node, source: &Source) -> Result<Option<Node>> {
     Err(Error::other(text).at(Some(place)))
 }
 
-fn metadata_problem(node: &Node) -> Option<String> {
+/// Says what an object lacks, if anything.
+pub(crate) fn metadata_problem(node: &Node) -> Option<String> {
     let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default();
     let metadata = |key: &str| node.lookup(["metadata", key]);
     let metadata_text = |key: &str| metadata(key).and_then(Node::text).unwrap_or_default();

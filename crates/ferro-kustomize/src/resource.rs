@@ -395,29 +395,35 @@ const LISTS: [&str; 5] = [
     "suffixes",
 ];
 
-/// Tells whether an annotation is taken for bookkeeping and never printed.
+/// Tells whether an annotation is taken for bookkeeping.
 fn is_bookkeeping(key: &str) -> bool {
-    if let Some(name) = key.strip_prefix(INTERNAL) {
-        return LISTS.contains(&name)
-            || matches!(
-                name,
-                "allowNameChange"
-                    | "allowKindChange"
-                    | "refBy"
-                    | "generatorBehavior"
-                    | "needsHashSuffix"
-                    | "helm-generated"
-                    | "path"
-                    | "index"
-                    | "seqindent"
-                    | "id"
-                    | "annotations-migration-resource-id"
-            );
-    }
-    matches!(
-        key,
-        "config.kubernetes.io/path" | "config.kubernetes.io/index" | "config.k8s.io/id"
-    )
+    let flags = [
+        "allowNameChange",
+        "allowKindChange",
+        "refBy",
+        "generatorBehavior",
+        "needsHashSuffix",
+        "helm-generated",
+    ];
+    key.strip_prefix(INTERNAL)
+        .is_some_and(|name| LISTS.contains(&name) || flags.contains(&name))
+}
+
+/// Tells whether an annotation tells where an object was read; it means nothing and is never printed.
+pub(crate) fn is_reader_annotation(key: &str) -> bool {
+    let names = [
+        "path",
+        "index",
+        "seqindent",
+        "id",
+        "annotations-migration-resource-id",
+    ];
+    key.strip_prefix(INTERNAL)
+        .is_some_and(|name| names.contains(&name))
+        || matches!(
+            key,
+            "config.kubernetes.io/path" | "config.kubernetes.io/index" | "config.k8s.io/id"
+        )
 }
 
 impl Record {

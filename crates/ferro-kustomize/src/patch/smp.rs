@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use ferro_yaml::{Kind, Node, Text};
+use ferro_yaml::{Kind, Node, ScalarStyle, Text};
 
 use crate::Quirks;
 use crate::error::{Error, Result, fail};
@@ -217,12 +217,21 @@ impl<'s> Walk<'s> {
             }
             let below = schema.and_then(|schema| schema.field(&key));
             let had_value = old.is_some();
+            let keeps_quotes = matches!(new, Patch::Node(_))
+                && old.is_some_and(|old| old.is_scalar() && old.style() != ScalarStyle::Plain);
             // Taken out rather than copied, so that unshared content below is changed in place.
             let old = dest.get_mut(&key).map(std::mem::take);
             self.path.push(key.clone());
             let merged = self.node(old, new, below)?;
             self.path.pop();
             match merged {
+                // The field keeps its quotes, so that whatever is put into it becomes a string.
+                Some(value) if keeps_quotes && value.is_scalar() => {
+                    dest.set(
+                        key,
+                        Node::string(value.shared_text().cloned().unwrap_or_default()),
+                    );
+                }
                 Some(value) => {
                     dest.set(key, value);
                 }

@@ -166,6 +166,14 @@ fn apply_json(target: &mut Resource, operations: &[Operation], cx: Cx<'_>) -> Re
         crate::scalar::lose_precision(&mut target.node);
     }
     let place = target.location();
+    // The object goes through JSON, which is where `010` becomes 8 and a date a text.
+    let position = target.node.position();
+    let json = target
+        .node
+        .to_json()
+        .map_err(|error| Error::other(error.to_string()).at(place.clone()))?;
+    target.node = ferro_yaml::Node::from_json(&json);
+    target.node.set_position(position);
     json6902::apply(&mut target.node, operations).map_err(|error| error.at(place))?;
     if meets_record {
         target.recover_record();
