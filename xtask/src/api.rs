@@ -6,6 +6,7 @@ use std::io::{self, BufRead as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -15,6 +16,8 @@ use crate::process::{self, Nursery, Process};
 use crate::{http, ports};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a server may keep us waiting that is not ready yet.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a wait looks up from its watch, to see whether it should go on.
 const PULSE: Duration = Duration::from_millis(250);
 
@@ -66,12 +69,27 @@ impl Api {
         self.proxy.id()
     }
 
+    /// Sends a request, again and again while the API server asks to come back later, as it does for a moment when a kind is new.
+    fn send(&self, method: &str, path: &str, body: Option<(&str, &str)>) -> Result<http::Response> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let res = http::send(self.address, method, path, body, TIMEOUT)?;
+            if res.status != 429 || end < Instant::now() {
+                return Ok(res);
+            }
+            thread::sleep(PULSE);
+        }
+    }
+
     /// Gets an object or a list.
     ///
     /// # Errors
     /// When the answer is not a success.
     pub fn get(&self, path: &str) -> Result<Value> {
-        Ok(serde_json::from_str(&http::get(self.address, path, TIMEOUT)?)?)
+        Ok(serde_json::from_str(&http::text(
+            self.send("GET", path, None)?,
+            path,
+        )?)?)
     }
 
     /// Gets an object that may be absent.
@@ -79,7 +97,7 @@ impl Api {
     /// # Errors
     /// When the answer is neither a success nor 404.
     pub fn find(&self, path: &str) -> Result<Option<Value>> {
-        let res = http::send(self.address, "GET", path, None, TIMEOUT)?;
+        let res = self.send("GET", path, None)?;
         if res.status == 404 {
             return Ok(None);
         }
@@ -93,7 +111,7 @@ impl Api {
     pub fn merge(&self, path: &str, patch: &Value) -> Result<Value> {
         let body = patch.to_string();
         let content = ("application/merge-patch+json", body.as_str());
-        let res = http::send(self.address, "PATCH", path, Some(content), TIMEOUT)?;
+        let res = self.send("PATCH", path, Some(content))?;
         Ok(serde_json::from_str(&http::text(res, path)?)?)
     }
 
@@ -103,13 +121,7 @@ impl Api {
     /// When the answer is not a success.
     pub fn create(&self, collection: &Collection, object: &Value) -> Result<()> {
         let body = object.to_string();
-        let res = http::send(
-            self.address,
-            "POST",
-            collection,
-            Some(("application/json", &body)),
-            TIMEOUT,
-        )?;
+        let res = self.send("POST", collection, Some(("application/json", &body)))?;
         http::text(res, collection).map(drop)
     }
 
@@ -118,7 +130,7 @@ impl Api {
     /// # Errors
     /// When the answer is neither a success nor 404.
     pub fn delete(&self, path: &str) -> Result<()> {
-        let res = http::send(self.address, "DELETE", path, None, TIMEOUT)?;
+        let res = self.send("DELETE", path, None)?;
         if res.status == 404 {
             Ok(())
         } else {
@@ -174,7 +186,7 @@ impl Api {
     ) -> Result<Option<T>> {
         let separator = if collection.contains('?') { '&' } else { '?' };
         let path = format!("{collection}{separator}watch=true&resourceVersion={version}");
-        let mut res = http::send(self.address, "GET", &path, None, TIMEOUT)?;
+        let mut res = self.send("GET", &path, None)?;
         if res.status != 200 {
             return http::text(res, &path).map(|_| None);
         }
