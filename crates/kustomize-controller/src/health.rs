@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use ferro_apply::Action;
 
-    fn kustomization(spec: serde_json::Value) -> Kustomization {
+    fn kustomization(spec: &serde_json::Value) -> Kustomization {
         serde_json::from_value(
             serde_json::json!({ "metadata": { "name": "self", "namespace": "ns" }, "spec": spec }),
         )
@@ -219,9 +219,9 @@ mod tests {
             entry("kustomize.toolkit.fluxcd.io", "Kustomization", "self"),
             Action::Created,
         );
-        let waiting = targets(&kustomization(serde_json::json!({ "wait": true })), &changes).unwrap();
+        let waiting = targets(&kustomization(&serde_json::json!({ "wait": true })), &changes).unwrap();
         assert_eq!(waiting, [entry("apps", "Deployment", "a")]);
-        assert_eq!(targets(&kustomization(serde_json::json!({})), &changes), None);
+        assert_eq!(targets(&kustomization(&serde_json::json!({})), &changes), None);
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
         let spec =
             serde_json::json!({ "healthChecks": [{ "kind": "Deployment", "name": "a", "namespace": "ns" }] });
         assert_eq!(
-            targets(&kustomization(spec), &ChangeSet::default()).unwrap(),
+            targets(&kustomization(&spec), &ChangeSet::default()).unwrap(),
             [entry("apps", "Deployment", "a")]
         );
     }

@@ -25,7 +25,7 @@ mod stop;
 mod variables;
 mod watches;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ferro_api::kustomize::Kustomization;
 use ferro_api::{controller, label};
@@ -39,6 +39,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::args::{FEATURE_GATES, KustomizeFlags, PaceFlags, gate};
+use crate::dependency::Dependents;
 use crate::reconciler::KustomizeReconciler;
 use crate::source::{Lookup, Sources};
 use crate::watches::{Repairs, follow_configs, source_changed};
@@ -98,16 +99,18 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         tasks.spawn(repairs.run(drifts));
     }
     let wake = Box::new(move |key| triggers.enqueue(key));
-    let reconciler = KustomizeReconciler::new(
+    let reconciler = KustomizeReconciler {
         cluster,
         sources,
         store,
+        dependents: Dependents::default(),
         wake,
         artifacts,
-        Arc::new(flags),
+        flags: Arc::new(flags),
         pace,
         gates,
-    );
+        settled: Mutex::default(),
+    };
     let options = Options {
         manager: format!("gotk-{}", controller::KUSTOMIZE),
         concurrent: pace.concurrent,

@@ -35,7 +35,7 @@ const STAGE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The inputs of the last run that went well: with the same ones and nothing touched, there is nothing to do.
 #[derive(Clone, Debug)]
-struct Settled {
+pub(crate) struct Settled {
     inputs: u64,
     digest: String,
 }
@@ -51,7 +51,7 @@ pub(crate) struct KustomizeReconciler {
     pub(crate) flags: Arc<KustomizeFlags>,
     pub(crate) pace: PaceFlags,
     pub(crate) gates: FeatureGates,
-    settled: Mutex<HashMap<Key, Settled>>,
+    pub(crate) settled: Mutex<HashMap<Key, Settled>>,
 }
 
 /// What a run works with.
@@ -114,31 +114,6 @@ impl Reconciler for KustomizeReconciler {
 }
 
 impl KustomizeReconciler {
-    pub(crate) fn new(
-        cluster: Cluster,
-        sources: Arc<Sources>,
-        store: Store<Kustomization>,
-        wake: Box<dyn Fn(Key) + Send + Sync>,
-        artifacts: Cache,
-        flags: Arc<KustomizeFlags>,
-        pace: PaceFlags,
-        gates: FeatureGates,
-    ) -> Self {
-        let (dependents, settled) = (Dependents::default(), Mutex::default());
-        Self {
-            cluster,
-            sources,
-            store,
-            dependents,
-            wake,
-            artifacts,
-            flags,
-            pace,
-            gates,
-            settled,
-        }
-    }
-
     /// Everything that must hold before work begins: a valid spec, a source with an artifact, dependencies that are ready.
     async fn gate(&self, pass: &mut Pass<Kustomization>) -> Result<Work, Stop> {
         let exprs = Arc::new(compile_exprs(&pass.object)?);

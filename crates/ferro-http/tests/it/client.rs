@@ -228,7 +228,7 @@ async fn send_through_a_proxy_with_credentials() {
 }
 
 /// A SOCKS5 server for one connection that asks for a password; returns the name it was asked for.
-fn socks_server(listener: TcpListener) -> String {
+fn socks_server(listener: &TcpListener) -> String {
     let (mut stream, _) = listener.accept().unwrap();
     let mut take = |count: usize| {
         let mut buffer = vec![0; count];
@@ -258,7 +258,7 @@ fn socks_server(listener: TcpListener) -> String {
 async fn send_through_socks5_lets_the_proxy_resolve() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("socks5://user:pw@{}", listener.local_addr().unwrap());
-    let server = tokio::task::spawn_blocking(move || socks_server(listener));
+    let server = tokio::task::spawn_blocking(move || socks_server(&listener));
     let options = ClientOptions {
         proxy: ProxyOptions::Proxy {
             address: SafeUrl::parse(&address).unwrap(),
