@@ -7,13 +7,20 @@ use crate::resource::Resource;
 
 /// Writes a resource as `kustomize build` does.
 pub(crate) fn resource(resource: &Resource) -> Result<String> {
-    to_string(&resource.node, &EmitOptions::sigs())
+    let bare;
+    let node = if resource.shared.is_empty() {
+        &resource.node
+    } else {
+        bare = crate::shared::without_anchors(&resource.node);
+        &bare
+    };
+    to_string(node, &EmitOptions::sigs())
         .map_err(|error| Error::other(error.to_string()).at(resource.location()))
 }
 
 /// Writes a node as kyaml does, for messages.
 pub(crate) fn kyaml(node: &Node) -> String {
-    to_string(node, &EmitOptions::kyaml()).unwrap_or_default()
+    to_string(&crate::shared::without_anchors(node), &EmitOptions::kyaml()).unwrap_or_default()
 }
 
 /// Writes a node as kustomize writes configuration, for messages.

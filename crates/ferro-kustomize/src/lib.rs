@@ -55,6 +55,7 @@ mod resource;
 mod scalar;
 mod schema;
 mod selector;
+mod shared;
 mod transform;
 mod types;
 mod vars;

@@ -185,9 +185,14 @@ fn check(node: Node, source: &Source) -> Result<Option<Node>> {
 
 /// Says what an object lacks, if anything.
 pub(crate) fn metadata_problem(node: &Node) -> Option<String> {
-    let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default();
+    fn stated(node: Option<&Node>) -> &str {
+        node.filter(|node| !node.is_null())
+            .and_then(Node::text)
+            .unwrap_or_default()
+    }
+    let text = |key: &str| stated(node.get(key));
     let metadata = |key: &str| node.lookup(["metadata", key]);
-    let metadata_text = |key: &str| metadata(key).and_then(Node::text).unwrap_or_default();
+    let metadata_text = |key: &str| stated(metadata(key));
     let has_map = |key: &str| metadata(key).is_some_and(|map| !is_nil_or_empty(map));
     let has_text = |value: Option<&Node>| value.is_some_and(|value| !is_nil_or_empty(value));
     if !has_text(node.get("apiVersion"))

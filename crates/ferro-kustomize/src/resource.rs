@@ -8,6 +8,7 @@ use crate::error::{Location, Result};
 use crate::id::{Gvk, NOT_NAMESPACEABLE, ResourceId};
 use crate::scalar::{is_nil_or_empty, mapping_at, rewritten};
 use crate::schema::Schema;
+use crate::shared::Shared;
 
 pub(crate) const ORIGIN: &str = "config.kubernetes.io/origin";
 pub(crate) const TRANSFORMATIONS: &str = "alpha.config.kubernetes.io/transformations";
@@ -84,6 +85,8 @@ pub struct Resource {
     pub(crate) record: Record,
     /// Variables that read from this resource.
     pub(crate) var_names: Vec<Text>,
+    /// Labels and annotations that stand in several places and are one.
+    pub(crate) shared: Shared,
     pub(crate) source: Option<Source>,
 }
 
@@ -101,6 +104,7 @@ impl Resource {
             node,
             record: Record::default(),
             var_names: Vec::new(),
+            shared: Shared::new(),
             source: None,
         };
         resource.absorb_record();

@@ -125,6 +125,7 @@ pub(crate) fn resolve(
                 .walk(&mut resource.node, || id, &mut |node| update(node, &values))
                 .map_err(|error| error.at(place))?;
         }
+        crate::shared::settle(resource);
     }
     Ok(())
 }
@@ -231,7 +232,8 @@ fn update_scalar(node: &mut Node, values: &Values<'_>) {
     }
     let text = node.text().unwrap_or_default();
     if text.contains('$') {
-        *node = expand(text, values);
+        let expanded = expand(text, values);
+        crate::shared::overwrite(node, expanded);
     }
 }
 

@@ -219,20 +219,21 @@ impl<'s> Walk<'s> {
             let had_value = old.is_some();
             let keeps_quotes = matches!(new, Patch::Node(_))
                 && old.is_some_and(|old| old.is_scalar() && old.style() != ScalarStyle::Plain);
+            let anchor = old.map(|old| old.anchor().to_owned()).unwrap_or_default();
             // Taken out rather than copied, so that unshared content below is changed in place.
             let old = dest.get_mut(&key).map(std::mem::take);
             self.path.push(key.clone());
             let merged = self.node(old, new, below)?;
             self.path.pop();
             match merged {
-                // The field keeps its quotes, so that whatever is put into it becomes a string.
-                Some(value) if keeps_quotes && value.is_scalar() => {
-                    dest.set(
-                        key,
-                        Node::string(value.shared_text().cloned().unwrap_or_default()),
-                    );
-                }
-                Some(value) => {
+                Some(mut value) => {
+                    // The field keeps its quotes, so that whatever is put into it becomes a string.
+                    if keeps_quotes && value.is_scalar() {
+                        value = Node::string(value.shared_text().cloned().unwrap_or_default());
+                    }
+                    if !anchor.is_empty() && value.is_scalar() {
+                        value.set_anchor(anchor);
+                    }
                     dest.set(key, value);
                 }
                 None if had_value => {

@@ -144,6 +144,7 @@ fn apply_strategic(target: &mut Resource, patch: &Resource, cx: Cx<'_>) -> Resul
         target.set_name(name);
     }
     target.set_namespace(namespace);
+    crate::shared::settle(target);
     Ok(())
 }
 
@@ -173,6 +174,7 @@ fn apply_json(target: &mut Resource, operations: &[Operation], cx: Cx<'_>) -> Re
         .to_json()
         .map_err(|error| Error::other(error.to_string()).at(place.clone()))?;
     target.node = ferro_yaml::Node::from_json(&json);
+    target.shared.clear();
     target.node.set_position(position);
     json6902::apply(&mut target.node, operations).map_err(|error| error.at(place))?;
     if meets_record {

@@ -67,7 +67,7 @@ impl ReplacementTransformer {
                 apply(target, &source, resources, cx)?;
             }
         }
-        Ok(())
+        resources.check_unique(cx.schema)
     }
 }
 
@@ -257,6 +257,9 @@ fn apply(target: &TargetSelector, source: &Source<'_>, resources: &mut ResMap, c
                 cx.quirks,
             )
             .map_err(|error| error.at(place))?;
+        }
+        if let Some(resource) = resources.get_mut(index) {
+            crate::shared::settle(resource);
         }
         resources.moved(index, cx.schema);
     }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use granit_parser::{ErrorKind, Event as Granit, Parser, ScalarStyle as Style, ScanError, StructureStyle};
+use granit_parser::{
+    ErrorKind, Event as Granit, Parser, ScalarStyle as Style, ScanError, Span, StructureStyle,
+};
 
 use super::Limits;
 use crate::{Error, Position, Result, ScalarStyle};
@@ -38,6 +40,7 @@ pub(super) enum Event<'a> {
 /// Reads events from a text.
 pub(super) struct Events<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
+    source: &'a str,
     limits: Limits,
 }
 
@@ -52,6 +55,7 @@ impl<'a> Events<'a> {
         };
         Self {
             parser: Parser::new_from_str_with_options(text, options),
+            source: text,
             limits,
         }
     }
@@ -82,12 +86,7 @@ impl<'a> Events<'a> {
                 }
                 Granit::DocumentEnd => Event::DocumentEnd,
                 Granit::Scalar(text, style, _, tag) => Event::Scalar {
-                    // The parser writes a tilde where the source has nothing.
-                    text: if span.is_empty() && style == Style::Plain {
-                        Cow::Borrowed("")
-                    } else {
-                        text
-                    },
+                    text: self.scalar_text(text, style, &span),
                     style: scalar_style(style),
                     tag: tag.map(|tag| tag_name(&tag)),
                 },
@@ -112,6 +111,33 @@ impl<'a> Events<'a> {
             };
             return Ok(Some((event, position)));
         }
+    }
+
+    /// Corrects where the parser's idea of a text is not that of libyaml.
+    fn scalar_text(&self, text: Cow<'a, str>, style: Style, span: &Span) -> Cow<'a, str> {
+        match style {
+            // The parser writes a tilde where the source has nothing.
+            Style::Plain if span.is_empty() => Cow::Borrowed(""),
+            // It ends the last line of a block, where the source may not.
+            Style::Literal | Style::Folded if text.ends_with('\n') && self.is_cut_off(&text, span) => {
+                let mut text = text.into_owned();
+                text.pop();
+                Cow::Owned(text)
+            }
+            _ => text,
+        }
+    }
+
+    /// Tells whether a block scalar reaches the end of a source that has no final line break.
+    fn is_cut_off(&self, text: &str, span: &Span) -> bool {
+        let ends_here = span
+            .byte_range()
+            .is_some_and(|range| range.end >= self.source.len());
+        let (Some(written), Some(read)) = (self.source.rsplit(['\n', '\r']).next(), text.lines().next_back())
+        else {
+            return false;
+        };
+        ends_here && !written.is_empty() && written.ends_with(read) && !read.is_empty()
     }
 
     fn error(&self, error: &ScanError) -> Error {

@@ -74,6 +74,8 @@ fn corpus_documents_agree() {
                 let same = match (&ours, &theirs) {
                     (Ok(ours), Answer::Output(theirs)) => ours == theirs,
                     (Err(_), Answer::Error(_)) | (_, Answer::Crash) => true,
+                    // A lone null is no resource, but a map without fields to kyaml.
+                    (Err(_), Answer::Output(theirs)) => theirs["json"] == json!("{}"),
                     _ => false,
                 };
                 if !same {
