@@ -53,7 +53,11 @@ impl World {
         let source = world.setup("source-controller", &["--concurrent=8"]);
         let kustomize = world.setup(
             "kustomize-controller",
-            &["--concurrent=8", "--feature-gates=ExternalArtifact=true"],
+            &[
+                "--concurrent=8",
+                "--feature-gates=ExternalArtifact=true",
+                "--http-retry=1",
+            ],
         );
         for setup in [source, kustomize] {
             let controller = world.start_controller(setup)?;

@@ -13,7 +13,6 @@ pub(crate) fn cases() -> Vec<Entry> {
         substitution_source_that_changes_triggers_a_reconcile,
         components_of_the_spec_are_built,
         older_api_versions_apply_verbatim_and_work,
-        older_patch_fields_are_honoured,
     ]
 }
 
@@ -145,8 +144,7 @@ async fn components_of_the_spec_are_built(case: Case) -> Result<()> {
     Ok(())
 }
 
-/// Applies the manifests of a user of the older versions, and waits for the commit with one ConfigMap.
-async fn older(case: &Case, more: &str) -> Result<()> {
+async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
     let repository = case.repository("app")?;
     let commit = repository.commit(&[("deploy/a.yaml", &config_map("a", &[("key", "one")]))])?;
     let ns = case.namespace();
@@ -154,7 +152,7 @@ async fn older(case: &Case, more: &str) -> Result<()> {
         "apiVersion: source.toolkit.fluxcd.io/v1beta2\nkind: GitRepository\nmetadata:\n  name: app\n  namespace: {ns}\nspec:\n  interval: 1m0s\n  \
          url: {url}\n  gitImplementation: go-git\n  timeout: 20s\n  ref:\n    branch: main\n---\n\
          apiVersion: kustomize.toolkit.fluxcd.io/v1beta2\nkind: Kustomization\nmetadata:\n  name: app\n  namespace: {ns}\nspec:\n  interval: 10m0s\n  \
-         path: ./deploy\n  prune: true\n  validation: client\n  targetNamespace: {ns}\n  sourceRef:\n    kind: GitRepository\n    name: app\n  timeout: 80s\n{more}",
+         path: ./deploy\n  prune: true\n  validation: client\n  targetNamespace: {ns}\n  sourceRef:\n    kind: GitRepository\n    name: app\n  timeout: 80s\n",
         url = repository.url()
     );
     let file = case.dir()?.join("older.yaml");
@@ -163,11 +161,6 @@ async fn older(case: &Case, more: &str) -> Result<()> {
     case.blocking(move |world| world.kubectl(&["apply", "--validate=strict", "-f", &file.to_string_lossy()]))
         .await?;
     applied(&case.kustomization("app")?, &commit).await?;
-    Ok(())
-}
-
-async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
-    older(&case, "").await?;
     let live = case.config_map("a")?.get().await?;
     ensure!(live["data"] == json!({"key": "one"}), "{live}");
     for (group, kind) in [("source", "GitRepository"), ("kustomize", "Kustomization")] {
@@ -178,18 +171,5 @@ async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
             "{older}"
         );
     }
-    Ok(())
-}
-
-async fn older_patch_fields_are_honoured(case: Case) -> Result<()> {
-    let patches = "  patchesStrategicMerge:\n  - apiVersion: v1\n    kind: ConfigMap\n    metadata:\n      name: a\n    data:\n      merged: \"yes\"\n  \
-                   patchesJson6902:\n  - target:\n      version: v1\n      kind: ConfigMap\n      name: a\n    patch:\n    - op: add\n      path: /data/patched\n      value: \"yes\"\n";
-    older(&case, patches).await?;
-    let live = case.config_map("a")?.get().await?;
-    ensure!(
-        live["data"] == json!({"key": "one", "merged": "yes", "patched": "yes"}),
-        "{}",
-        live["data"]
-    );
     Ok(())
 }
