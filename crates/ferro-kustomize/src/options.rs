@@ -57,7 +57,12 @@ pub struct Resources {
 }
 
 impl Resources {
-    pub(crate) fn new(list: Vec<Resource>, warnings: Vec<String>) -> Self {
+    pub(crate) fn new(mut list: Vec<Resource>, warnings: Vec<String>) -> Self {
+        // What nodes have in common matters while they change; nobody else is to see how it is marked.
+        for resource in list.iter_mut().filter(|resource| !resource.shared.is_empty()) {
+            resource.node = crate::shared::without_anchors(&resource.node);
+            resource.shared.clear();
+        }
         Self { list, warnings }
     }
 

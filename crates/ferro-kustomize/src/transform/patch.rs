@@ -169,8 +169,7 @@ fn apply_json(target: &mut Resource, operations: &[Operation], cx: Cx<'_>) -> Re
     let place = target.location();
     // The object goes through JSON, which is where `010` becomes 8 and a date a text.
     let position = target.node.position();
-    let json = target
-        .node
+    let json = crate::shared::without_anchors(&target.node)
         .to_json()
         .map_err(|error| Error::other(error.to_string()).at(place.clone()))?;
     target.node = ferro_yaml::Node::from_json(&json);
@@ -345,6 +344,6 @@ impl JsonPatch {
             apply_json(resource, &self.operations, cx)?;
             resources.moved(index, cx.schema);
         }
-        Ok(())
+        resources.check_unique(cx.schema)
     }
 }
