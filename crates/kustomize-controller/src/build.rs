@@ -142,14 +142,9 @@ fn kustomize(root: &Path, folder: &Path, kustomization: &Kustomization) -> Resul
         ..Options::default()
     };
     flux_overlay::build(&files, folder, &overlay(kustomization), &options).map_err(|error| {
-        // Where the artifact happens to be unpacked is of no use to its author.
-        let root = files.root().unwrap_or_default();
-        BuildError::Kustomize(
-            error
-                .to_string()
-                .replace(&format!("{root}/"), "")
-                .replace(root, "."),
-        )
+        // Which file it was matters; where the artifact happens to be unpacked does not.
+        let (text, root) = (format!("{error:#}"), files.root().unwrap_or_default());
+        BuildError::Kustomize(text.replace(&format!("{root}/"), "").replace(root, "."))
     })
 }
 

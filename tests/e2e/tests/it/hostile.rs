@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Entry> {
         archive_with_absolute_paths_is_refused,
         archive_with_links_out_of_the_root_writes_nothing_there,
         archive_that_is_no_archive_is_refused,
+        archive_cut_short_is_refused,
         archive_with_another_digest_is_refused,
         archive_not_found_waits_for_the_source,
         archive_server_that_never_answers_holds_nobody_up,
@@ -203,7 +204,10 @@ async fn archive_with_links_out_of_the_root_writes_nothing_there(case: Case) -> 
 
 async fn archive_that_is_no_archive_is_refused(case: Case) -> Result<()> {
     let fake = serve(&case, b"<html>Please log in</html>".to_vec()).await?;
-    refused(&case, &fake, "").await?;
+    refused(&case, &fake, "").await
+}
+
+async fn archive_cut_short_is_refused(case: Case) -> Result<()> {
     let mut archive = Archive::new();
     archive.file("evil.yaml", &evil())?;
     let mut bytes = archive.finish()?;
