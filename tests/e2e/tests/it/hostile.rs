@@ -204,7 +204,7 @@ async fn archive_with_links_out_of_the_root_writes_nothing_there(case: Case) -> 
 
 async fn archive_that_is_no_archive_is_refused(case: Case) -> Result<()> {
     let fake = serve(&case, b"<html>Please log in</html>".to_vec()).await?;
-    refused(&case, &fake, "").await
+    refused(&case, &fake, "the archive is damaged").await
 }
 
 async fn archive_cut_short_is_refused(case: Case) -> Result<()> {
@@ -213,7 +213,7 @@ async fn archive_cut_short_is_refused(case: Case) -> Result<()> {
     let mut bytes = archive.finish()?;
     bytes.truncate(bytes.len() / 2);
     let fake = serve(&case, bytes).await?;
-    refused(&case, &fake, "").await
+    refused(&case, &fake, "the archive is damaged").await
 }
 
 async fn archive_with_another_digest_is_refused(case: Case) -> Result<()> {
