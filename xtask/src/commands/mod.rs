@@ -30,8 +30,11 @@ cargo xtask COMMAND
   e2e [ARGS…]                       the end-to-end tests alone; arguments go to the test program
   ci                                lint and test
   demo [--ci] [--bin DIR]                  a commit on its way to a cluster; with --ci it ends by itself
-  bench [--count N,M] [--phases P,Q] [--samples N] [--no-report] [--bin DIR]
-                                    writes docs/benchmarks.md
+  bench                             all benchmarks; writes docs/benchmarks.md
+  bench cluster [--count N,M] [--phases P,Q] [--samples N] [--no-report] [--bin DIR]
+                                    reconciling on a cluster
+  bench kustomize [--max-objects N] [--no-report] [--tree DIR]
+                                    kustomize builds; --tree only writes the tree that is built
   build                             release programs in target/release
 ";
 
@@ -69,6 +72,11 @@ impl Args {
         let own = args.iter().position(|it| it == "--").unwrap_or(args.len());
         let (own, rest) = args.split_at(own);
         Self(own.iter().flat_map(split).chain(rest.iter().cloned()).collect())
+    }
+
+    /// The next argument, which stays.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.0.front().map(String::as_str)
     }
 
     /// The next argument.

@@ -5,6 +5,8 @@
 //! (its default decides the result for every contender alike). The driver goes through `kubectl proxy` and waits on one
 //! watch, so that measuring takes next to nothing from what is measured.
 
+mod document;
+mod kustomize;
 mod measure;
 mod report;
 mod state;
@@ -91,7 +93,27 @@ struct Outcome {
     usage: Vec<Usage>,
 }
 
-pub(crate) fn run(args: Args) -> Result<ExitCode> {
+/// Runs the part that is named first, or all of them.
+pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
+    match args.first() {
+        Some("kustomize") => {
+            args.word();
+            kustomize::run(args)
+        }
+        Some("cluster") => {
+            args.word();
+            cluster(args)
+        }
+        None => {
+            kustomize::run(Args::new(&[]))?;
+            cluster(args)
+        }
+        Some(_) => cluster(args),
+    }
+}
+
+/// Reconciling on a cluster.
+fn cluster(args: Args) -> Result<ExitCode> {
     let plan = Plan::parse(args)?;
     process::end_on_signals()?;
     let bin = programs::build(plan.bin.as_deref())?;
@@ -106,10 +128,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
     let report = report::write(&outcomes)?;
     let is_complete = plan.writes && plan.phases.len() == PHASES.len();
     if is_complete {
-        let file = xtask::paths::root().join("docs/benchmarks.md");
-        std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
-        std::fs::write(&file, report)?;
-        term::line(format_args!("\nwritten to {}", file.display()));
+        document::replace("cluster", &report)?;
     } else {
         term::line(format_args!("\n{report}"));
     }

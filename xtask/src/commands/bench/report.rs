@@ -45,9 +45,7 @@ const REFERENCES: [Reference; 2] = [
 ];
 
 const INTRODUCTION: &str = "\
-# Benchmarks
-
-Written by `make bench`; do not edit.
+## Reconciling
 
 N Kustomizations with `wait: true` and `prune: true`, each of a directory with four objects (ServiceAccount, Service, zero-replica Deployment, Ingress) of one GitRepository.
 source-controller and kustomize-controller run as separate processes with their default flags, but `--concurrent=20`, beside the control plane on the same machine.
@@ -65,19 +63,24 @@ kube-controller-manager may make 500 requests a second instead of its default of
 
 pub(super) fn write(outcomes: &[Outcome]) -> Result<String> {
     let mut text = String::from(INTRODUCTION);
-    let mut date = Command::new("date");
-    date.args(["--utc", "+%Y-%m-%d"]);
-    writeln!(text, "\nMeasured on {} on {}.", quiet(date)?.trim(), machine())?;
+    writeln!(text, "\n{}", measured()?)?;
     for outcome in outcomes {
         table(&mut text, outcome)?;
     }
     Ok(text)
 }
 
+/// When and where this was measured.
+pub(super) fn measured() -> Result<String> {
+    let mut date = Command::new("date");
+    date.args(["--utc", "+%Y-%m-%d"]);
+    Ok(format!("Measured on {} on {}.", quiet(date)?.trim(), machine()))
+}
+
 fn table(text: &mut String, outcome: &Outcome) -> Result<()> {
     writeln!(
         text,
-        "\n## {} Kustomizations, {} objects\n",
+        "\n### {} Kustomizations, {} objects\n",
         outcome.count,
         outcome.count * 4
     )?;
