@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ferro_gocompat::unicode;
+
 use crate::glob::{self, Failure, Fuel};
 use crate::parse::{Expr, Node};
 use crate::{Error, MAX_OUTPUT};
@@ -106,10 +108,13 @@ fn lower(c: char) -> char {
 }
 
 fn simple(c: char, mut mapped: impl Iterator<Item = char>) -> char {
-    match (mapped.next(), mapped.next()) {
+    let mapped = match (mapped.next(), mapped.next()) {
         (Some(one), None) => one,
         _ => simple_greek(c),
-    }
+    };
+    // Rust knows a newer Unicode than Go, with more pairs.
+    let is_known = mapped.is_ascii() || (unicode::is_print(mapped) && unicode::is_print(c));
+    if is_known { mapped } else { c }
 }
 
 /// Greek letters with a subscript iota map to a letter with a prosgegrammeni, the others without a
@@ -131,25 +136,23 @@ fn map_first(value: &str, map: impl Fn(char) -> char) -> String {
         .map_or_else(String::new, |c| format!("{}{}", map(c), chars.as_str()))
 }
 
-/// Bytes from an offset, which counts from the end when it is negative.
+/// Bytes from an offset to a length. Below zero, the offset counts from the end, and the length names an
+/// end that does (since v1.8.0; it panicked before).
 fn substring(expr: &Expr<'_>, value: &str, offset: &str, length: Option<&str>) -> Result<String, Error> {
     let Ok(offset) = offset.parse::<i64>() else {
         return Ok(value.to_owned());
     };
     let len = i64::try_from(value.len()).unwrap_or(i64::MAX);
     let start = if offset < 0 {
-        (len + offset.max(-len)).max(0)
+        len.saturating_add(offset).max(0)
     } else {
         offset.min(len)
     };
     let end = match length.map(str::parse::<i64>) {
         None => len,
         Some(Err(_)) => return Ok(value.to_owned()),
-        // Past the end nothing is left to cut off, whatever the length.
-        Some(Ok(length)) if length < 0 && offset.saturating_add(length) < len => {
-            return Err(Error::NegativeLength(expr.param.to_owned()));
-        }
-        Some(Ok(length)) => start.saturating_add(length).clamp(start, len),
+        Some(Ok(length)) if length < 0 => len.saturating_add(length).max(start),
+        Some(Ok(length)) => start.saturating_add(length).min(len),
     };
     let range = usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0);
     value

@@ -3,11 +3,11 @@
 //! The language looks like the shell's parameter expansion and is not: `${a:=d}`, `${a:-d}`, `${a:?d}` and
 //! `${a:+d}` all mean "the value, or `d` when it is empty", substrings count bytes, and `$$` stands for one
 //! `$` everywhere outside braces. Manifests in the field rely on each of these, so this crate accepts and
-//! rejects what Flux 2.9 (`fluxcd/pkg/envsubst`) accepts and rejects, and prints the same bytes.
+//! rejects what Flux 2.9 (`fluxcd/pkg/envsubst` v1.8.0) accepts and rejects, and prints the same bytes.
 //!
-//! Deliberate differences: what makes upstream panic is an [`Error`], a substring that would cut a character
-//! in two is an error (upstream passes invalid UTF-8 on to the YAML parser, which then rejects it), and
-//! nesting, output size and pattern matching are bounded.
+//! Deliberate differences: a substring that would cut a character in two is an error (upstream passes invalid
+//! UTF-8 on to the YAML parser, which then rejects it), and nesting, output size and pattern matching are
+//! bounded.
 //!
 //! The crate does not know YAML. The caller re-serialises a resource, substitutes, and parses the result.
 //!
@@ -56,9 +56,6 @@ pub enum Error {
     /// A variable has no value and the expression has no default.
     #[error("variable not set (strict mode): \"{0}\"")]
     NotSet(String),
-    /// The length of a substring is negative; upstream panics here.
-    #[error("substring of variable \"{0}\" has a negative length")]
-    NegativeLength(String),
     /// A substring or trim by bytes would leave half a character.
     #[error("expression on variable \"{0}\" cuts a multi-byte character")]
     SplitCharacter(String),

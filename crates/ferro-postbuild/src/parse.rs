@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use ferro_gocompat::unicode;
+
 use crate::{Error, MAX_DEPTH};
 
 /// A part of a text or of an operator's argument.
@@ -254,5 +256,5 @@ impl<'a> Parser<'a> {
 }
 
 fn is_name(c: char) -> bool {
-    c == '_' || c.is_alphanumeric()
+    c == '_' || unicode::is_letter(c) || unicode::is_digit(c)
 }

@@ -18,6 +18,8 @@ fn vars() -> BTreeMap<String, String> {
         ("greek", "σας"),
         ("sharp", "straße"),
         ("quote", "\""),
+        ("roman", "ⅰ"),
+        ("newer", "ƛ"),
     ];
     pairs
         .into_iter()
@@ -74,7 +76,19 @@ fn malformed_expressions_are_refused() {
     check_error("${ a}", &Error::VariableName);
     check_error("${", &Error::VariableName);
     for input in [
-        "${a b}", "${a.b}", "${a[0]}", "${a@Q}", "${a-d}", "${a+d}", "${a?d}", "${a", "${a$b}", "${a${b}}",
+        "${a b}",
+        "${a.b}",
+        "${a[0]}",
+        "${a@Q}",
+        "${a-d}",
+        "${a+d}",
+        "${a?d}",
+        "${a",
+        "${a$b}",
+        "${a${b}}",
+        // Alphabetic in Rust; not a letter in Go.
+        "${aⅠ}",
+        "${a:=${bⅠ}}",
     ] {
         check_error(input, &Error::MissingClosingBrace);
     }
@@ -139,7 +153,14 @@ fn substrings_count_bytes() {
     check("${cluster:1:9223372036854775807}", "rod");
     check("${uni:2}", "a");
     check_error("${uni:1}", &Error::SplitCharacter("uni".into()));
-    check_error("${cluster:1:-1}", &Error::NegativeLength("cluster".into()));
+    check("${cluster:1:-1}", "ro");
+    check("${cluster:0:-4}", "");
+    check("${cluster:0:-9}", "");
+    check("${cluster:3:-2}", "");
+    check("${cluster:${minus}:-1}", "o");
+    check("${cluster:0:-99999999999999999999}", "prod");
+    check("${empty:1:-1}", "");
+    check_error("${uni:0:-2}", &Error::SplitCharacter("uni".into()));
 }
 
 #[test]
@@ -155,6 +176,9 @@ fn length_and_case() {
     check("${uni^}", "Éa");
     check("${empty^}", "");
     check("${a^,}", "value");
+    check("${roman^}", "Ⅰ");
+    // Its capital came with Unicode 16, which Go does not know.
+    check("${newer^^}", "ƛ");
 }
 
 #[test]
