@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod checklist;
 mod conformance;
 mod generated;
 mod roundtrip;
