@@ -11,7 +11,7 @@
 //! assert_eq!(number::format_g(1_000_000.0), "1e+06");
 //! ```
 //!
-//! Dates are not here; text/template and `fmt`'s verbs belong to the template engine.
+//! text/template and `fmt`'s verbs belong to the template engine.
 
 pub mod duration;
 pub mod json;
@@ -20,4 +20,5 @@ pub mod path;
 pub mod quote;
 pub mod regexp;
 pub mod semver;
+pub mod time;
 pub mod unicode;
