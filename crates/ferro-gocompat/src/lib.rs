@@ -11,10 +11,14 @@
 //! assert_eq!(number::format_g(1_000_000.0), "1e+06");
 //! ```
 //!
-//! text/template and `fmt`'s verbs belong to the template engine.
+//! text/template itself is in `ferro-template`; here is what it and others print with.
 
 pub mod duration;
+pub mod escape;
+pub mod float;
+pub mod fmt;
 pub mod json;
+pub mod literal;
 pub mod number;
 pub mod path;
 pub mod quote;
