@@ -321,7 +321,27 @@ impl Node {
 
     /// Replaces the comments.
     pub fn set_comments(&mut self, comments: Comments) {
+        if self.meta.is_none() && comments.is_empty() {
+            return;
+        }
         self.update_meta(|meta| meta.comments = comments);
+    }
+
+    pub(crate) fn foot_comment(&self) -> &str {
+        self.comments().map_or("", |comments| comments.foot.as_str())
+    }
+
+    pub(crate) fn set_foot_comment(&mut self, foot: Text) {
+        self.update_meta(|meta| meta.comments.foot = foot);
+    }
+
+    pub(crate) fn take_foot_comment(&mut self) -> Option<Text> {
+        if self.foot_comment().is_empty() {
+            return None;
+        }
+        let mut foot = Text::new();
+        self.update_meta(|meta| foot = std::mem::take(&mut meta.comments.foot));
+        Some(foot)
     }
 
     fn update_meta(&mut self, change: impl FnOnce(&mut Meta)) {

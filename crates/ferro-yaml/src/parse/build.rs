@@ -1,8 +1,9 @@
 //! Events to trees, with a stack of its own instead of recursion.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use super::event::{Event, Events};
+use super::event::{Event, Events, Parsed, Properties};
+use super::reader::Decoded;
 use super::{Document, ParseOptions};
 use crate::resolve::Dialect;
 use crate::{Comments, Entry, Error, Mapping, Node, Position, Result, ScalarStyle, Sequence, Tag, Text};
@@ -15,84 +16,128 @@ struct Frame {
     shell: Node,
 }
 
-struct Builder<'o> {
+struct Builder<'o, 'a> {
     options: &'o ParseOptions,
     documents: Vec<Document>,
+    /// The comments before the current document's content.
+    head: Text,
     nodes: Vec<Node>,
     frames: Vec<Frame>,
-    anchors: BTreeMap<usize, Text>,
+    anchors: BTreeSet<&'a str>,
     has_references: bool,
     count: usize,
-    /// Whether the last event started a collection, to which an anchor then belongs.
-    opened: bool,
 }
 
 /// Reads at most `most` documents.
-pub(super) fn build(text: &str, options: &ParseOptions, most: usize) -> Result<Vec<Document>> {
-    let mut events = Events::new(text, options.limits);
+pub(super) fn build(decoded: &Decoded<'_>, options: &ParseOptions, most: usize) -> Result<Vec<Document>> {
+    let mut events = Events::new(decoded, options.dialect, options.comments);
     let mut builder = Builder {
         options,
         documents: Vec::new(),
+        head: Text::new(),
         nodes: Vec::new(),
         frames: Vec::new(),
-        anchors: BTreeMap::new(),
+        anchors: BTreeSet::new(),
         has_references: false,
         count: 0,
-        opened: false,
     };
-    while let Some((event, position)) = events.next()? {
-        builder.accept(event, position)?;
-        if builder.documents.len() >= most {
+    while builder.documents.len() < most {
+        let parsed = events.next()?;
+        if matches!(parsed.event, Event::StreamEnd) {
             break;
         }
+        builder.accept(parsed)?;
     }
     Ok(builder.documents)
 }
 
-impl Builder<'_> {
-    fn accept(&mut self, event: Event<'_>, position: Position) -> Result<()> {
+impl<'a> Builder<'_, 'a> {
+    fn accept(&mut self, parsed: Parsed<'a>) -> Result<()> {
+        let Parsed {
+            event,
+            position,
+            comments,
+        } = parsed;
         match event {
-            Event::DocumentStart => {
-                self.anchors.clear();
-                self.has_references = false;
-            }
-            Event::DocumentEnd => self.end_document(),
-            Event::Scalar { text, style, tag } => {
-                let node = scalar(text.into(), style, tag.as_deref(), self.options.dialect);
+            Event::StreamStart | Event::StreamEnd => {}
+            Event::DocumentStart => self.start_document(comments),
+            Event::DocumentEnd => self.end_document(comments),
+            Event::Scalar {
+                properties,
+                text,
+                style,
+            } => {
+                let tag = properties.tag.as_deref();
+                let node = scalar(text.into(), style, tag, self.options.dialect);
                 self.has_references |= node.tag() == Tag::Merge;
-                self.push(node, position)?;
+                self.push(node, position, properties.anchor, comments)?;
             }
-            Event::SequenceStart { flow, tag } => {
-                self.open(Node::sequence(Sequence::new()), flow, tag, position)?;
+            Event::SequenceStart { properties, flow } => {
+                let shell = Node::sequence(Sequence::new());
+                self.open(shell, flow, &properties, position, comments)?;
             }
-            Event::MappingStart { flow, tag } => {
-                self.open(Node::mapping(Mapping::new()), flow, tag, position)?;
+            Event::MappingStart { properties, flow } => {
+                let shell = Node::mapping(Mapping::new());
+                self.open(shell, flow, &properties, position, comments)?;
             }
-            Event::CollectionEnd => self.close(),
-            Event::Anchor { id, name } => self.anchor(id, name.into()),
-            Event::Alias { id } => {
-                let name = self.anchors.get(&id).cloned().unwrap_or_default();
+            Event::SequenceEnd | Event::MappingEnd => self.close(comments),
+            Event::Alias { name } => {
+                if !self.anchors.contains(name) {
+                    return Err(Error::UnknownAnchor {
+                        name: name.to_owned(),
+                        line: position.line,
+                    });
+                }
                 self.has_references = true;
-                self.push(Node::alias(name), position)?;
+                self.push(Node::alias(name), position, None, comments)?;
             }
         }
         Ok(())
     }
 
-    fn push(&mut self, mut node: Node, position: Position) -> Result<()> {
+    fn push(
+        &mut self,
+        mut node: Node,
+        position: Position,
+        anchor: Option<&'a str>,
+        comments: Option<Box<Comments>>,
+    ) -> Result<()> {
         node.set_position(position);
-        self.opened = false;
+        if let Some(name) = anchor {
+            self.anchor(&mut node, name);
+        }
+        if let Some(comments) = comments {
+            node.set_comments(*comments);
+        }
         self.nodes.push(node);
+        self.settle_comments();
         self.admit()
     }
 
-    fn open(&mut self, mut shell: Node, flow: bool, tag: Option<String>, position: Position) -> Result<()> {
+    fn open(
+        &mut self,
+        mut shell: Node,
+        flow: bool,
+        properties: &Properties<'a>,
+        position: Position,
+        comments: Option<Box<Comments>>,
+    ) -> Result<()> {
+        let limit = self.options.limits.depth;
+        if self.frames.len() >= limit {
+            let line = position.line;
+            return Err(Error::TooDeep { line, limit });
+        }
         shell.set_position(position);
         shell.set_flow(flow);
-        if let Some(tag) = tag.filter(|tag| tag != "!") {
-            shell.set_explicit_tag(&tag);
+        if let Some(tag) = properties.tag.as_deref().filter(|tag| *tag != "!") {
+            shell.set_explicit_tag(tag);
         }
-        self.opened = true;
+        if let Some(name) = properties.anchor {
+            self.anchor(&mut shell, name);
+        }
+        if let Some(comments) = comments {
+            shell.set_comments(*comments);
+        }
         self.frames.push(Frame {
             first: self.nodes.len(),
             shell,
@@ -110,11 +155,17 @@ impl Builder<'_> {
         }
     }
 
-    fn close(&mut self) {
-        self.opened = false;
+    fn anchor(&mut self, node: &mut Node, name: &'a str) {
+        node.set_anchor(name);
+        self.anchors.insert(name);
+        self.has_references = true;
+    }
+
+    fn close(&mut self, comments: Option<Box<Comments>>) {
         let Some(Frame { first, mut shell }) = self.frames.pop() else {
             return;
         };
+        self.end_comments(&mut shell, first, comments);
         if let Some(items) = shell.as_sequence_mut() {
             *items = self.nodes.drain(first..).collect::<Sequence>();
         } else if let Some(entries) = shell.as_mapping_mut() {
@@ -126,28 +177,75 @@ impl Builder<'_> {
             *entries = collected;
         }
         self.nodes.push(shell);
+        self.settle_comments();
     }
 
-    fn anchor(&mut self, id: usize, name: Text) {
-        let node = if self.opened {
-            self.frames.last_mut().map(|frame| &mut frame.shell)
-        } else {
-            self.nodes.last_mut()
-        };
-        if let Some(node) = node {
-            node.set_anchor(name.clone());
+    /// Gives a collection the comments at its end; the foot of a block mapping is that of its last key.
+    fn end_comments(&mut self, shell: &mut Node, first: usize, comments: Option<Box<Comments>>) {
+        if !self.options.comments {
+            return;
         }
-        self.has_references = true;
-        self.anchors.insert(id, name);
+        let end = comments.map(|comments| *comments).unwrap_or_default();
+        let moves = shell.is_mapping() && !shell.is_flow() && !end.foot.is_empty();
+        let last_key = match self.nodes.len().checked_sub(2) {
+            Some(at) if moves && at >= first => self.nodes.get_mut(at),
+            _ => None,
+        };
+        let head = shell.comments().map(|comments| comments.head.clone());
+        let mut own = Comments {
+            head: head.unwrap_or_default(),
+            ..end
+        };
+        if let Some(key) = last_key {
+            key.set_foot_comment(std::mem::take(&mut own.foot));
+        }
+        shell.set_comments(own);
     }
 
-    fn end_document(&mut self) {
+    /// Moves the foot comments of what was just added to a mapping to the key which they stand below.
+    fn settle_comments(&mut self) {
+        if !self.options.comments {
+            return;
+        }
+        let Some(frame) = self.frames.last().filter(|frame| frame.shell.is_mapping()) else {
+            return;
+        };
+        let is_key = (self.nodes.len() - frame.first) % 2 == 1;
+        match self.nodes.get_mut(frame.first..) {
+            Some([.., before, _, key]) if is_key && !frame.shell.is_flow() => {
+                if let Some(foot) = key.take_foot_comment() {
+                    before.set_foot_comment(foot);
+                }
+            }
+            Some([.., key, value]) if !is_key && key.foot_comment().is_empty() => {
+                if let Some(foot) = value.take_foot_comment() {
+                    key.set_foot_comment(foot);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn start_document(&mut self, comments: Option<Box<Comments>>) {
+        self.head = comments.map(|comments| comments.head).unwrap_or_default();
+        self.has_references = false;
+        // In v3 the anchors of a stream are known in all documents after them.
+        if self.options.dialect == Dialect::V2 {
+            self.anchors.clear();
+        }
+    }
+
+    fn end_document(&mut self, comments: Option<Box<Comments>>) {
         let root = self.nodes.pop().unwrap_or_default();
-        let has_references = self.has_references;
+        let comments = Comments {
+            head: std::mem::take(&mut self.head),
+            line: Text::new(),
+            foot: comments.map(|comments| comments.foot).unwrap_or_default(),
+        };
         self.documents.push(Document {
             root,
-            comments: Comments::default(),
-            has_references,
+            comments,
+            has_references: self.has_references,
         });
         self.frames.clear();
         self.nodes.clear();

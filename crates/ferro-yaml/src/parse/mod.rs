@@ -4,6 +4,8 @@ mod build;
 mod event;
 mod expand;
 mod reader;
+mod scan;
+mod token;
 
 pub(crate) use expand::{AliasBudget, alias_targets};
 
@@ -102,29 +104,5 @@ fn parse(input: &[u8], options: &ParseOptions, most: usize) -> Result<Vec<Docume
             limit,
         });
     }
-    let text = reader::decode(input)?;
-    // Go reads no further than the first document, whatever follows it.
-    let text = if most == 1 { first_document(&text) } else { &text };
-    build::build(text, options, most)
-}
-
-/// Cuts a stream where the first document ends: a marker at the start of a line is one wherever it stands.
-fn first_document(text: &str) -> &str {
-    let mut has_started = false;
-    let mut offset = 0;
-    for line in text.split_inclusive('\n') {
-        let marker = line
-            .get(3..)
-            .filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
-        let is_start = marker.is_some() && line.starts_with("---");
-        let is_end = marker.is_some() && line.starts_with("...");
-        if has_started && (is_start || is_end) {
-            return text.get(..offset).unwrap_or(text);
-        }
-        let is_prelude =
-            line.trim_start().is_empty() || line.trim_start().starts_with('#') || line.starts_with('%');
-        has_started |= is_start || !is_prelude;
-        offset += line.len();
-    }
-    text
+    build::build(&reader::decode(input), options, most)
 }
