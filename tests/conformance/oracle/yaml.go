@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 
 	yaml3 "go.yaml.in/yaml/v3"
@@ -12,8 +13,8 @@ import (
 
 var yamlOperations = map[string]operation{
 	// YAML to JSON and back to YAML, as sigs.k8s.io/yaml does both.
-	"yaml.v2.roundtrip": typed(func(r textRequest) (any, error) { return v2Roundtrip(r.Text, yaml.YAMLToJSON) }),
-	"yaml.v2.strict":    typed(func(r textRequest) (any, error) { return v2Roundtrip(r.Text, yaml.YAMLToJSONStrict) }),
+	"yaml.v2.roundtrip": typed(func(r textRequest) (any, error) { return v2Roundtrip(r.bytes(), yaml.YAMLToJSON) }),
+	"yaml.v2.strict":    typed(func(r textRequest) (any, error) { return v2Roundtrip(r.bytes(), yaml.YAMLToJSONStrict) }),
 	"yaml.v2.fromjson": typed(func(r textRequest) (any, error) {
 		out, err := yaml.JSONToYAML([]byte(r.Text))
 		return string(out), err
@@ -22,6 +23,16 @@ var yamlOperations = map[string]operation{
 	"yaml.v3.roundtrip": typed(v3Roundtrip),
 	// Nodes of all documents, styles and comments kept.
 	"yaml.v3.nodes": typed(v3Nodes),
+	"yaml.v3.wide": typed(func(r textRequest) (any, error) {
+		r.Wide = true
+		return v3Nodes(r)
+	}),
+	"yaml.v3.four": typed(func(r textRequest) (any, error) {
+		r.Wide, r.Indent = true, 4
+		return v3Nodes(r)
+	}),
+	// Everything that the parser says about the nodes of the first document, one line a node.
+	"yaml.v3.dump": typed(v3Dump),
 	// The tag of a plain scalar.
 	"yaml.v3.tag": typed(func(r textRequest) (any, error) {
 		return (&yaml3.Node{Kind: yaml3.ScalarNode, Value: r.Text}).ShortTag(), nil
@@ -50,8 +61,8 @@ type yamlResult struct {
 	YAML string `json:"yaml"`
 }
 
-func v2Roundtrip(text string, decode func([]byte) ([]byte, error)) (any, error) {
-	data, err := decode([]byte(text))
+func v2Roundtrip(text []byte, decode func([]byte) ([]byte, error)) (any, error) {
+	data, err := decode(text)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +95,32 @@ func v3Nodes(r textRequest) (any, error) {
 		}
 		documents = append(documents, &node)
 	}
+}
+
+func v3Dump(r textRequest) (any, error) {
+	var document yaml3.Node
+	if err := yaml3.NewDecoder(bytes.NewReader(r.bytes())).Decode(&document); err != nil {
+		return nil, err
+	}
+	lines := []string{fmt.Sprintf("document %q %q", document.HeadComment, document.FootComment)}
+	for _, node := range document.Content {
+		lines = dump(lines, node)
+	}
+	return lines, nil
+}
+
+func dump(lines []string, node *yaml3.Node) []string {
+	tag := node.ShortTag()
+	if node.Kind == yaml3.AliasNode {
+		tag = ""
+	}
+	lines = append(lines, fmt.Sprintf("%d:%d kind %d style %d tag %s anchor %q value %q comments %q %q %q",
+		node.Line, node.Column, node.Kind, node.Style, tag, node.Anchor, node.Value,
+		node.HeadComment, node.LineComment, node.FootComment))
+	for _, child := range node.Content {
+		lines = dump(lines, child)
+	}
+	return lines
 }
 
 func encode(r textRequest, documents ...any) (any, error) {

@@ -85,15 +85,16 @@ pub fn parse_documents(input: impl AsRef<[u8]>, options: &ParseOptions) -> Resul
 /// Reads the first document and expands it, as Go's decoders do; nothing after it is looked at, and an
 /// empty text is null.
 pub fn parse_one(input: impl AsRef<[u8]>, options: &ParseOptions) -> Result<Node> {
-    let Some(mut document) = parse_first(input.as_ref(), options)? else {
+    let Some(mut document) = parse_first(input, options)? else {
         return Ok(Node::null());
     };
     document.expand(&options.limits)?;
     Ok(document.root)
 }
 
-pub(crate) fn parse_first(input: &[u8], options: &ParseOptions) -> Result<Option<Document>> {
-    Ok(parse(input, options, 1)?.into_iter().next())
+/// Reads the first document, if there is one. Aliases are left in place, and nothing after it is looked at.
+pub fn parse_first(input: impl AsRef<[u8]>, options: &ParseOptions) -> Result<Option<Document>> {
+    Ok(parse(input.as_ref(), options, 1)?.into_iter().next())
 }
 
 fn parse(input: &[u8], options: &ParseOptions, most: usize) -> Result<Vec<Document>> {

@@ -21,3 +21,5 @@ mod oracle;
 mod random;
 #[cfg(test)]
 mod strategy;
+#[cfg(test)]
+mod wild;
