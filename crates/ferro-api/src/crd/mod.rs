@@ -12,7 +12,9 @@
 //! * [`catalogue`] lists the kinds with what is not in their types: columns, default status, older
 //!   versions.
 //! * [`older`] says what older versions accept beyond the current one. They are served, not stored,
-//!   and convert by changing `apiVersion` alone.
+//!   and convert by changing `apiVersion` alone. So a field of theirs that still means something must be
+//!   in the current version too, where Flux 2.9 does not have it: the API server stores nothing else.
+//!   These additions are listed in the test that compares our schemas with the reference.
 //!
 //! `cargo run -p ferro-api --bin crdgen` writes the result to `config/crd`.
 
@@ -24,7 +26,7 @@ mod yaml;
 use serde_json::{Value, json};
 
 pub use self::catalogue::{definitions, manifests};
-pub(crate) use self::schema::{go_int, preserve_unknown_fields};
+pub(crate) use self::schema::{any_list, go_int, preserve_unknown_fields};
 
 /// What a duration may look like.
 pub const DURATION_PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$";

@@ -11,7 +11,7 @@
 use serde_json::{Value, json};
 
 use super::schema;
-use crate::meta::{AccessFrom, Selector};
+use crate::meta::AccessFrom;
 use crate::notification::ReceiverStatus;
 
 /// An older version of a kind.
@@ -64,8 +64,6 @@ pub(super) const BUCKET: &[Version] = &[Version {
 pub(super) const KUSTOMIZATION: &[Version] = &[Version {
     name: "v1beta2",
     extend: |schema| {
-        add(schema, "/spec", "patchesJson6902", json_patches());
-        add(schema, "/spec", "patchesStrategicMerge", any_list());
         add(
             schema,
             "/spec",
@@ -88,18 +86,6 @@ pub(super) const HELM_RELEASE: &[Version] = &[
 
 fn extend_helm_release(schema: &mut Value) {
     add(schema, "/spec/chart/spec", "valuesFile", text());
-    add(
-        schema,
-        "/spec/postRenderers/[]/kustomize",
-        "patchesJson6902",
-        json_patches(),
-    );
-    add(
-        schema,
-        "/spec/postRenderers/[]/kustomize",
-        "patchesStrategicMerge",
-        any_list(),
-    );
     add(schema, "/status", "lastAppliedRevision", text());
 }
 
@@ -139,50 +125,16 @@ pub(super) const IMAGE_POLICY: &[Version] = &[Version {
 
 pub(super) const IMAGE_UPDATE_AUTOMATION: &[Version] = &[same("v1beta2")];
 
-/// Adds a property to the object schema at a path of property names, where `[]` stands for the items of
-/// a list.
+/// Adds a property to the object schema at a path of property names.
 fn add(schema: &mut Value, path: &str, name: &str, mut property: Value) {
-    let parent = path.split('/').skip(1).fold(schema, |node, step| match step {
-        "[]" => &mut node["items"],
-        step => &mut node["properties"][step],
-    });
+    let parent = path
+        .split('/')
+        .skip(1)
+        .fold(schema, |node, step| &mut node["properties"][step]);
     property["description"] = json!("Accepted for older manifests; it has no effect.");
     parent["properties"][name] = property;
 }
 
 fn text() -> Value {
     json!({"type": "string"})
-}
-
-fn anything() -> Value {
-    json!({"x-kubernetes-preserve-unknown-fields": true})
-}
-
-fn any_list() -> Value {
-    json!({"type": "array", "items": anything()})
-}
-
-/// Lists of JSON patches with the objects that they change.
-fn json_patches() -> Value {
-    let operation = json!({
-        "type": "object",
-        "required": ["op", "path"],
-        "properties": {
-            "op": {"type": "string", "enum": ["test", "remove", "add", "replace", "move", "copy"]},
-            "path": {"type": "string"},
-            "from": {"type": "string"},
-            "value": anything(),
-        },
-    });
-    json!({
-        "type": "array",
-        "items": {
-            "type": "object",
-            "required": ["patch", "target"],
-            "properties": {
-                "patch": {"type": "array", "items": operation},
-                "target": schema::of::<Selector>(),
-            },
-        },
-    })
 }

@@ -68,6 +68,11 @@ pub(crate) fn preserve_unknown_fields(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"x-kubernetes-preserve-unknown-fields": true})
 }
 
+/// Returns the schema of a list that takes anything.
+pub(crate) fn any_list(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "items": {"x-kubernetes-preserve-unknown-fields": true}})
+}
+
 /// Turns what schemars makes into what the API server takes.
 fn normalize(schema: &mut Value) {
     let Value::Object(node) = schema else { return };

@@ -8,12 +8,12 @@ use super::{
     CrossNamespaceSourceReference, HelmChartTemplate, HelmReleaseStatus, Install, Rollback, Test, Uninstall,
     Upgrade,
 };
-use crate::crd::{cel, go_int, preserve_unknown_fields};
+use crate::crd::{any_list, cel, go_int, preserve_unknown_fields};
 use crate::kustomize::DriftIgnoreRule;
 use crate::macros::{flux_object, kind, string_enum};
 use crate::meta::{
-    CommonMetadata, CustomHealthCheck, DependencyReference, Duration, Image, KubeConfigReference, Patch,
-    is_false,
+    CommonMetadata, CustomHealthCheck, DependencyReference, Duration, Image, JsonPatch, KubeConfigReference,
+    Patch, is_false,
 };
 use crate::vocabulary::group;
 
@@ -226,7 +226,7 @@ pub struct PostRenderer {
 
 /// What Kustomize changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct KustomizePostRenderer {
     /// New names, tags or digests for container images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -234,6 +234,14 @@ pub struct KustomizePostRenderer {
     /// Changes to the objects.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub patches: Vec<Patch>,
+    /// JSON patches as older versions have them; new manifests use `patches`. Goes beyond Flux 2.9.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub patches_json6902: Vec<JsonPatch>,
+    /// Strategic merge patches as older versions have them: parts of objects; new manifests use
+    /// `patches`. Goes beyond Flux 2.9.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "any_list")]
+    pub patches_strategic_merge: Vec<Value>,
 }
 
 /// An object that holds values.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::crd::any_list;
 use crate::macros::{flux_object, flux_status, kind, string_enum};
 use crate::meta::{
-    CommonMetadata, Condition, CustomHealthCheck, DependencyReference, Duration, Image, KubeConfigReference,
-    LocalObjectReference, Patch, ResourceInventory, Selector, Time, is_false,
+    CommonMetadata, Condition, CustomHealthCheck, DependencyReference, Duration, Image, JsonPatch,
+    KubeConfigReference, LocalObjectReference, Patch, ResourceInventory, Selector, Time, is_false,
 };
 use crate::vocabulary::group;
 
@@ -157,6 +159,15 @@ pub struct KustomizationSpec {
     /// Changes to the objects, made after the build.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub patches: Vec<Patch>,
+    /// JSON patches as older versions have them. They run after labels and annotations are set, unlike
+    /// `patches`, which new manifests use. Goes beyond Flux 2.9.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub patches_json6902: Vec<JsonPatch>,
+    /// Strategic merge patches as older versions have them: parts of objects. They run before `patches`,
+    /// which new manifests use. Goes beyond Flux 2.9.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "any_list")]
+    pub patches_strategic_merge: Vec<Value>,
     /// Directory in the artifact to build; without it, the root. A kustomization.yaml is made up if it
     /// has none.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::condition::{Condition, ConditionStatus};
 pub use self::duration::{Duration, ParseDurationError};
-pub use self::overlay::{CommonMetadata, CustomHealthCheck, Image, Patch, Selector};
+pub use self::overlay::{
+    CommonMetadata, CustomHealthCheck, Image, JsonPatch, JsonPatchOperation, JsonPatchOperationKind, Patch,
+    Selector,
+};
 pub use self::time::Time;
 use crate::crd::cel;
 

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::crd::preserve_unknown_fields;
+use crate::macros::string_enum;
 
 /// Labels and annotations that every object gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +30,57 @@ pub struct Patch {
     /// The objects to change; without it, the object that a strategic merge patch names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Selector>,
+}
+
+string_enum! {
+    /// Operations of JSON 6902.
+    pub enum JsonPatchOperationKind {
+        /// Compares a value.
+        #[default]
+        Test = "test",
+        /// Removes a value.
+        Remove = "remove",
+        /// Adds a value.
+        Add = "add",
+        /// Replaces a value.
+        Replace = "replace",
+        /// Moves a value.
+        Move = "move",
+        /// Copies a value.
+        Copy = "copy",
+    }
+}
+
+/// A list of JSON 6902 operations as older versions write it, with the objects to change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct JsonPatch {
+    /// The operations, in order.
+    pub patch: Vec<JsonPatchOperation>,
+    /// The objects to change.
+    pub target: Selector,
+}
+
+/// An operation of JSON 6902.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct JsonPatchOperation {
+    /// JSON pointer of the value that is moved or copied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What is done.
+    pub op: JsonPatchOperationKind,
+    /// JSON pointer of the value that is changed.
+    pub path: String,
+    /// The new value, or the one to compare with.
+    #[serde(deserialize_with = "even_null", skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "preserve_unknown_fields")]
+    pub value: Option<Value>,
+}
+
+/// Reads a value that is there even if it is null: `add` and `test` mean it.
+fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// A choice of objects: those that match every field that is given.

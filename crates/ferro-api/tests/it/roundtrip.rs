@@ -39,6 +39,33 @@ fn unknown_fields_are_ignored() {
     assert_eq!(ks.observed_generation(), Some(-1));
 }
 
+/// Null is a value in JSON patches, and not the same as none.
+#[test]
+fn patches_of_older_versions_survive() {
+    let ks: Kustomization = roundtrip(
+        r"
+apiVersion: kustomize.toolkit.fluxcd.io/v1
+kind: Kustomization
+metadata: {name: app}
+spec:
+  interval: 10m0s
+  prune: true
+  sourceRef: {kind: GitRepository, name: app}
+  patchesStrategicMerge:
+  - {apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {gone: null}}
+  patchesJson6902:
+  - target: {version: v1, kind: ConfigMap, name: a}
+    patch:
+    - {op: add, path: /data/x, value: null}
+    - {op: remove, path: /data/y}
+    - {op: move, from: /data/a, path: /data/b}
+",
+    );
+    let operations = &ks.spec.patches_json6902[0].patch;
+    assert_eq!(operations[0].value, Some(Value::Null));
+    assert_eq!(operations[1].value, None);
+}
+
 #[test]
 fn setters_create_the_status() {
     let mut ks = Kustomization::new("app", KustomizationSpec::default());
