@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use ferro_api::kustomize::Kustomization;
 use ferro_api::{annotation, label, meta};
@@ -9,10 +10,13 @@ use ferro_apply::Object;
 use ferro_apply::normalise::normalise;
 use ferro_apply::object::ObjectError;
 use ferro_kustomize::flux_overlay::{self, Overlay};
-use ferro_kustomize::{DirFiles, LoadRestrictions, Options, Resource, Resources};
+use ferro_kustomize::{DirFiles, LoadRestrictions, Options, RemoteSource, Resource, Resources};
 use kube::ResourceExt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::remote::{NoRemoteBases, RemoteBases, Session};
 
 /// A build failed.
 #[derive(Debug, thiserror::Error)]
@@ -62,11 +66,14 @@ pub(crate) struct Built {
     pub(crate) objects: Vec<Object>,
     /// `sha256:<hex>` of the manifests.
     pub(crate) digest: String,
+    /// Whether it depends on more than the artifact.
+    pub(crate) uses_remote_bases: bool,
 }
 
 /// How to build.
-#[derive(Clone, Debug)]
 pub(crate) struct BuildOptions {
+    /// Where remote bases come from, and what calls off fetching them; none to refuse them.
+    pub(crate) remote: Option<(Arc<RemoteBases>, CancellationToken)>,
     /// Values to substitute; none for no substitution.
     pub(crate) variables: Option<BTreeMap<String, String>>,
     /// Whether a variable without value or default is an error.
@@ -80,7 +87,7 @@ pub(crate) fn build(
     kustomization: &Kustomization,
     options: &BuildOptions,
 ) -> Result<Built, BuildError> {
-    let resources = kustomize(root, folder, kustomization)?;
+    let (resources, uses_remote_bases) = kustomize(root, folder, kustomization, options)?;
     let mut manifests = Sha256::new();
     let mut objects = Vec::with_capacity(resources.len());
     if let Some(variables) = &options.variables {
@@ -128,34 +135,87 @@ pub(crate) fn build(
     Ok(Built {
         objects,
         digest: format!("sha256:{hex}"),
+        uses_remote_bases,
     })
 }
 
-/// Runs the engine on the folder, with what the spec adds to its kustomization.
-fn kustomize(root: &Path, folder: &Path, kustomization: &Kustomization) -> Result<Resources, BuildError> {
+/// Runs the engine on the folder, with what the spec adds to its kustomization; tells whether the build asked for remote bases.
+fn kustomize(
+    root: &Path,
+    folder: &Path,
+    kustomization: &Kustomization,
+    options: &BuildOptions,
+) -> Result<(Resources, bool), BuildError> {
     let files = DirFiles::confined(root)?;
     let folder = folder
         .to_str()
         .ok_or_else(|| std::io::Error::other("the path is not UTF-8"))?;
-    let options = Options {
+    let session = options
+        .remote
+        .as_ref()
+        .map(|(bases, cancel)| Session::new(bases, cancel));
+    let none = NoRemoteBases { root };
+    let remote: &dyn RemoteSource = match &session {
+        Some(session) => session,
+        None => &none,
+    };
+    let engine = Options {
         load_restrictions: LoadRestrictions::None,
+        remote: Some(remote),
         ..Options::default()
     };
-    flux_overlay::build(&files, folder, &overlay(kustomization), &options).map_err(|error| {
-        // Which file it was matters; where the artifact happens to be unpacked does not.
-        let (text, root) = (format!("{error:#}"), files.root().unwrap_or_default());
-        BuildError::Kustomize(text.replace(&format!("{root}/"), "").replace(root, "."))
-    })
+    let resources =
+        flux_overlay::build(&files, folder, &overlay(kustomization)?, &engine).map_err(|error| {
+            // Which file it was matters; where the artifact happens to be unpacked does not.
+            let (text, root) = (format!("{error:#}"), files.root().unwrap_or_default());
+            let text = text.replace(&format!("{root}/"), "").replace(root, ".");
+            let text = match &session {
+                Some(session) => session.with_urls(&text),
+                None => text,
+            };
+            BuildError::Kustomize(without_credentials(&text))
+        })?;
+    Ok((resources, session.is_some_and(|session| session.is_used())))
 }
 
-fn overlay(kustomization: &Kustomization) -> Overlay {
+/// Hides user names and passwords of URLs, which the engine's messages quote as they stand in the manifests.
+fn without_credentials(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        shown.push_str(before);
+        shown.push_str("://");
+        let authority = after
+            .find(|c: char| matches!(c, '/' | '?' | '#' | '\'' | '"') || c.is_whitespace())
+            .map_or(after, |end| after.get(..end).unwrap_or_default());
+        let credentials = authority.rfind('@').map_or(0, |at| at + 1);
+        if credentials > 0 {
+            shown.push_str("*****@");
+        }
+        rest = after.get(credentials..).unwrap_or_default();
+    }
+    shown.push_str(rest);
+    shown
+}
+
+fn overlay(kustomization: &Kustomization) -> Result<Overlay, BuildError> {
     let spec = &kustomization.spec;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    Overlay {
+    Ok(Overlay {
         target_namespace: text(&spec.target_namespace),
         name_prefix: text(&spec.name_prefix),
         name_suffix: text(&spec.name_suffix),
         patches: spec.patches.iter().map(patch).collect(),
+        patches_strategic_merge: spec
+            .patches_strategic_merge
+            .iter()
+            .map(Value::to_string)
+            .collect(),
+        patches_json6902: spec
+            .patches_json6902
+            .iter()
+            .map(json_patch)
+            .collect::<Result<_, _>>()?,
         images: spec.images.iter().map(image).collect(),
         components: spec.components.clone(),
         ignore_missing_components: spec.ignore_missing_components,
@@ -164,25 +224,38 @@ fn overlay(kustomization: &Kustomization) -> Overlay {
             .iter()
             .map(|option| option.as_str().to_owned())
             .collect(),
-        ..Overlay::default()
-    }
+    })
 }
 
 fn patch(patch: &meta::Patch) -> ferro_kustomize::Patch {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let target = patch.target.as_ref().map(|target| ferro_kustomize::Selector {
-        group: text(&target.group),
-        version: text(&target.version),
-        kind: text(&target.kind),
-        namespace: text(&target.namespace),
-        name: text(&target.name),
-        annotation_selector: text(&target.annotation_selector),
-        label_selector: text(&target.label_selector),
-    });
     ferro_kustomize::Patch {
         patch: patch.patch.clone(),
-        target,
+        target: patch.target.as_ref().map(selector),
         ..ferro_kustomize::Patch::default()
+    }
+}
+
+/// A patch of an older version: the same, with the operations as text.
+fn json_patch(patch: &meta::JsonPatch) -> Result<ferro_kustomize::Patch, BuildError> {
+    let operations = serde_json::to_string(&patch.patch)
+        .map_err(|error| BuildError::Kustomize(format!("patchesJson6902: {error}")))?;
+    Ok(ferro_kustomize::Patch {
+        patch: operations,
+        target: Some(selector(&patch.target)),
+        ..ferro_kustomize::Patch::default()
+    })
+}
+
+fn selector(selector: &meta::Selector) -> ferro_kustomize::Selector {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    ferro_kustomize::Selector {
+        group: text(&selector.group),
+        version: text(&selector.version),
+        kind: text(&selector.kind),
+        namespace: text(&selector.namespace),
+        name: text(&selector.name),
+        annotation_selector: text(&selector.annotation_selector),
+        label_selector: text(&selector.label_selector),
     }
 }
 
@@ -257,3 +330,6 @@ fn collect(value: Value, objects: &mut Vec<Object>) -> Result<(), ObjectError> {
     objects.push(Object::new(value)?);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,11 +20,14 @@ mod history;
 mod notice;
 mod path;
 mod reconciler;
+mod refusal;
+mod remote;
 mod source;
 mod stop;
 mod variables;
 mod watches;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use ferro_api::kustomize::Kustomization;
@@ -41,6 +44,7 @@ use tokio::task::JoinSet;
 use crate::args::{FEATURE_GATES, KustomizeFlags, PaceFlags, gate};
 use crate::dependency::Dependents;
 use crate::reconciler::KustomizeReconciler;
+use crate::remote::{Limits, RemoteBases};
 use crate::source::{Lookup, Sources};
 use crate::watches::{Repairs, follow_configs, source_changed};
 
@@ -52,6 +56,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
     let gates = FeatureGates::parse(&FEATURE_GATES, &process.flags.feature_gates)?;
     let namespace = process.flags.watch_namespace()?;
     let artifacts = Cache::new(cache_options(&flags))?;
+    let remote_bases = remote_bases(&flags)?;
     let Some(leadership) = process.lead(controller::KUSTOMIZE).await else {
         return Ok(());
     };
@@ -106,6 +111,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         dependents: Dependents::default(),
         wake,
         artifacts,
+        remote_bases,
         flags: Arc::new(flags),
         pace,
         gates,
@@ -154,14 +160,31 @@ async fn follow_sources(
     sources
 }
 
-fn cache_options(flags: &KustomizeFlags) -> CacheOptions {
-    let path = if flags.artifact_cache_path.is_empty() {
+/// The cache of remote bases, unless they are refused.
+fn remote_bases(flags: &KustomizeFlags) -> Result<Option<Arc<RemoteBases>>, Fatal> {
+    if flags.no_remote_bases {
+        return Ok(None);
+    }
+    // In the folder of the artifacts, which was emptied before, because no other may be writable.
+    let directory = cache_path(flags).join("remote");
+    let limits = Limits {
+        max_kept: flags.artifact_cache_size,
+        ..Limits::default()
+    };
+    Ok(Some(Arc::new(RemoteBases::new(directory, limits)?)))
+}
+
+fn cache_path(flags: &KustomizeFlags) -> PathBuf {
+    if flags.artifact_cache_path.is_empty() {
         std::env::temp_dir().join(format!("{}-artifacts", controller::KUSTOMIZE))
     } else {
         flags.artifact_cache_path.clone().into()
-    };
+    }
+}
+
+fn cache_options(flags: &KustomizeFlags) -> CacheOptions {
     CacheOptions {
-        path,
+        path: cache_path(flags),
         max_bytes: flags.artifact_cache_size,
         retries: flags.http_retry,
         ..CacheOptions::default()

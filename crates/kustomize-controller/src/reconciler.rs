@@ -26,6 +26,8 @@ use crate::dependency::{Dependents, Key};
 use crate::health::{self, Check, check, targets, vanishing};
 use crate::history::{Run, record};
 use crate::notice::{of_artifact, of_success, origin_revision};
+use crate::refusal::{refuse_encrypted, refuse_unsupported};
+use crate::remote::RemoteBases;
 use crate::source::{Lookup, SourceId, Sources, plural};
 use crate::stop::Stop;
 use crate::variables;
@@ -48,6 +50,8 @@ pub(crate) struct KustomizeReconciler {
     pub(crate) dependents: Dependents,
     pub(crate) wake: Box<dyn Fn(Key) + Send + Sync>,
     pub(crate) artifacts: Cache,
+    /// None where they are refused.
+    pub(crate) remote_bases: Option<Arc<RemoteBases>>,
     pub(crate) flags: Arc<KustomizeFlags>,
     pub(crate) pace: PaceFlags,
     pub(crate) gates: FeatureGates,
@@ -198,13 +202,18 @@ impl KustomizeReconciler {
         let folder = self.path(&pass.object, &unpacked)?;
         pass.object.status_mut().last_attempted_revision = Some(artifact.revision.clone());
         pass.progress(&phase("Building manifests"));
+        let remote = self.remote_bases.clone();
         let options = BuildOptions {
+            remote: remote.map(|bases| (bases, pass.interrupt.token().clone())),
             variables,
             strict: self.gates.enabled(gate::STRICT_SUBSTITUTIONS),
         };
-        let built = self.build(&pass.object, folder, options, unpacked).await?;
+        let built = match self.build(&pass.object, folder, options, unpacked).await {
+            Ok(built) => built,
+            Err(stop) => return Err(pass.interrupt.cause().map_or(stop, Stop::Interrupted)),
+        };
         pass.progress(&phase("Detecting drift"));
-        let digest = built.digest.clone();
+        let (digest, uses_remote_bases) = (built.digest.clone(), built.uses_remote_bases);
         let vanishing = vanishing(&built.objects);
         let result = async {
             let old = inventory(&pass.object);
@@ -225,11 +234,13 @@ impl KustomizeReconciler {
         .await;
         match result {
             Ok(()) => {
-                let settled = Settled {
-                    inputs,
-                    digest: digest.clone(),
-                };
-                lock(&self.settled).insert(ObjectRef::from_obj(&pass.object), settled);
+                if !uses_remote_bases {
+                    let settled = Settled {
+                        inputs,
+                        digest: digest.clone(),
+                    };
+                    lock(&self.settled).insert(ObjectRef::from_obj(&pass.object), settled);
+                }
                 self.succeed(pass, artifact, &digest);
                 Ok(())
             }
@@ -540,59 +551,6 @@ fn compile_ignore(kustomization: &Kustomization) -> Result<Rules, Stop> {
     Rules::compile(&specs).map_err(|error| Stop::failed(reason::RECONCILIATION_FAILED, error))
 }
 
-/// What this version cannot do is refused, never done with other rights than those asked for.
-fn refuse_unsupported(kustomization: &Kustomization, gates: &FeatureGates) -> Result<(), Stop> {
-    let spec = &kustomization.spec;
-    let service_account = spec
-        .decryption
-        .as_ref()
-        .and_then(|decryption| decryption.service_account_name.as_ref());
-    if service_account.is_some() && !gates.enabled(gate::OBJECT_LEVEL_WORKLOAD_IDENTITY) {
-        let message = "to use spec.decryption.serviceAccountName for decryption authentication please enable the \
-                       ObjectLevelWorkloadIdentity feature gate in the controller";
-        return Err(Stop::Terminal {
-            reason: reason::FEATURE_GATE_DISABLED,
-            message: message.to_owned(),
-        });
-    }
-    let unsupported = if spec
-        .service_account_name
-        .as_ref()
-        .is_some_and(|name| !name.is_empty())
-    {
-        "spec.serviceAccountName"
-    } else if spec.kube_config.is_some() {
-        "spec.kubeConfig"
-    } else {
-        return Ok(());
-    };
-    let message =
-        format!("{unsupported} is not supported by this version; nothing is applied with other rights");
-    Err(Stop::Terminal {
-        reason: reason::RECONCILIATION_FAILED,
-        message,
-    })
-}
-
-/// An encrypted Secret must never reach the cluster.
-fn refuse_encrypted(objects: &[Object]) -> Result<(), Stop> {
-    let encrypted = |object: &&Object| {
-        object.value().get("sops").is_some_and(|sops| sops.is_object())
-            && !object.has_marker(ferro_api::annotation::DECRYPT, ferro_api::annotation::DISABLED)
-    };
-    match objects.iter().find(encrypted) {
-        None => Ok(()),
-        Some(object) => {
-            let id = object.id();
-            let message = format!(
-                "{} is SOPS encrypted, configuring decryption is required for this secret to be reconciled",
-                format_args!("{}/{}/{}", id.kind, id.namespace, id.name)
-            );
-            Err(Stop::failed(reason::RECONCILIATION_FAILED, message))
-        }
-    }
-}
-
 /// Changes with everything that a run's result depends on.
 fn fingerprint(
     kustomization: &Kustomization,
@@ -625,31 +583,5 @@ mod tests {
         };
         set_inventory(&mut kustomization, std::slice::from_ref(&entry));
         assert_eq!(inventory(&kustomization), [entry]);
-    }
-
-    #[test]
-    fn refuse_encrypted_names_the_secret() {
-        let secret = serde_json::json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "a", "namespace": "n" }, "sops": { "mac": "x" }
-        });
-        let mut object = Object::new(secret).unwrap();
-        let Err(Stop::Failed { message, .. }) = refuse_encrypted(std::slice::from_ref(&object)) else {
-            unreachable!()
-        };
-        assert!(message.starts_with("Secret/n/a is SOPS encrypted"), "{message}");
-        object.add_annotations([(ferro_api::annotation::DECRYPT, "Disabled")]);
-        assert!(refuse_encrypted(&[object]).is_ok());
-    }
-
-    #[test]
-    fn rights_that_cannot_be_taken_on_are_refused() {
-        let gates = FeatureGates::parse(&[], "").unwrap();
-        let mut kustomization = Kustomization::default();
-        assert!(refuse_unsupported(&kustomization, &gates).is_ok());
-        kustomization.spec.service_account_name = Some("tenant".into());
-        assert!(matches!(
-            refuse_unsupported(&kustomization, &gates),
-            Err(Stop::Terminal { .. })
-        ));
     }
 }

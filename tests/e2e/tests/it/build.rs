@@ -1,7 +1,7 @@
 //! What the spec of a Kustomization makes of the files.
 
 use anyhow::{Result, ensure};
-use e2e::{Case, Entry, cases, condition, config_map, kustomization_yaml};
+use e2e::{Case, Entry, Repository, Target, cases, condition, config_map, kustomization_yaml};
 use serde_json::json;
 
 use crate::apply::{applied, deployment};
@@ -13,6 +13,8 @@ pub(crate) fn cases() -> Vec<Entry> {
         substitution_source_that_changes_triggers_a_reconcile,
         components_of_the_spec_are_built,
         older_api_versions_apply_verbatim_and_work,
+        older_patch_fields_are_honoured,
+        remote_base_is_built_and_followed,
     ]
 }
 
@@ -144,7 +146,8 @@ async fn components_of_the_spec_are_built(case: Case) -> Result<()> {
     Ok(())
 }
 
-async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
+/// Applies the manifests of a user of the older versions, and waits for the commit with one ConfigMap.
+async fn older(case: &Case, more: &str) -> Result<()> {
     let repository = case.repository("app")?;
     let commit = repository.commit(&[("deploy/a.yaml", &config_map("a", &[("key", "one")]))])?;
     let ns = case.namespace();
@@ -152,7 +155,7 @@ async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
         "apiVersion: source.toolkit.fluxcd.io/v1beta2\nkind: GitRepository\nmetadata:\n  name: app\n  namespace: {ns}\nspec:\n  interval: 1m0s\n  \
          url: {url}\n  gitImplementation: go-git\n  timeout: 20s\n  ref:\n    branch: main\n---\n\
          apiVersion: kustomize.toolkit.fluxcd.io/v1beta2\nkind: Kustomization\nmetadata:\n  name: app\n  namespace: {ns}\nspec:\n  interval: 10m0s\n  \
-         path: ./deploy\n  prune: true\n  validation: client\n  targetNamespace: {ns}\n  sourceRef:\n    kind: GitRepository\n    name: app\n  timeout: 80s\n",
+         path: ./deploy\n  prune: true\n  validation: client\n  targetNamespace: {ns}\n  sourceRef:\n    kind: GitRepository\n    name: app\n  timeout: 80s\n{more}",
         url = repository.url()
     );
     let file = case.dir()?.join("older.yaml");
@@ -161,6 +164,11 @@ async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
     case.blocking(move |world| world.kubectl(&["apply", "--validate=strict", "-f", &file.to_string_lossy()]))
         .await?;
     applied(&case.kustomization("app")?, &commit).await?;
+    Ok(())
+}
+
+async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
+    older(&case, "").await?;
     let live = case.config_map("a")?.get().await?;
     ensure!(live["data"] == json!({"key": "one"}), "{live}");
     for (group, kind) in [("source", "GitRepository"), ("kustomize", "Kustomization")] {
@@ -171,5 +179,53 @@ async fn older_api_versions_apply_verbatim_and_work(case: Case) -> Result<()> {
             "{older}"
         );
     }
+    Ok(())
+}
+
+async fn older_patch_fields_are_honoured(case: Case) -> Result<()> {
+    let patches = "  patchesStrategicMerge:\n  - apiVersion: v1\n    kind: ConfigMap\n    metadata:\n      name: a\n    data:\n      merged: \"yes\"\n  \
+                   patchesJson6902:\n  - target:\n      version: v1\n      kind: ConfigMap\n      name: a\n    patch:\n    - op: add\n      path: /data/patched\n      value: \"yes\"\n";
+    older(&case, patches).await?;
+    let live = case.config_map("a")?.get().await?;
+    ensure!(
+        live["data"] == json!({"key": "one", "merged": "yes", "patched": "yes"}),
+        "{}",
+        live["data"]
+    );
+    Ok(())
+}
+
+/// A repository with a base, the base's URL, and an app that has nothing but the base.
+pub(crate) async fn with_remote_base(case: &Case) -> Result<(Repository, String, Target)> {
+    let base = case.repository("base")?;
+    base.commit(&[
+        ("deploy/kustomization.yaml", &kustomization_yaml(&["a.yaml"])),
+        ("deploy/a.yaml", &config_map("a", &[("key", "one")])),
+    ])?;
+    let url = format!("{}//deploy?ref=main", base.url());
+    let (_, kustomization) = case
+        .app(&[("kustomization.yaml", &kustomization_yaml(&[&url]))], json!({}))
+        .await?;
+    Ok((base, url, kustomization))
+}
+
+async fn remote_base_is_built_and_followed(case: Case) -> Result<()> {
+    let (base, url, kustomization) = with_remote_base(&case).await?;
+    kustomization.ready().await?;
+    let a = case.config_map("a")?;
+    ensure!(a.get().await?["data"]["key"] == "one");
+    // The base has moved on, and nothing else has: a reconcile sees it.
+    base.commit(&[("deploy/a.yaml", &config_map("a", &[("key", "two")]))])?;
+    kustomization.reconcile().await?;
+    a.until("the base's new commit is applied", |it| {
+        it["data"]["key"] == "two"
+    })
+    .await?;
+    base.git(&["branch", "-m", "main", "gone"])?;
+    kustomization.request().await?;
+    kustomization
+        .expect("Ready", "False", "BuildFailed", "couldn't find remote ref main")
+        .await?;
+    ensure!(url.contains("?ref=main") && a.get().await?["data"]["key"] == "two");
     Ok(())
 }

@@ -23,6 +23,7 @@ pub(crate) fn cases() -> Vec<Entry> {
         artifact_lost_or_damaged_is_made_again,
         replicas_with_leader_election_take_over,
         drift_watch_switched_off_waits_for_the_interval,
+        remote_bases_switched_off_are_refused,
         one_process_runs_all_controllers,
     ];
     all.into_iter().map(|it| it.alone().within(600)).collect()
@@ -463,6 +464,23 @@ async fn drift_watch_switched_off_waits_for_the_interval(case: Case) -> Result<(
         a.get().await?["data"]["key"] == "ours",
         "a reconcile does not repair drift"
     );
+    Ok(())
+}
+
+async fn remote_bases_switched_off_are_refused(case: Case) -> Result<()> {
+    let _source = start(&case, "source-controller", "source-controller", &[]).await?;
+    let _kustomize = start(
+        &case,
+        "kustomize-controller",
+        "kustomize-controller",
+        &["--no-remote-bases"],
+    )
+    .await?;
+    let (_, url, kustomization) = crate::build::with_remote_base(&case).await?;
+    let message = format!("fs-security-constraint abs {url}: path '{url}' is not in or below");
+    kustomization
+        .expect("Ready", "False", "BuildFailed", &message)
+        .await?;
     Ok(())
 }
 
