@@ -97,12 +97,21 @@ impl<'o> Build<'o> {
     fn finish(&self, root: &Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
         let resources = &mut accumulated.resources;
         Transformer::Hash.transform(resources, self.cx())?;
+        resources.check_unique(&self.schema)?;
         let config = accumulated.config.as_ref().unwrap_or(&self.defaults);
         crate::nameref::fix(resources, &config.name_reference, &self.schema)?;
         vars::resolve(&accumulated.vars, resources, &config.var_reference, &self.schema)?;
         for resource in resources.iter().filter(|resource| !resource.is_gone()) {
-            if let Some(problem) = crate::read::metadata_problem(&resource.node) {
+            if crate::read::metadata_problem(&resource.node).is_some() {
+                let mut resource = resource.clone();
+                resource.expose_record();
+                let problem = crate::read::metadata_problem(&resource.node).unwrap_or_default();
                 return Err(Error::other(problem).at(resource.location()));
+            }
+            if resource.record.history.iter().any(|previous| previous.name.is_empty()) {
+                // Upstream keeps the three in texts, in which a blank name is none.
+                let words = "number of previous names, number of previous namespaces, number of previous kinds not equal";
+                return Err(Error::other(words).at(resource.location()));
             }
         }
         resources.list_mut().retain(|resource| {
@@ -282,13 +291,16 @@ impl<'o> Build<'o> {
                 .iter_mut()
                 .for_each(|resource| origin.annotate(resource));
         }
+        let mut of_file = ResMap::default();
         for resource in resources {
-            accumulated
-                .resources
+            of_file
                 .append(resource, &self.schema)
-                .during(|| format!("merging resources from '{entry}'"))?;
+                .during(|| format!("accumulating resources from '{entry}'"))?;
         }
-        Ok(())
+        accumulated
+            .resources
+            .append_all(of_file, &self.schema)
+            .during(|| format!("merging resources from '{entry}'"))
     }
 
     /// Evaluates a layer that another one names.

@@ -1,7 +1,5 @@
 //! The entry: what to build, how, and what comes out.
 
-use std::fmt::Write as _;
-
 use crate::accumulate::Build;
 use crate::error::Result;
 use crate::files::Files;
@@ -93,8 +91,11 @@ impl Resources {
             if index > 0 {
                 text.push_str("---\n");
             }
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{}", resource.to_yaml()?);
+            text.push_str(&resource.to_yaml().map_err(|error| {
+                // Upstream shows what it could decode of the object, which is nothing.
+                let is_undecodable = error.to_string().starts_with("yaml: ");
+                if is_undecodable { error.during("map[string]interface {}(nil)") } else { error }
+            })?);
         }
         Ok(text)
     }

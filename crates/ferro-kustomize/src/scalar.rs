@@ -20,10 +20,12 @@ pub(crate) fn resolved(text: impl Into<Text>) -> Node {
 }
 
 /// Makes the scalar that takes the place of `old`: quotes are kept, and without quotes the text decides
-/// about the type. Where nothing was, it is a string.
+/// about the type, whenever it is looked at. Where nothing was, it is a string.
 pub(crate) fn rewritten(old: Option<&Node>, text: impl Into<Text>) -> Node {
     match old {
-        Some(old) if old.is_scalar() && old.style() == ScalarStyle::Plain && !old.is_null() => resolved(text),
+        Some(old) if old.is_scalar() && old.style() == ScalarStyle::Plain && !old.is_null() => {
+            Node::scalar(text, Tag::Unset)
+        }
         _ => Node::string(text),
     }
 }

@@ -141,13 +141,27 @@ fn read(var: &Var, resources: &ResMap) -> Result<Node> {
         );
     };
     let found = field(&resource.node, &var.field_ref.field_path);
-    found.cloned().ok_or_else(|| {
+    found.and_then(value_of).ok_or_else(|| {
         Error::other(format!(
             "field specified in var '{}' not found in corresponding resource",
             describe(var)
         ))
         .at(resource.location())
     })
+}
+
+/// The value as Go takes it from the text, which is not how YAML reads it: `010` is ten, and `0x10` is no number.
+fn value_of(node: &Node) -> Option<Node> {
+    let text = node.text().unwrap_or_default();
+    match node.tag() {
+        _ if !node.is_scalar() => Some(node.clone()),
+        Tag::Int => text.parse().ok().map(Node::int),
+        Tag::Float => {
+            let is_plain = !text.contains('_') && !text.trim_start_matches(['+', '-']).starts_with(".i");
+            (is_plain && !text.eq_ignore_ascii_case(".nan")).then(|| node.clone())
+        }
+        _ => Some(node.clone()),
+    }
 }
 
 /// Follows `spec.ports[0].port`.

@@ -28,10 +28,22 @@ type buildRequest struct {
 	} `json:"options"`
 }
 
+// schemaIsOpen says that a build may have chosen a schema.
+var schemaIsOpen = true
+
 // kustomizeBuild runs a build on a file system in memory, plugins disabled.
 func kustomizeBuild(r buildRequest) (any, error) {
-	// A custom schema of the build before would stay in force.
-	openapi.ResetOpenAPI()
+	// A custom schema of the build before would stay in force. Reading the built-in one anew takes longer than most builds.
+	if schemaIsOpen {
+		openapi.ResetOpenAPI()
+	}
+	schemaIsOpen = false
+	for _, text := range r.Files {
+		schemaIsOpen = schemaIsOpen || strings.Contains(strings.ToLower(text), "openapi")
+	}
+	if schemaIsOpen {
+		openapi.ResetOpenAPI()
+	}
 	fs := filesys.MakeFsInMemory()
 	for _, dir := range r.Dirs {
 		if err := fs.MkdirAll(clean(dir)); err != nil {

@@ -104,7 +104,7 @@ impl TransformerConfig {
         if node.is_null() {
             return Ok(Self::default());
         }
-        let mut config = Self::decode(&node, &At::root("TransformerConfig")).map_err(|mismatch| {
+        let mut config = Self::decode(&node, &At::strict()).map_err(|mismatch| {
             Error::other(format!(
                 "error unmarshaling JSON: while decoding JSON: {}",
                 mismatch.text

@@ -344,6 +344,6 @@ impl JsonPatch {
             apply_json(resource, &self.operations, cx)?;
             resources.moved(index, cx.schema);
         }
-        resources.check_unique(cx.schema)
+        Ok(())
     }
 }

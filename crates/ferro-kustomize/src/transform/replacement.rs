@@ -39,7 +39,7 @@ impl ReplacementTransformer {
             let content = loader.load(&field.path)?;
             let node =
                 crate::read::configuration(&content).map_err(|error| Error::other(error.to_string()))?;
-            let at = At::lenient("Replacement");
+            let at = At::lenient();
             let decoded = if node.is_sequence() {
                 Vec::<Replacement>::decode(&node, &at)
             } else if node.is_mapping() {

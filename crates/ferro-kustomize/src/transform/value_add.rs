@@ -55,7 +55,7 @@ impl ValueAddTransformer {
             let content = loader.load(target_file)?;
             let node =
                 crate::read::configuration(&content).map_err(|error| Error::other(error.to_string()))?;
-            let file = TargetFile::decode(&node, &At::lenient("Targets"))
+            let file = TargetFile::decode(&node, &At::lenient())
                 .map_err(|mismatch| Error::other(mismatch.text))?;
             targets.extend(file.targets);
         }

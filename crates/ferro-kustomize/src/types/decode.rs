@@ -7,46 +7,59 @@ use std::collections::BTreeMap;
 
 use ferro_yaml::{Kind, Node, Tag};
 
-/// Where decoding is, for messages: the struct and the path below it.
+/// Where decoding is, for messages: the struct in Go, and the path of fields that led there.
 #[derive(Clone, Copy)]
 pub(crate) struct At<'a> {
-    pub(crate) root: &'static str,
-    pub(crate) parent: Option<&'a Self>,
-    pub(crate) field: &'a str,
+    parent: Option<&'a Self>,
+    /// Blank where only the struct is new.
+    field: &'a str,
+    go_struct: &'static str,
     /// Whether unknown fields are passed over.
-    pub(crate) is_lenient: bool,
+    is_lenient: bool,
 }
 
 impl<'a> At<'a> {
-    pub(crate) fn root(root: &'static str) -> Self {
+    pub(crate) fn strict() -> Self {
         Self {
-            root,
             parent: None,
             field: "",
+            go_struct: "",
             is_lenient: false,
         }
     }
 
-    pub(crate) fn lenient(root: &'static str) -> Self {
+    pub(crate) fn lenient() -> Self {
         Self {
             is_lenient: true,
-            ..Self::root(root)
+            ..Self::strict()
         }
     }
 
+    /// The same place, now that it is known what it is.
+    pub(crate) fn inside(&'a self, go_struct: &'static str) -> Self {
+        Self {
+            parent: Some(self),
+            field: "",
+            go_struct,
+            is_lenient: self.is_lenient,
+        }
+    }
+
+    /// A field; `field` also names the structs that Go embeds on the way to it.
     fn below(&'a self, field: &'a str) -> Self {
         Self {
-            root: self.root,
             parent: Some(self),
             field,
-            is_lenient: self.is_lenient,
+            ..*self
         }
     }
 
     fn path(&self) -> String {
         match self.parent.map(Self::path) {
-            Some(parent) if !parent.is_empty() => format!("{parent}.{}", self.field),
-            _ => self.field.to_owned(),
+            Some(parent) if parent.is_empty() => self.field.to_owned(),
+            Some(parent) if self.field.is_empty() => parent,
+            Some(parent) => format!("{parent}.{}", self.field),
+            None => self.field.to_owned(),
         }
     }
 }
@@ -73,7 +86,7 @@ fn mismatch<T>(node: &Node, go_type: &str, at: &At<'_>) -> Result<T, Mismatch> {
     let target = if path.is_empty() {
         "Go value".to_owned()
     } else {
-        format!("Go struct field {}.{path}", at.root)
+        format!("Go struct field {}.{path}", at.go_struct)
     };
     Err(Mismatch {
         text: format!("json: cannot unmarshal {found} into {target} of type {go_type}"),
@@ -184,7 +197,7 @@ impl<T: Codec> Codec for BTreeMap<String, T> {
         let mut map = Self::new();
         for entry in node.entries() {
             let key = entry.name().unwrap_or_default();
-            map.insert(key.to_owned(), decode_element(&entry.value, &at.below(key))?);
+            map.insert(key.to_owned(), decode_element(&entry.value, at)?);
         }
         Ok(map)
     }
@@ -298,12 +311,13 @@ pub(crate) fn field<T: Codec>(node: &Node, name: &str, at: &At<'_>) -> Result<T,
     T::decode(node, &at.below(name))
 }
 
-/// Defines a record together with its decoding.
+/// Defines a record together with its decoding. `named` gives the name of the struct in Go where it is another one, `in` the
+/// structs that it embeds on the way to a field; both are for messages.
 macro_rules! record {
     (
         $(#[$meta:meta])*
-        $vis:vis struct $name:ident {
-            $( $(#[$field_meta:meta])* pub $field:ident: $type:ty = $key:literal, )*
+        $vis:vis struct $name:ident $(named $go:literal)? {
+            $( $(#[$field_meta:meta])* pub $field:ident: $type:ty = $key:literal $(in $embedded:literal)?, )*
         }
     ) => {
         $(#[$meta])*
@@ -312,9 +326,13 @@ macro_rules! record {
             $( $(#[$field_meta])* pub $field: $type, )*
         }
 
+        impl $name {
+            const GO_NAME: &'static str = $crate::types::decode::first(&[$($go,)? stringify!($name)]);
+        }
+
         impl $crate::types::decode::Codec for $name {
             fn go_type() -> String {
-                concat!("types.", stringify!($name)).to_owned()
+                format!("types.{}", Self::GO_NAME)
             }
 
             fn decode(
@@ -322,11 +340,14 @@ macro_rules! record {
                 at: &$crate::types::decode::At<'_>,
             ) -> Result<Self, $crate::types::decode::Mismatch> {
                 let mut record = Self::default();
-                for (key, value) in
-                    $crate::types::decode::match_fields(node, &[$($key),*], at, &Self::go_type())?
-                {
+                let fields = $crate::types::decode::match_fields(node, &[$($key),*], at, &Self::go_type())?;
+                let at = &at.inside(Self::GO_NAME);
+                for (key, value) in fields {
                     match key {
-                        $( $key => record.$field = $crate::types::decode::field(value, key, at)?, )*
+                        $( $key => {
+                            let path = concat!($($embedded, ".",)? $key);
+                            record.$field = $crate::types::decode::field(value, path, at)?;
+                        } )*
                         _ => {}
                     }
                 }
@@ -344,3 +365,11 @@ macro_rules! record {
     };
 }
 pub(crate) use record;
+
+/// The first of some names.
+pub(crate) const fn first(names: &[&'static str]) -> &'static str {
+    match names.first() {
+        Some(name) => name,
+        None => "",
+    }
+}

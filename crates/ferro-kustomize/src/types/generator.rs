@@ -46,21 +46,21 @@ record! {
     /// A ConfigMap to generate.
     pub struct ConfigMapArgs {
         /// The namespace.
-        pub namespace: String = "namespace",
+        pub namespace: String = "namespace" in "GeneratorArgs",
         /// The name, before any hash.
-        pub name: String = "name",
+        pub name: String = "name" in "GeneratorArgs",
         /// `create`, `merge` or `replace`.
-        pub behavior: String = "behavior",
+        pub behavior: String = "behavior" in "GeneratorArgs",
         /// `key=value` pairs.
-        pub literals: Vec<String> = "literals",
+        pub literals: Vec<String> = "literals" in "GeneratorArgs.KvPairSources",
         /// Files, as `path` or `key=path`.
-        pub files: Vec<String> = "files",
+        pub files: Vec<String> = "files" in "GeneratorArgs.KvPairSources",
         /// Files of `key=value` lines.
-        pub envs: Vec<String> = "envs",
+        pub envs: Vec<String> = "envs" in "GeneratorArgs.KvPairSources",
         /// One more of those.
-        pub env: String = "env",
+        pub env: String = "env" in "GeneratorArgs.KvPairSources",
         /// What differs from the common options.
-        pub options: Option<GeneratorOptions> = "options",
+        pub options: Option<GeneratorOptions> = "options" in "GeneratorArgs",
     }
 }
 
@@ -68,21 +68,21 @@ record! {
     /// A Secret to generate.
     pub struct SecretArgs {
         /// The namespace.
-        pub namespace: String = "namespace",
+        pub namespace: String = "namespace" in "GeneratorArgs",
         /// The name, before any hash.
-        pub name: String = "name",
+        pub name: String = "name" in "GeneratorArgs",
         /// `create`, `merge` or `replace`.
-        pub behavior: String = "behavior",
+        pub behavior: String = "behavior" in "GeneratorArgs",
         /// `key=value` pairs.
-        pub literals: Vec<String> = "literals",
+        pub literals: Vec<String> = "literals" in "GeneratorArgs.KvPairSources",
         /// Files, as `path` or `key=path`.
-        pub files: Vec<String> = "files",
+        pub files: Vec<String> = "files" in "GeneratorArgs.KvPairSources",
         /// Files of `key=value` lines.
-        pub envs: Vec<String> = "envs",
+        pub envs: Vec<String> = "envs" in "GeneratorArgs.KvPairSources",
         /// One more of those.
-        pub env: String = "env",
+        pub env: String = "env" in "GeneratorArgs.KvPairSources",
         /// What differs from the common options.
-        pub options: Option<GeneratorOptions> = "options",
+        pub options: Option<GeneratorOptions> = "options" in "GeneratorArgs",
         /// The Secret's type, `Opaque` without one.
         pub secret_type: String = "type",
     }

@@ -20,9 +20,9 @@ record! {
     /// A `Kustomization` or `Component`.
     pub struct Kustomization {
         /// `kustomize.config.k8s.io/v1beta1`, or `v1alpha1` of a component.
-        pub api_version: String = "apiVersion",
+        pub api_version: String = "apiVersion" in "TypeMeta",
         /// `Kustomization` or `Component`.
-        pub kind: String = "kind",
+        pub kind: String = "kind" in "TypeMeta",
         /// Accepted, not used.
         pub metadata: Option<ObjectMeta> = "metadata",
         /// `path` of a schema file or `version` of the built-in one.
@@ -101,7 +101,7 @@ pub(crate) struct Loaded {
 /// Decodes a file, fills in defaults and checks.
 pub(crate) fn load(content: &[u8], file: &str, dir: &str) -> Result<Loaded> {
     let node = read(content)?;
-    let mut kustomization = decode(&node, file, &At::root("Kustomization"))?;
+    let mut kustomization = decode(&node, file, &At::strict())?;
     let warnings = kustomization.deprecations(Some(&node));
     kustomization.modernize();
     if kustomization.is_empty() && !states_an_empty_field(&node) {
@@ -116,8 +116,7 @@ pub(crate) fn load(content: &[u8], file: &str, dir: &str) -> Result<Loaded> {
 
 fn read(content: &[u8]) -> Result<Node> {
     crate::read::configuration(content).map_err(|error| {
-        let text = format!("error converting YAML to JSON: {error}");
-        ErrorKind::InvalidKustomization(text).into()
+        ErrorKind::InvalidKustomization(error.to_string()).into()
     })
 }
 
@@ -162,13 +161,13 @@ impl Kustomization {
         decode(
             &read(text.as_bytes())?,
             "kustomization.yaml",
-            &At::root("Kustomization"),
+            &At::strict(),
         )
     }
 
     /// Reads the text of a file and passes over fields that are not known.
     pub(crate) fn decode_leniently(text: &[u8], file: &str) -> Result<Self> {
-        decode(&read(text)?, file, &At::lenient("Kustomization"))
+        decode(&read(text)?, file, &At::lenient())
     }
 
     pub(crate) fn is_component(&self) -> bool {

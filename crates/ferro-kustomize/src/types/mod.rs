@@ -33,11 +33,11 @@ record! {
     /// Which field of which objects a transformer changes.
     pub struct FieldSpec {
         /// The API group, blank for any.
-        pub group: String = "group",
+        pub group: String = "group" in "Gvk",
         /// The version, blank for any.
-        pub version: String = "version",
+        pub version: String = "version" in "Gvk",
         /// The kind, blank for any.
-        pub kind: String = "kind",
+        pub kind: String = "kind" in "Gvk",
         /// The field: `spec/template/metadata/labels`.
         pub path: String = "path",
         /// Whether a missing field is created.
@@ -56,15 +56,15 @@ record! {
     /// Which objects are meant; each part of the identity is a regular expression.
     pub struct Selector {
         /// The API group.
-        pub group: String = "group",
+        pub group: String = "group" in "ResId.Gvk",
         /// The version.
-        pub version: String = "version",
+        pub version: String = "version" in "ResId.Gvk",
         /// The kind.
-        pub kind: String = "kind",
+        pub kind: String = "kind" in "ResId.Gvk",
         /// The name.
-        pub name: String = "name",
+        pub name: String = "name" in "ResId",
         /// The namespace.
-        pub namespace: String = "namespace",
+        pub namespace: String = "namespace" in "ResId",
         /// A Kubernetes selector over the annotations.
         pub annotation_selector: String = "annotationSelector",
         /// A Kubernetes selector over the labels.
@@ -138,15 +138,15 @@ record! {
 
 record! {
     /// The object that a variable reads from.
-    pub struct VarTarget {
+    pub struct VarTarget named "Target" {
         /// The API version; or group and version apart.
         pub api_version: String = "apiVersion",
         /// The API group.
-        pub group: String = "group",
+        pub group: String = "group" in "Gvk",
         /// The version.
-        pub version: String = "version",
+        pub version: String = "version" in "Gvk",
         /// The kind.
-        pub kind: String = "kind",
+        pub kind: String = "kind" in "Gvk",
         /// The name.
         pub name: String = "name",
         /// The namespace.

@@ -21,15 +21,15 @@ record! {
     /// Where a value comes from; each part is compared literally.
     pub struct SourceSelector {
         /// The API group.
-        pub group: String = "group",
+        pub group: String = "group" in "ResId.Gvk",
         /// The version.
-        pub version: String = "version",
+        pub version: String = "version" in "ResId.Gvk",
         /// The kind.
-        pub kind: String = "kind",
+        pub kind: String = "kind" in "ResId.Gvk",
         /// The name.
-        pub name: String = "name",
+        pub name: String = "name" in "ResId",
         /// The namespace.
-        pub namespace: String = "namespace",
+        pub namespace: String = "namespace" in "ResId",
         /// The field; the name without one.
         pub field_path: String = "fieldPath",
         /// Which part of the field.
@@ -69,10 +69,10 @@ record! {
         /// The file, with one replacement or a list of them.
         pub path: String = "path",
         /// Where the value comes from.
-        pub source: Option<SourceSelector> = "source",
+        pub source: Option<SourceSelector> = "source" in "Replacement",
         /// Where it goes.
-        pub targets: Vec<TargetSelector> = "targets",
+        pub targets: Vec<TargetSelector> = "targets" in "Replacement",
         /// The value itself, instead of a source.
-        pub source_value: Option<String> = "sourceValue",
+        pub source_value: Option<String> = "sourceValue" in "Replacement",
     }
 }

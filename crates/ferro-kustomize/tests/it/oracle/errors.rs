@@ -1,0 +1,38 @@
+//! Whether our error says what theirs says.
+
+/// What begins the text of a failure that is a panic.
+pub(super) const PANIC: &str = "panic";
+
+/// Tells whether upstream did not report an error but crashed.
+pub(super) fn is_crash(theirs: &str) -> bool {
+    theirs.starts_with(PANIC) || theirs == "it ended" || theirs.contains("number of previous names")
+}
+
+/// Tells whether our text has all of theirs in it, addresses in memory aside.
+pub(super) fn contains(ours: &str, theirs: &str) -> bool {
+    normalized(ours).contains(normalized(theirs).trim_end())
+}
+
+/// Go prints pointers into some messages, and sorts field specs of one kind in no particular order.
+fn normalized(text: &str) -> String {
+    let text = text.replace("initContainers", "containers").replace(" <nil>}", "");
+    let mut parts = text.split("0x");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        kept.push_str("0x");
+        kept.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+    }
+    kept.replace(" &{0x", "")
+}
+
+/// What a difference is about: which side fails, and in which words, names and numbers aside.
+pub(super) fn sort(theirs: &Result<String, String>, ours: &Result<String, String>) -> [Option<String>; 2] {
+    [theirs, ours].map(|outcome| outcome.as_ref().err().map(|error| words(error)))
+}
+
+fn words(error: &str) -> String {
+    let last = error.trim().lines().next().unwrap_or_default();
+    let cause = last.rsplit(": ").next().unwrap_or_default();
+    let is_plain = |word: &&str| word.chars().all(|c| c.is_ascii_alphabetic());
+    cause.split(' ').filter(is_plain).collect::<Vec<_>>().join(" ")
+}
