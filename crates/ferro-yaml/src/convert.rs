@@ -1,6 +1,7 @@
 //! Between trees and JSON values.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use ferro_gocompat::number::format_json;
 use serde_json::{Map, Value as Json};
@@ -147,21 +148,15 @@ fn unsupported_keys() -> Error {
     Error::UnsupportedKey("json: unsupported type: map[interface {}]interface {}".to_owned())
 }
 
+/// How many equal keys are listed; Go lists all pairs of them.
+const MAX_PROBLEMS: usize = 1000;
+
 /// Lists equal keys the way go-yaml v3 does: by text, and not below a mapping that has some.
 fn duplicate_keys(node: &Node, problems: &mut Vec<String>) {
     let before = problems.len();
     let entries = node.entries();
-    for (index, first) in entries.iter().enumerate() {
-        for second in entries.iter().skip(index + 1) {
-            if first.key.kind() != second.key.kind() || first.key.text() != second.key.text() {
-                continue;
-            }
-            let (line, defined) = (second.key.position().line, first.key.position().line);
-            let key = ferro_gocompat::quote::quote(second.key.text().unwrap_or_default());
-            problems.push(format!(
-                "line {line}: mapping key {key} already defined at line {defined}"
-            ));
-        }
+    if has_equal_keys(entries) {
+        list_equal_keys(entries, problems);
     }
     if problems.len() == before {
         node.items()
@@ -170,6 +165,36 @@ fn duplicate_keys(node: &Node, problems: &mut Vec<String>) {
         entries
             .iter()
             .for_each(|entry| duplicate_keys(&entry.value, problems));
+    }
+}
+
+/// What go-yaml compares of keys: the text, which for an alias is the anchor's name, and the kind.
+fn key_identity(key: &Node) -> (u8, &str) {
+    let text = key.text().or_else(|| key.alias_name());
+    (key.kind() as u8, text.unwrap_or_default())
+}
+
+fn has_equal_keys(entries: &[Entry]) -> bool {
+    let mut seen = BTreeSet::new();
+    !entries.iter().all(|entry| seen.insert(key_identity(&entry.key)))
+}
+
+fn list_equal_keys(entries: &[Entry], problems: &mut Vec<String>) {
+    for (index, first) in entries.iter().enumerate() {
+        let identity = key_identity(&first.key);
+        for second in entries.iter().skip(index + 1) {
+            if key_identity(&second.key) != identity {
+                continue;
+            }
+            if problems.len() >= MAX_PROBLEMS {
+                return;
+            }
+            let (line, defined) = (second.key.position().line, first.key.position().line);
+            let key = ferro_gocompat::quote::quote(identity.1);
+            problems.push(format!(
+                "line {line}: mapping key {key} already defined at line {defined}"
+            ));
+        }
     }
 }
 

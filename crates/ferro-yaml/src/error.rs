@@ -39,8 +39,8 @@ pub enum Error {
     /// Aliases would blow the document up.
     #[error("yaml: document contains excessive aliasing")]
     ExcessiveAliasing,
-    /// A merge key has a value that cannot be merged.
-    #[error("yaml: {}{problem}", at(*line))]
+    /// A merge key has a value that cannot be merged; these are kyaml's words, which name no line.
+    #[error("{problem}")]
     Merge {
         /// The line.
         line: u32,

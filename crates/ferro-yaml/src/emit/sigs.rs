@@ -15,6 +15,14 @@ pub(super) fn write_node(node: &Node, options: &EmitOptions) -> Result<String> {
 
 /// Writes a JSON value.
 pub(crate) fn write_json(value: &Json, options: &EmitOptions) -> Result<String> {
+    // Go's way from data to YAML is through JSON text that go-yaml v2 reads, which is no subset of YAML.
+    let reread;
+    let value = if options.settings.flavor == Flavor::V2 && !survives_json(value) {
+        reread = crate::sigs::from_slice(ferro_gocompat::json::to_string(value))?;
+        &reread
+    } else {
+        value
+    };
     let mut writer = Writer {
         machine: Machine::new(options.settings),
         settings: options.settings,
@@ -83,14 +91,6 @@ impl Writer {
     }
 
     fn string(&mut self, text: &str) -> Result<()> {
-        let reread;
-        let text = match self.settings.flavor {
-            Flavor::V2 if !text.is_ascii() || text.contains('\u{7F}') => {
-                reread = through_json(text)?;
-                reread.as_str()
-            }
-            _ => text,
-        };
         let style = if text.contains('\n') {
             ScalarStyle::Literal
         } else if self.reads_as_string(text) {
@@ -162,46 +162,23 @@ fn is_base60(text: &str) -> bool {
     true
 }
 
-/// What a string becomes when Go writes it as JSON and go-yaml reads that. A next-line character stands
-/// unescaped in JSON and is a line break to YAML 1.1, which is folded with the blanks around it; controls
-/// are refused.
-fn through_json(text: &str) -> Result<String> {
-    let is_control =
-        |c: char| matches!(c, '\u{7F}'..='\u{84}' | '\u{86}'..='\u{9F}' | '\u{FFFE}' | '\u{FFFF}');
-    if text.contains(is_control) {
-        return Err(Error::Encoding {
-            problem: "control characters are not allowed",
-        });
+/// The longest key of which the JSON text surely is short enough for a key in YAML.
+const SAFE_KEY: usize = 160;
+
+/// Whether all strings come out of JSON text as they went in.
+fn survives_json(value: &Json) -> bool {
+    match value {
+        Json::Null | Json::Bool(_) | Json::Number(_) => true,
+        Json::String(text) => is_faithful(text),
+        Json::Array(items) => items.iter().all(survives_json),
+        Json::Object(object) => object
+            .iter()
+            .all(|(key, value)| key.len() <= SAFE_KEY && is_faithful(key) && survives_json(value)),
     }
-    let mut lines = text.split(NEXT_LINE);
-    let mut folded = lines.next().unwrap_or("").to_owned();
-    let mut empty_lines = 0;
-    for line in lines {
-        if empty_lines == 0 {
-            folded.truncate(folded.trim_end_matches(' ').len());
-        }
-        let line = line.trim_start_matches(' ');
-        if line.is_empty() {
-            empty_lines += 1;
-            continue;
-        }
-        push_fold(&mut folded, empty_lines);
-        folded.push_str(line);
-        empty_lines = 0;
-    }
-    if empty_lines > 0 {
-        push_fold(&mut folded, empty_lines - 1);
-    }
-    Ok(folded)
 }
 
-const NEXT_LINE: char = '\u{85}';
-
-/// One break is a blank, further ones are line feeds.
-fn push_fold(out: &mut String, empty_lines: usize) {
-    if empty_lines == 0 {
-        out.push(' ');
-    } else {
-        out.extend(std::iter::repeat_n('\n', empty_lines));
-    }
+/// Go does not escape these: a next-line character is a line break to YAML 1.1, the others are refused.
+fn is_faithful(text: &str) -> bool {
+    let is_special = |c: char| matches!(c, '\u{7F}'..='\u{9F}' | '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}');
+    !text.contains('\u{7F}') && (text.is_ascii() || !text.contains(is_special))
 }

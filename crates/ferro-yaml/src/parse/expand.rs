@@ -1,9 +1,9 @@
 //! Aliases and merge keys, resolved as kyaml does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Limits;
-use crate::{Entry, Error, Mapping, Node, Result, Sequence, Tag};
+use crate::{Entry, Error, Kind, Mapping, Node, Result, Sequence, Tag, Text};
 
 /// go-yaml tolerates this share of nodes to come from aliases, falling from the first figure to the
 /// second between these document sizes.
@@ -144,23 +144,106 @@ impl Expander<'_> {
         }
     }
 
+    /// Merges first and expands then, as kyaml does: what a source brings along is expanded in its new
+    /// place.
     fn mapping(&mut self, entries: &Mapping) -> Result<Mapping> {
-        let mut own = Vec::with_capacity(entries.len());
-        let mut merge = None;
-        for entry in entries {
+        let mut own = entries.clone();
+        if let Some(sources) = merge_value(entries)? {
+            let sources = self.merge_sources(sources)?;
+            if let Some(at) = own.iter().position(|entry| key_text(&entry.key).as_str() == "<<") {
+                own.remove_at(at);
+            }
+            merge_into(&mut own, &sources);
+        }
+        let expand = |entry: &Entry| -> Result<Entry> {
             let key = self.node(&entry.key)?;
             let value = self.node(&entry.value)?;
-            if key.tag() != Tag::Merge {
-                own.push(Entry { key, value });
-            } else if merge.replace(value).is_some() {
-                return Err(merge_error(&entry.key, "duplicate merge key"));
+            Ok(Entry { key, value })
+        };
+        let expanded = own.iter().map(expand).collect::<Result<Vec<_>>>()?;
+        Ok(Mapping::from(expanded))
+    }
+
+    /// Returns the mappings to merge, in the order in which kyaml applies them: the last of a list first.
+    fn merge_sources(&self, node: &Node) -> Result<Vec<Node>> {
+        if let Some(name) = node.alias_name() {
+            return match self.anchors.get(name) {
+                Some(Some((target, _))) if target.is_mapping() => Ok(vec![target.clone()]),
+                Some(None) => Err(Error::RecursiveAlias {
+                    name: name.to_owned(),
+                }),
+                _ => Err(merge_error(
+                    node,
+                    "invalid map merge: received alias for a non-map value",
+                )),
+            };
+        }
+        match node.kind() {
+            Kind::Mapping => Ok(vec![node.clone()]),
+            Kind::Sequence => {
+                let mut sources = Vec::new();
+                for item in node.items().iter().rev() {
+                    if item.is_sequence() {
+                        return Err(merge_error(item, "invalid map merge: received a nested sequence"));
+                    }
+                    sources.extend(self.merge_sources(item)?);
+                }
+                Ok(sources)
+            }
+            _ => {
+                let problem = "map merge requires map or sequence of maps as the value";
+                Err(merge_error(node, problem))
             }
         }
-        let mut merged = Mapping::from(own);
-        if let Some(sources) = merge {
-            merge_into(&mut merged, &sources)?;
+    }
+}
+
+/// Finds what is to be merged into a mapping.
+fn merge_value(entries: &Mapping) -> Result<Option<&Node>> {
+    let mut values = entries.iter().filter(|entry| entry.key.tag() == Tag::Merge);
+    let first = values.next();
+    match values.next() {
+        Some(second) => Err(merge_error(&second.key, "duplicate merge key")),
+        None => Ok(first.map(|entry| &entry.value)),
+    }
+}
+
+/// Returns what kyaml compares of a key, whatever kind of node that is.
+fn key_text(key: &Node) -> Text {
+    match key.shared_text() {
+        Some(text) => text.clone(),
+        None => key.alias_name().unwrap_or_default().into(),
+    }
+}
+
+/// Adds the fields of the sources behind the mapping's own; a later source replaces what an earlier one
+/// brought. Of equal keys in a source the first counts.
+fn merge_into(target: &mut Mapping, sources: &[Node]) {
+    let own = target.len();
+    let mut places: BTreeMap<Text, usize> = BTreeMap::new();
+    for (index, entry) in target.iter().enumerate() {
+        places.entry(key_text(&entry.key)).or_insert(index);
+    }
+    for source in sources {
+        let mut seen = BTreeSet::new();
+        for field in source.entries() {
+            let name = key_text(&field.key);
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            match places.get(&name) {
+                Some(index) if *index < own => {}
+                Some(index) => {
+                    if let Some(slot) = target.as_mut_slice().get_mut(*index) {
+                        *slot = field.clone();
+                    }
+                }
+                None => {
+                    places.insert(name, target.len());
+                    target.push(field.clone());
+                }
+            }
         }
-        Ok(merged)
     }
 }
 
@@ -168,36 +251,6 @@ fn exceeds_ratio(aliased: usize, total: usize) -> bool {
     let (aliased, total) = (aliased as f64, total as f64);
     let progress = ((total - RATIO_RANGE.0) / (RATIO_RANGE.1 - RATIO_RANGE.0)).clamp(0.0, 1.0);
     aliased / total > RATIO.0 - (RATIO.0 - RATIO.1) * progress
-}
-
-/// Adds the fields of the sources behind the mapping's own. Of two sources the first wins, but kyaml adds
-/// the fields of the last one first.
-fn merge_into(target: &mut Mapping, sources: &Node) -> Result<()> {
-    let single = std::slice::from_ref(sources);
-    let sources = sources.as_sequence().map_or(single, |items| items);
-    let own = target.len();
-    for source in sources.iter().rev() {
-        let Some(fields) = source.as_mapping() else {
-            let problem = match source.kind() {
-                crate::Kind::Sequence => "invalid map merge: received a nested sequence",
-                _ => "map merge requires map or sequence of maps as the value",
-            };
-            return Err(merge_error(source, problem));
-        };
-        for field in fields {
-            let known = target.iter().position(|entry| entry.key == field.key);
-            match known {
-                Some(index) if index < own => {}
-                Some(index) => {
-                    if let Some(slot) = target.as_mut_slice().get_mut(index) {
-                        slot.value = field.value.clone();
-                    }
-                }
-                None => target.push(field.clone()),
-            }
-        }
-    }
-    Ok(())
 }
 
 fn merge_error(node: &Node, problem: &'static str) -> Error {

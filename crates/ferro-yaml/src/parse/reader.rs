@@ -75,13 +75,11 @@ fn piece_ends(content: &[u8], good: usize, before: usize) -> Vec<usize> {
     while start < content.len() {
         let mut end = raw_end.min(content.len());
         // A character that the piece cuts is left to the next one.
-        if end < content.len() {
-            let incomplete = (1..4).find(|back| {
-                let lead = end.checked_sub(*back).and_then(|at| content.get(at));
-                lead.is_some_and(|byte| char_width(*byte) > *back)
-            });
-            end -= incomplete.unwrap_or(0);
-        }
+        let incomplete = (1..4).find(|back| {
+            let lead = end.checked_sub(*back).and_then(|at| content.get(at));
+            lead.is_some_and(|byte| char_width(*byte) > *back)
+        });
+        end -= incomplete.unwrap_or(0);
         if end > good || end <= start {
             break;
         }
@@ -130,18 +128,19 @@ fn utf16_piece(
             let pair = input.get(used + offset..used + offset + 2)?;
             Some(unit(pair.try_into().ok()?))
         };
-        let is_last = |length: usize| used + length > input.len();
-        if is_last(2) {
+        // What is cut off is left to the next piece, and wrong when it starts that.
+        let cut = |length: usize| used + length > input.len().min(limit);
+        if cut(2) && used == 0 {
             return Err("incomplete UTF-16 character");
         }
-        if used + 2 > limit {
+        if cut(2) {
             break;
         }
         let first = at(0).unwrap_or_default();
         let decoded = match first {
             0xDC00..=0xDFFF => return Err("unexpected low surrogate area"),
-            0xD800..=0xDBFF if is_last(4) => return Err("incomplete UTF-16 surrogate pair"),
-            0xD800..=0xDBFF if used + 4 > limit => break,
+            0xD800..=0xDBFF if cut(4) && used == 0 => return Err("incomplete UTF-16 surrogate pair"),
+            0xD800..=0xDBFF if cut(4) => break,
             0xD800..=0xDBFF => {
                 let second = at(2).unwrap_or_default();
                 char::decode_utf16([first, second])

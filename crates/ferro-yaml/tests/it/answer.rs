@@ -23,24 +23,9 @@ fn answer_or_error(op: &str, text: &[u8]) -> Result<Value, Error> {
         "yaml.v2.roundtrip" => both(&sigs::from_slice(text)?)?,
         "yaml.v2.strict" => both(&sigs::from_slice_strict(text)?)?,
         "yaml.v2.fromjson" => json!(sigs::to_string(&serde_json::from_str(utf8()).unwrap())?),
-        "yaml.v3.nodes" => {
-            json!(documents_to_string(
-                &parse_documents(text, &options)?,
-                &EmitOptions::kyaml()
-            )?)
-        }
-        "yaml.v3.wide" => {
-            json!(documents_to_string(
-                &parse_documents(text, &options)?,
-                &EmitOptions::kyaml_wide()
-            )?)
-        }
-        "yaml.v3.four" => {
-            json!(documents_to_string(
-                &parse_documents(text, &options)?,
-                &EmitOptions::go_v3(4)
-            )?)
-        }
+        "yaml.v3.nodes" => rewrite(text, &options, &EmitOptions::kyaml())?,
+        "yaml.v3.wide" => rewrite(text, &options, &EmitOptions::kyaml_wide())?,
+        "yaml.v3.four" => rewrite(text, &options, &EmitOptions::go_v3(4))?,
         "yaml.v3.dump" => dump(&first(text, &options)?),
         "yaml.v3.tag" => json!(Dialect::V3.resolve(utf8()).tag().name()),
         "kyaml.roundtrip" => {
@@ -52,15 +37,25 @@ fn answer_or_error(op: &str, text: &[u8]) -> Result<Value, Error> {
             document.expand(&ParseOptions::default().limits)?;
             let root = document.root;
             if root.is_scalar() {
-                return Err(Error::UnsupportedKey(
-                    "a resource is a mapping or a list".to_owned(),
-                ));
+                return Err(Error::UnsupportedKey(NO_RESOURCE.to_owned()));
             }
             both(&root.to_json()?)?
         }
         "tostring" => json!(to_string(&parse_one(text, &options)?, &EmitOptions::kyaml())?),
         op => panic!("no such operation: {op}"),
     })
+}
+
+/// A resource is a mapping or a list; what kyaml makes of anything else is of no use.
+pub(crate) const NO_RESOURCE: &str = "no resource";
+
+fn rewrite(text: &[u8], options: &ParseOptions, form: &EmitOptions) -> Result<Value, Error> {
+    let documents = parse_documents(text, options)?;
+    if documents.is_empty() {
+        // Go's encoder does not like to be closed before it wrote anything.
+        return Err(Error::UnsupportedKey("yaml: expected STREAM-START".to_owned()));
+    }
+    Ok(json!(documents_to_string(&documents, form)?))
 }
 
 /// Reads the first document as Go's decoders do, which call a text without any an end of file.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
-use crate::answer::answer;
+use crate::answer::{NO_RESOURCE, answer};
 use crate::oracle::{Answer, Oracle, cases};
 use crate::strategy::{data, nasty, text};
 use crate::wild::{bytes, commented, damaged, soup};
@@ -17,7 +17,12 @@ use crate::wild::{bytes, commented, damaged, soup};
 fn agree(ours: &Result<Value, String>, theirs: &Answer) -> bool {
     match (ours, theirs) {
         (Ok(ours), Answer::Output(theirs)) => ours == theirs,
-        (Err(ours), Answer::Error(theirs)) => ours == theirs,
+        (Err(ours), Answer::Error(theirs)) => {
+            // Of several such keys Go names any, for its maps have no order.
+            let unsupported = "unsupported map key of type:";
+            ours == theirs || (ours.starts_with(unsupported) && theirs.starts_with(unsupported))
+        }
+        (Err(ours), _) if ours == NO_RESOURCE => true,
         (_, Answer::Crash) => true,
         _ => false,
     }
@@ -51,8 +56,12 @@ fn compare_bytes(op: &'static str, texts: impl Strategy<Value = Vec<u8>>) {
                 Ok(text) => json!({"text": text}),
                 Err(_) => json!({"raw": STANDARD.encode(&text)}),
             };
-            let theirs = oracle.borrow_mut().ask(op, request);
             let ours = answer(op, &text);
+            if matches!(&ours, Err(error) if error.contains("value contains itself")) && op == "kyaml.json" {
+                // kyaml overflows its stack.
+                return Ok(());
+            }
+            let theirs = oracle.borrow_mut().ask(op, request);
             let shown = String::from_utf8_lossy(&text);
             prop_assert!(
                 agree(&ours, &theirs),

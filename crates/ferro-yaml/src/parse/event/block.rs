@@ -12,7 +12,7 @@ impl<'a> Events<'a> {
         let next = self.peek()?;
         match next.kind {
             Kind::BlockEntry => {
-                self.skip_entry_indicator()?;
+                self.skip_entry_indicator();
                 let after = self.peek()?.kind;
                 if matches!(after, Kind::BlockEntry | Kind::BlockEnd) {
                     self.state = State::BlockSequenceEntry;
@@ -41,7 +41,7 @@ impl<'a> Events<'a> {
             self.pop_state();
             return Ok(Parsed::new(Event::SequenceEnd, next.start));
         }
-        self.skip_entry_indicator()?;
+        self.skip_entry_indicator();
         let after = self.peek()?.kind;
         if matches!(after, Kind::BlockEntry | Kind::Key | Kind::Value | Kind::BlockEnd) {
             self.state = State::IndentlessSequenceEntry;

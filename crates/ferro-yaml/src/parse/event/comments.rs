@@ -1,9 +1,9 @@
 //! Comments that wait for their event.
 
 use super::Events;
+use crate::Comments;
 use crate::parse::scan::{Comment, Place};
 use crate::parse::token::Kind;
-use crate::{Comments, Result};
 
 #[derive(Default)]
 pub(super) struct Pending {
@@ -77,15 +77,19 @@ impl Pending {
 
 impl Events<'_> {
     /// Takes a `-`. The comment before it goes to the block that follows as a whole.
-    pub(super) fn skip_entry_indicator(&mut self) -> Result<()> {
+    pub(super) fn skip_entry_indicator(&mut self) {
         let length = self.pending.head_length();
         self.skip();
-        if length > 0 {
-            let kind = self.peek()?.kind;
-            if matches!(kind, Kind::BlockSequenceStart | Kind::BlockMappingStart) {
+        if length == 0 {
+            return;
+        }
+        match self.peek() {
+            Ok(next) if matches!(next.kind, Kind::BlockSequenceStart | Kind::BlockMappingStart) => {
                 self.pending.split_stem(length);
             }
+            Ok(_) => {}
+            // go-yaml does not notice here and scans on, so that a later error may take its place.
+            Err(error) => self.scanner.postpone(error),
         }
-        Ok(())
     }
 }

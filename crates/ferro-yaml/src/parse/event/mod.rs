@@ -136,6 +136,12 @@ impl<'a> Events<'a> {
 
     /// Returns the next event; after the end of the stream there are only more ends.
     pub(super) fn next(&mut self) -> Result<Parsed<'a>> {
+        let parsed = self.parse()?;
+        self.scanner.postponed()?;
+        Ok(parsed)
+    }
+
+    fn parse(&mut self) -> Result<Parsed<'a>> {
         match self.state {
             State::StreamStart => {
                 let next = self.peek()?;

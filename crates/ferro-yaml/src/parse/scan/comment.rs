@@ -116,7 +116,7 @@ impl<'a> Scanner<'a> {
         match self.cursor.need(ahead + 1) {
             Ok(()) => true,
             Err(error) => {
-                self.late_error = Some(error);
+                self.postpone(error);
                 false
             }
         }

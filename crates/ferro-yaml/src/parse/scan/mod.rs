@@ -59,7 +59,7 @@ pub(super) struct Scanner<'a> {
     comments: VecDeque<Comment<'a>>,
     /// Whether the texts of comments are wanted.
     keeps_comments: bool,
-    /// What is wrong with the input behind a comment; Go goes on for a while.
+    /// What go-yaml would only notice after the event that it is reading.
     late_error: Option<Error>,
 }
 
@@ -88,13 +88,20 @@ impl<'a> Scanner<'a> {
         while self.wants_more()? {
             self.fetch_next()?;
         }
-        if let Some(error) = self.late_error.take() {
-            return Err(error);
-        }
         self.tokens.front().ok_or(Error::Syntax {
             line: 0,
             problem: "unknown problem parsing YAML content".to_owned(),
         })
+    }
+
+    /// Lets the event that is being read end before `error` is told.
+    pub(super) fn postpone(&mut self, error: Error) {
+        self.late_error = Some(error);
+    }
+
+    /// Returns an error that was postponed.
+    pub(super) fn postponed(&mut self) -> Result<()> {
+        self.late_error.take().map_or(Ok(()), Err)
     }
 
     /// Takes the token that was looked at.
