@@ -1,0 +1,221 @@
+//! Templates that were parsed together, and rendering them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ferro_gocompat::path;
+use ferro_template::{Functions, Map, MissingKey, Options, Templates, Text, Value};
+use serde_json::{Map as JsonMap, Value as Json};
+
+use super::context::contexts;
+use super::error::{execution_error, parse_error};
+use super::functions::{self, ROOT, State, without_no_value};
+use super::{Environment, Error, Mode};
+use crate::Notice;
+use crate::chart::Chart;
+use crate::manifest::is_partial;
+use crate::values::{Instance, coalesce_values, to_map};
+
+/// The functions that templates can call. Cloning is cheap.
+#[derive(Clone)]
+pub struct Engine {
+    functions: Arc<Functions>,
+}
+
+impl Engine {
+    /// Takes the functions of the language and a library of them, and adds those that belong to a render:
+    /// `include`, `tpl`, `required`, `fail`, `lookup`; `getHostByName` finds nothing.
+    pub fn with_functions(library: Functions) -> Self {
+        Self {
+            functions: functions::complete(library),
+        }
+    }
+}
+
+/// The parsed templates of a tree of charts. It is shared by all renders of the same tree.
+pub struct Program {
+    templates: Templates,
+    sources: Vec<Source>,
+    shape: Shape,
+}
+
+/// Which charts are where in a tree.
+type Shape = Vec<(String, usize)>;
+
+/// A template file.
+struct Source {
+    name: String,
+    base_path: String,
+    /// The place of its chart in the tree, counted from the root down.
+    chart: usize,
+}
+
+impl Program {
+    /// Parses the templates of a tree: the deepest and the last by name first, for later definitions replace
+    /// earlier ones.
+    pub fn compile(engine: &Engine, root: &Instance) -> Result<Self, Error> {
+        let mut sources = BTreeMap::new();
+        let mut shape = Shape::new();
+        collect(root, &mut sources, &mut shape);
+        let mut order: Vec<_> = sources.into_iter().collect();
+        order.sort_by(|(a, _), (b, _)| (slashes(b), b).cmp(&(slashes(a), a)));
+        let mut templates =
+            Templates::new(ROOT, Arc::clone(&engine.functions)).with_options(options(Mode::Normal));
+        let mut sources = Vec::with_capacity(order.len());
+        for (name, (chart, base_path, text)) in order {
+            templates
+                .parse(&name, &text)
+                .map_err(|error| parse_error(&name, &error))?;
+            sources.push(Source {
+                name,
+                base_path,
+                chart,
+            });
+        }
+        Ok(Self {
+            templates,
+            sources,
+            shape,
+        })
+    }
+
+    /// Tells whether it is made of the same charts in the same places.
+    pub fn fits(&self, root: &Instance) -> bool {
+        let mut shape = Shape::new();
+        collect_shape(root, &mut shape);
+        shape == self.shape
+    }
+
+    /// Renders all templates that are not partials, over values that were coalesced.
+    pub fn render(
+        &self,
+        root: &Instance,
+        values: &Map,
+        environment: &Environment,
+        notices: &mut Vec<Notice>,
+    ) -> Result<BTreeMap<String, Text>, Error> {
+        let contexts = contexts(root, values, environment);
+        let state = State::new(environment.mode, environment.lookup.clone());
+        let templates = match environment.mode {
+            Mode::Strict => &self.templates.clone().with_options(options(Mode::Strict)),
+            Mode::Normal | Mode::Lint => &self.templates,
+        };
+        let mut rendered = BTreeMap::new();
+        for source in self.sources.iter().filter(|source| !is_partial(&source.name)) {
+            let Some(context) = contexts.get(source.chart) else {
+                continue;
+            };
+            context.insert("Template", template(source));
+            let data = super::object::values(context);
+            let output = templates
+                .execute(&source.name, &data, &state)
+                .map_err(|error| execution_error(&source.name, &error))?;
+            rendered.insert(source.name.clone(), without_no_value(output));
+        }
+        notices.append(&mut state.notices.borrow_mut());
+        Ok(rendered)
+    }
+}
+
+fn options(mode: Mode) -> Options {
+    Options {
+        missing_key: match mode {
+            Mode::Strict => MissingKey::Error,
+            Mode::Normal | Mode::Lint => MissingKey::Zero,
+        },
+        ..Options::default()
+    }
+}
+
+fn template(source: &Source) -> Value {
+    super::object::values(&Map::from_iter([
+        ("Name", Value::from(source.name.as_str())),
+        ("BasePath", Value::from(source.base_path.as_str())),
+    ]))
+}
+
+fn slashes(name: &str) -> usize {
+    name.bytes().filter(|byte| *byte == b'/').count()
+}
+
+type Sources<'c> = BTreeMap<String, (usize, String, std::borrow::Cow<'c, str>)>;
+
+fn collect<'c>(chart: &'c Instance, sources: &mut Sources<'c>, shape: &mut Shape) {
+    let index = shape.len();
+    shape.push(place(chart));
+    for subchart in chart.dependencies() {
+        collect(subchart, sources, shape);
+    }
+    let base_path = path::clean(&format!("{}/templates", chart.path()));
+    let is_library = chart.chart().is_library();
+    for file in &chart.chart().templates {
+        if !is_library || is_partial(&file.name) {
+            let name = path::clean(&format!("{}/{}", chart.path(), file.name));
+            sources.insert(name, (index, base_path.clone(), file.text()));
+        }
+    }
+}
+
+fn collect_shape(chart: &Instance, shape: &mut Shape) {
+    shape.push(place(chart));
+    for subchart in chart.dependencies() {
+        collect_shape(subchart, shape);
+    }
+}
+
+fn place(chart: &Instance) -> (String, usize) {
+    (chart.path().to_owned(), Arc::as_ptr(chart.chart()).addr())
+}
+
+/// Renders a chart again and again, and parses its templates once for each set of subcharts.
+pub struct Renderer {
+    engine: Engine,
+    chart: Arc<Chart>,
+    programs: Mutex<Vec<Arc<Program>>>,
+}
+
+/// How many sets of subcharts are kept parsed.
+const KEPT_PROGRAMS: usize = 4;
+
+impl Renderer {
+    /// Takes a chart; nothing is parsed yet.
+    pub fn new(engine: Engine, chart: Arc<Chart>) -> Self {
+        Self {
+            engine,
+            chart,
+            programs: Mutex::default(),
+        }
+    }
+
+    /// The chart.
+    pub fn chart(&self) -> &Arc<Chart> {
+        &self.chart
+    }
+
+    /// Returns the parsed templates of a tree that belongs to the chart.
+    pub fn program(&self, root: &Instance) -> Result<Arc<Program>, Error> {
+        let lock = || self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = lock().iter().find(|program| program.fits(root)) {
+            return Ok(Arc::clone(program));
+        }
+        let program = Arc::new(Program::compile(&self.engine, root)?);
+        let mut programs = lock();
+        if programs.len() >= KEPT_PROGRAMS {
+            programs.remove(0);
+        }
+        programs.push(Arc::clone(&program));
+        Ok(program)
+    }
+
+    /// Renders a tree that belongs to the chart with a user's values, without a look at schemas.
+    pub fn render(
+        &self,
+        root: &Instance,
+        user: &JsonMap<String, Json>,
+        environment: &Environment,
+        notices: &mut Vec<Notice>,
+    ) -> Result<BTreeMap<String, Text>, Error> {
+        let values = coalesce_values(root, to_map(user), notices)?;
+        self.program(root)?.render(root, &values, environment, notices)
+    }
+}

@@ -1,0 +1,18 @@
+//! What upstream's engine answers: generated charts, values and texts through it and through ours.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips"
+)]
+
+#[cfg(test)]
+mod answer;
+#[cfg(test)]
+#[path = "../../../../tests/conformance/oracle.rs"]
+mod oracle;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod strvals;
