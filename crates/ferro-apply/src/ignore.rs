@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
+use ferro_gocompat::regexp::Regex;
 use serde_json::{Map, Value};
 
 mod selector;
@@ -199,7 +199,7 @@ impl Target {
         let pattern = |field: &'static str, pattern: &Option<String>| {
             let given = pattern.as_ref().filter(|pattern| !pattern.is_empty());
             let compile = |pattern: &String| {
-                Regex::new(&format!("^(?:{pattern})$")).map_err(|error| Error::Pattern {
+                Regex::go_anchored(pattern).map_err(|error| Error::Pattern {
                     index,
                     field,
                     pattern: pattern.clone(),

@@ -222,3 +222,43 @@ fn ownership_follows_the_keys_of_list_items() {
     );
     assert_eq!(adjusted, json!({"spec": {"template": {"paused": true}}}));
 }
+
+/// Quoted text, braces that count nothing and sets with `&&` are Go's; other engines know neither.
+#[test]
+fn patterns_are_those_of_go() {
+    let named = |pattern: &str| {
+        let target = Selector {
+            name: Some(pattern.to_owned()),
+            ..Selector::default()
+        };
+        Rules::compile(&[rule(Some(target), &["/spec/replicas"])])
+    };
+    for (pattern, matches) in [
+        (r"\Qweb-1\E", true),
+        (r"\Qweb-.\E", false),
+        ("web-1|web-{", true),
+        ("[v&&w]eb-1", true),
+        (r"web-\d\z", true),
+        ("(?i)WEB-1", true),
+    ] {
+        let rules = named(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        assert_eq!(rules.applies_to(&deployment()), matches, "{pattern}");
+    }
+    for (pattern, message) in [
+        (
+            "web**",
+            "error parsing regexp: invalid nested repetition operator: `**`",
+        ),
+        (
+            "web{1001}",
+            "error parsing regexp: invalid repeat count: `{1001}`",
+        ),
+        ("(web", "error parsing regexp: missing closing ): `(web`"),
+        (r"\1", r"error parsing regexp: invalid escape sequence: `\1`"),
+    ] {
+        let Err(Error::Pattern { message: found, .. }) = named(pattern) else {
+            panic!("{pattern} is accepted");
+        };
+        assert_eq!(found, message);
+    }
+}
