@@ -115,7 +115,7 @@ impl Rule {
         if line.contains("**") {
             return Err(Error::DoubleStar);
         }
-        path::matches(line, "abc").map_err(|_| Error::BadPattern)?;
+        matches(line, "abc").ok_or(Error::BadPattern)?;
         let (negated, line) = strip(line, |line| line.strip_prefix('!'));
         let (directories_only, line) = strip(line, |line| line.strip_suffix('/'));
         let (is_rooted, line) = strip(line, |line| line.strip_prefix('/'));
@@ -137,8 +137,24 @@ impl Rule {
             Scope::Path => path,
             Scope::Name => base(path),
         };
-        path::matches(&self.pattern, subject).unwrap_or(false)
+        matches(&self.pattern, subject).unwrap_or(false)
     }
+}
+
+/// Matches as Go's `filepath.Match`, which does not look at what follows a part that failed to match. A
+/// pattern that is malformed where it is looked at gives nothing.
+fn matches(pattern: &str, name: &str) -> Option<bool> {
+    if let Ok(matches) = path::matches(pattern, name) {
+        return Some(matches);
+    }
+    let stars = pattern.match_indices('*').filter_map(|(at, _)| pattern.get(..at));
+    let fails_before = |start: &str| {
+        let mut ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+        !start.is_empty()
+            && path::matches(start, "").is_ok()
+            && !ends.any(|end| path::matches(start, name.get(..end).unwrap_or_default()) == Ok(true))
+    };
+    stars.into_iter().any(fails_before).then_some(false)
 }
 
 fn strip<'l>(line: &'l str, cut: impl Fn(&'l str) -> Option<&'l str>) -> (bool, &'l str) {

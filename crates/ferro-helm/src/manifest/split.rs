@@ -9,13 +9,16 @@
 /// ```
 pub fn split(file: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(file.trim_start());
+    let mut at_line_start = true;
     std::iter::from_fn(move || {
         let text = rest?;
-        let (document, after) = match next_separator(text) {
+        let (document, after) = match next_separator(text, at_line_start) {
             Some((start, end)) => (text.get(..start), text.get(end..)),
             None => (Some(text), None),
         };
         rest = after;
+        // What follows a separator is on its line.
+        at_line_start = false;
         document
     })
     .filter(|document| !document.trim().is_empty())
@@ -23,8 +26,8 @@ pub fn split(file: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The start and end of the next separator.
-fn next_separator(text: &str) -> Option<(usize, usize)> {
-    let start = if text.starts_with("---") {
+fn next_separator(text: &str, at_line_start: bool) -> Option<(usize, usize)> {
+    let start = if at_line_start && text.starts_with("---") {
         0
     } else {
         text.find("\n---")? + 1

@@ -44,7 +44,7 @@ pub enum Error {
     #[error("index of {0} is greater than maximum supported index of {MAX_INDEX}")]
     IndexTooLarge(i64),
     /// Something stands behind `]`.
-    #[error("unexpected data at end of array index: {}", quote(.0))]
+    #[error("unexpected data at end of array index: {}", quote_runes(.0))]
     AfterIndex(String),
     /// A list is not closed.
     #[error("list must terminate with '}}'")]
@@ -58,6 +58,17 @@ pub enum Error {
     /// Indexes are nested too deeply, or ask for too much. Upstream takes the memory.
     #[error("value is nested too deeply or its lists are too long")]
     TooLarge,
+}
+
+/// Prints a text as `%q` does one that is a list of characters.
+fn quote_runes(text: &str) -> String {
+    let quote_rune = |c: char| match c {
+        '\'' => "'\\''".to_owned(),
+        '"' => "'\"'".to_owned(),
+        c => format!("'{}'", quote(c.encode_utf8(&mut [0; 4])).trim_matches('"')),
+    };
+    let runes: Vec<String> = text.chars().map(quote_rune).collect();
+    format!("[{}]", runes.join(" "))
 }
 
 /// Why parsing stops: the end of the text is none to complain about.

@@ -56,7 +56,7 @@ fn mistakes_are_told_in_upstream_words() {
             "a[x]=1",
             "error parsing index: strconv.Atoi: parsing \"x\": invalid syntax",
         ),
-        ("a[0]b=1", "unexpected data at end of array index: \"b\""),
+        ("a[0]b=1", "unexpected data at end of array index: ['b']"),
         ("a={b", "list must terminate with '}'"),
         (
             "a=b,a.c=d",

@@ -29,17 +29,24 @@ pub(super) fn show(value: &Value) -> String {
 /// Returns what `%t` prints, a verb that is for booleans.
 pub(super) fn show_as_bool(value: &Value) -> String {
     match value {
-        Value::Bool(value) => value.to_string(),
         Value::Nil => "%!t(<nil>)".to_owned(),
+        other => show_inner_as_bool(other),
+    }
+}
+
+fn show_inner_as_bool(value: &Value) -> String {
+    match value {
+        Value::Bool(value) => value.to_string(),
+        Value::Nil => "<nil>".to_owned(),
         Value::List(list) => {
-            let items: Vec<String> = list.items().iter().map(show_as_bool).collect();
+            let items: Vec<String> = list.items().iter().map(show_inner_as_bool).collect();
             format!("[{}]", items.join(" "))
         }
         Value::Map(map) => {
             let entries = map.entries();
             let entries: Vec<String> = entries
                 .texts()
-                .map(|(key, value)| format!("%!t(string={key}):{}", show_as_bool(value)))
+                .map(|(key, value)| format!("%!t(string={key}):{}", show_inner_as_bool(value)))
                 .collect();
             format!("map[{}]", entries.join(" "))
         }

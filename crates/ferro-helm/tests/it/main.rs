@@ -10,9 +10,15 @@
 #[cfg(test)]
 mod answer;
 #[cfg(test)]
+mod charts;
+#[cfg(test)]
 #[path = "../../../../tests/conformance/oracle.rs"]
 mod oracle;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod small;
+#[cfg(test)]
 mod strvals;
+#[cfg(test)]
+mod values;
