@@ -290,7 +290,7 @@ fn base64_digit(digit: u8) -> Option<u32> {
     Some(u32::from(value))
 }
 
-fn plain_json(text: &str, value: Value) -> Result<Json> {
+pub(crate) fn plain_json(text: &str, value: Value) -> Result<Json> {
     Ok(match value {
         Value::Null => Json::Null,
         Value::Bool(value) => Json::Bool(value),

@@ -172,6 +172,7 @@ impl<'a> Builder<'_, 'a> {
             let mut children = self.nodes.drain(first..);
             let mut collected = Mapping::with_capacity(children.len() / 2);
             while let (Some(key), Some(value)) = (children.next(), children.next()) {
+                self.has_references |= key.is_null();
                 collected.push(Entry { key, value });
             }
             *entries = collected;

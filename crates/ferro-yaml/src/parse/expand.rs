@@ -1,6 +1,6 @@
 //! Aliases and merge keys, resolved as kyaml does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Limits;
 use crate::{Entry, Error, Kind, Mapping, Node, Result, Sequence, Tag, Text};
@@ -148,13 +148,14 @@ impl Expander<'_> {
     /// place.
     fn mapping(&mut self, entries: &Mapping) -> Result<Mapping> {
         let mut own = entries.clone();
-        if let Some(sources) = merge_value(entries)? {
-            let sources = self.merge_sources(sources)?;
+        let mut sources = Vec::new();
+        if let Some(value) = merge_value(entries)? {
+            sources = self.merge_sources(value)?;
             if let Some(at) = own.iter().position(|entry| key_text(&entry.key).as_str() == "<<") {
                 own.remove_at(at);
             }
-            merge_into(&mut own, &sources);
         }
+        merge_into(&mut own, &sources);
         let expand = |entry: &Entry| -> Result<Entry> {
             let key = self.node(&entry.key)?;
             let value = self.node(&entry.value)?;
@@ -216,32 +217,43 @@ fn key_text(key: &Node) -> Text {
     }
 }
 
-/// Adds the fields of the sources behind the mapping's own; a later source replaces what an earlier one
-/// brought. Of equal keys in a source the first counts.
+/// Sets the fields of the sources in a mapping, and then its own again, so that these win.
 fn merge_into(target: &mut Mapping, sources: &[Node]) {
-    let own = target.len();
-    let mut places: BTreeMap<Text, usize> = BTreeMap::new();
+    // Its own fields change nothing, unless kyaml does not find them again.
+    let is_lost = |entry: &Entry| entry.key.is_null() && entry.key.text() != Some("");
+    if sources.is_empty() && !target.iter().any(is_lost) {
+        return;
+    }
+    let own = target.clone();
+    let mut places = BTreeMap::new();
     for (index, entry) in target.iter().enumerate() {
         places.entry(key_text(&entry.key)).or_insert(index);
     }
-    for source in sources {
-        let mut seen = BTreeSet::new();
-        for field in source.entries() {
-            let name = key_text(&field.key);
-            if !seen.insert(name.clone()) {
-                continue;
+    for source in sources.iter().map(Node::entries).chain([&*own]) {
+        set_fields(target, &mut places, source);
+    }
+}
+
+/// Sets fields, each in the place of the first one of its name. Of equal keys in a source the first counts.
+fn set_fields(target: &mut Mapping, places: &mut BTreeMap<Text, usize>, source: &[Entry]) {
+    let mut first_of = BTreeMap::new();
+    for entry in source {
+        let field = *first_of.entry(key_text(&entry.key)).or_insert(entry);
+        // kyaml takes the name of a null for empty, and so adds one anew each time.
+        let name = if field.key.is_null() {
+            Text::new()
+        } else {
+            key_text(&field.key)
+        };
+        match places.get(&name) {
+            Some(index) => {
+                if let Some(slot) = target.as_mut_slice().get_mut(*index) {
+                    *slot = field.clone();
+                }
             }
-            match places.get(&name) {
-                Some(index) if *index < own => {}
-                Some(index) => {
-                    if let Some(slot) = target.as_mut_slice().get_mut(*index) {
-                        *slot = field.clone();
-                    }
-                }
-                None => {
-                    places.insert(name, target.len());
-                    target.push(field.clone());
-                }
+            None => {
+                places.entry(key_text(&field.key)).or_insert(target.len());
+                target.push(field.clone());
             }
         }
     }

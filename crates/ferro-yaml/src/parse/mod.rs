@@ -52,6 +52,7 @@ pub struct Document {
     pub root: Node,
     /// Comments before the content that belong to no node, and after it.
     pub comments: crate::Comments,
+    /// Whether there is anything to expand.
     pub(crate) has_references: bool,
 }
 

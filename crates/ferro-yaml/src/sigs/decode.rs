@@ -1,13 +1,11 @@
-//! Trees of go-yaml v2 to JSON data.
+//! Trees of go-yaml v2 to data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use ferro_gocompat::number::{format_g, format_g32};
-use ferro_gocompat::quote::quote;
 use serde_json::{Map, Value as Json};
 
-use super::literal;
-use crate::convert::{self, scalar_value};
+use super::value::{GoValue, Scalar};
+use crate::convert::{plain_json, scalar_value, string_of};
 use crate::parse::{AliasBudget, alias_targets, parse_first};
 use crate::{Dialect, Error, Kind, Limits, Node, ParseOptions, Result, ScalarStyle, Tag, Value};
 
@@ -21,24 +19,54 @@ pub(super) fn read(input: &[u8], limits: &Limits, strict: bool) -> Result<Json> 
     let Some(document) = parse_first(input, &options)? else {
         return Ok(Json::Null);
     };
-    let targets = if document.has_references {
-        alias_targets(&document.root)
-    } else {
-        BTreeMap::new()
-    };
+    if !document.has_references
+        && let Some(value) = simple(&document.root, strict)
+    {
+        return Ok(value);
+    }
     let mut decoder = Decoder {
-        targets,
+        targets: alias_targets(&document.root),
         open_aliases: Vec::new(),
         budget: AliasBudget::default(),
         strict,
         problems: Vec::new(),
-        unsupported: None,
     };
     let value = decoder.value(&document.root)?;
     if !decoder.problems.is_empty() {
         return Err(Error::DuplicateKeys(decoder.problems));
     }
-    decoder.unsupported.map_or(Ok(value), Err)
+    value.into_json()
+}
+
+/// Decodes what needs no second thought: no references, no tags, and keys that are strings.
+fn simple(node: &Node, strict: bool) -> Option<Json> {
+    match node.kind() {
+        Kind::Alias => None,
+        Kind::Scalar => {
+            let text = node.text()?;
+            match node.tag() {
+                _ if node.has_explicit_tag() => None,
+                Tag::Str => Some(Json::String(text.to_owned())),
+                _ => match Dialect::V2.resolve(text) {
+                    Value::Timestamp => Some(Json::String(text.to_owned())),
+                    value => plain_json(text, value).ok(),
+                },
+            }
+        }
+        Kind::Sequence => node.items().iter().map(|item| simple(item, strict)).collect(),
+        Kind::Mapping => {
+            let mut object = Map::new();
+            for entry in node.entries() {
+                let key = entry.key.as_str();
+                let key = key.filter(|_| !entry.key.has_explicit_tag() && !is_merge(&entry.key))?;
+                let before = object.insert(key.to_owned(), simple(&entry.value, strict)?);
+                if strict && before.is_some() {
+                    return None;
+                }
+            }
+            Some(Json::Object(object))
+        }
+    }
 }
 
 /// Decodes a tree whose aliases are still in place: v2 gives a merge key's fields precedence over the
@@ -49,26 +77,26 @@ struct Decoder<'d> {
     budget: AliasBudget,
     strict: bool,
     problems: Vec<String>,
-    /// A key that has no JSON form, which Go finds only after it decoded all.
-    unsupported: Option<Error>,
 }
 
-/// Keys before they become strings: those that differ only in type are not equal to go-yaml.
-type SeenKeys = BTreeSet<(&'static str, String)>;
+type Fields = BTreeMap<Scalar, GoValue>;
 
 impl<'d> Decoder<'d> {
-    fn value(&mut self, node: &'d Node) -> Result<Json> {
+    fn value(&mut self, node: &'d Node) -> Result<GoValue> {
         self.budget.count(!self.open_aliases.is_empty())?;
-        match node.kind() {
-            Kind::Alias => self.through_alias(node, Self::value),
-            Kind::Scalar => convert::json_scalar(node, Dialect::V2),
-            Kind::Sequence => node.items().iter().map(|item| self.value(item)).collect(),
-            Kind::Mapping => {
-                let (mut object, mut seen) = (Map::new(), SeenKeys::new());
-                self.fields(node, &mut object, &mut seen)?;
-                Ok(Json::Object(object))
+        Ok(match node.kind() {
+            Kind::Alias => return self.through_alias(node, Self::value),
+            Kind::Scalar => GoValue::Scalar(scalar(node)?),
+            Kind::Sequence => {
+                let items = node.items().iter().map(|item| self.value(item));
+                GoValue::List(items.collect::<Result<_>>()?)
             }
-        }
+            Kind::Mapping => {
+                let mut fields = Fields::new();
+                self.fields(node, &mut fields)?;
+                GoValue::Map(fields)
+            }
+        })
     }
 
     fn through_alias<T>(
@@ -96,58 +124,44 @@ impl<'d> Decoder<'d> {
         self.targets.get(&std::ptr::from_ref(alias).addr()).copied()
     }
 
-    fn fields(
-        &mut self,
-        mapping: &'d Node,
-        object: &mut Map<String, Json>,
-        seen: &mut SeenKeys,
-    ) -> Result<()> {
+    fn fields(&mut self, mapping: &'d Node, fields: &mut Fields) -> Result<()> {
         for entry in mapping.entries() {
             if is_merge(&entry.key) {
-                self.merge(&entry.value, object, seen)?;
+                self.merge(&entry.value, fields)?;
                 continue;
             }
-            let key = self.key(&entry.key)?;
-            let value = self.value(&entry.value)?;
-            if self.strict && !seen.insert((key.kind, key.literal())) {
-                let (line, shown) = (entry.value.position().line, key.literal());
-                self.problems
-                    .push(format!("line {line}: key {shown} already set in map"));
-                continue;
-            }
-            match key.name {
-                Some(name) => drop(object.insert(name, value)),
-                None if self.unsupported.is_none() => {
-                    let (kind, key) = (key.kind, key.literal());
-                    let value = literal::Literals::new(&self.targets).of(&entry.value)?;
-                    self.unsupported = Some(Error::UnsupportedKey(format!(
-                        "unsupported map key of type: {kind}, key: {key}, value: {value}"
-                    )));
+            let key = match self.value(&entry.key)? {
+                GoValue::Scalar(key) => key,
+                key => {
+                    let problem = format!("invalid map key: {}", key.literal());
+                    return Err(Error::Syntax { line: 0, problem });
                 }
-                None => {}
+            };
+            let value = self.value(&entry.value)?;
+            if self.strict && fields.contains_key(&key) {
+                let (line, key) = (entry.value.position().line, key.literal());
+                self.problems
+                    .push(format!("line {line}: key {key} already set in map"));
+                continue;
             }
+            fields.insert(key, value);
         }
         Ok(())
     }
 
-    fn merge(&mut self, source: &'d Node, object: &mut Map<String, Json>, seen: &mut SeenKeys) -> Result<()> {
+    fn merge(&mut self, source: &'d Node, fields: &mut Fields) -> Result<()> {
         if source.kind() != Kind::Sequence {
-            return self.merge_one(source, object, seen);
+            return self.merge_one(source, fields);
         }
         // The first source of a list wins, so it goes last.
         source
             .items()
             .iter()
             .rev()
-            .try_for_each(|item| self.merge_one(item, object, seen))
+            .try_for_each(|item| self.merge_one(item, fields))
     }
 
-    fn merge_one(
-        &mut self,
-        source: &'d Node,
-        object: &mut Map<String, Json>,
-        seen: &mut SeenKeys,
-    ) -> Result<()> {
+    fn merge_one(&mut self, source: &'d Node, fields: &mut Fields) -> Result<()> {
         let is_mapping = match source.kind() {
             Kind::Alias => self.target(source).is_some_and(Node::is_mapping),
             kind => kind == Kind::Mapping,
@@ -160,68 +174,29 @@ impl<'d> Decoder<'d> {
         if source.kind() == Kind::Alias {
             self.through_alias(source, |decoder, target| {
                 decoder.budget.count(true)?;
-                decoder.fields(target, object, seen)
+                decoder.fields(target, fields)
             })
         } else {
-            self.fields(source, object, seen)
+            self.fields(source, fields)
         }
-    }
-
-    fn key(&mut self, key: &'d Node) -> Result<Key> {
-        self.budget.count(!self.open_aliases.is_empty())?;
-        match key.kind() {
-            Kind::Alias => return self.through_alias(key, Self::key),
-            Kind::Scalar => {}
-            _ => {
-                let literal = literal::Literals::new(&self.targets).of(key)?;
-                return Err(Error::UnsupportedKey(format!("yaml: invalid map key: {literal}")));
-            }
-        }
-        let text = key.text().unwrap_or_default();
-        let value = scalar_value(key, Dialect::V2)?;
-        let (kind, name, shown) = match value {
-            Value::Bool(value) => ("bool", Some(value.to_string()), value.to_string()),
-            Value::Int(value) => ("int", Some(value.to_string()), value.to_string()),
-            Value::Float(value) => {
-                let name = match format_g32(value).as_str() {
-                    "+Inf" => ".inf".to_owned(),
-                    "-Inf" => "-.inf".to_owned(),
-                    "NaN" => ".nan".to_owned(),
-                    shown => shown.to_owned(),
-                };
-                ("float64", Some(name), format_g(value))
-            }
-            Value::Uint(value) => ("uint64", None, format!("{value:#x}")),
-            Value::Null => ("%!s(<nil>)", None, "<nil>".to_owned()),
-            Value::Timestamp | Value::Merge | Value::Str => {
-                let text = convert::string_of(key, text)?;
-                ("string", Some(text), String::new())
-            }
-        };
-        Ok(Key { kind, name, shown })
     }
 }
 
-/// A key as Go has it before and after it becomes a string.
-struct Key {
-    /// Its type in Go.
-    kind: &'static str,
-    name: Option<String>,
-    /// How `%#v` prints it, unless it is a string.
-    shown: String,
-}
-
-impl Key {
-    fn literal(&self) -> String {
-        match &self.name {
-            Some(name) if self.kind == "string" => quote(name),
-            _ => self.shown.clone(),
+fn scalar(node: &Node) -> Result<Scalar> {
+    Ok(match scalar_value(node, Dialect::V2)? {
+        Value::Null => Scalar::Nil,
+        Value::Bool(value) => Scalar::Bool(value),
+        Value::Int(value) => Scalar::Int(value),
+        Value::Uint(value) => Scalar::Uint(value),
+        Value::Float(value) => Scalar::Float(value),
+        Value::Timestamp | Value::Merge | Value::Str => {
+            Scalar::Text(string_of(node, node.text().unwrap_or_default())?)
         }
-    }
+    })
 }
 
 /// An unquoted `<<`, or one that is tagged.
-pub(super) fn is_merge(key: &Node) -> bool {
+fn is_merge(key: &Node) -> bool {
     let is_plain = key.style() == ScalarStyle::Plain && !key.has_explicit_tag();
     key.text() == Some("<<") && (is_plain || key.tag() == Tag::Merge)
 }

@@ -4,7 +4,7 @@
 //! strings, and only the first document counts.
 
 mod decode;
-mod literal;
+mod value;
 
 use serde_json::Value as Json;
 

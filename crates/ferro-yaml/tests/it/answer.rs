@@ -33,8 +33,8 @@ fn answer_or_error(op: &str, text: &[u8]) -> Result<Value, Error> {
             json!(documents_to_string([&document], &EmitOptions::kyaml())?)
         }
         "kyaml.json" => {
-            let mut document = first(text, &ParseOptions::default())?;
-            document.expand(&ParseOptions::default().limits)?;
+            let mut document = first(text, &options)?;
+            document.expand(&options.limits)?;
             let root = document.root;
             if root.is_scalar() {
                 return Err(Error::UnsupportedKey(NO_RESOURCE.to_owned()));
