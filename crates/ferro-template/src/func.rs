@@ -10,7 +10,7 @@ use crate::exec::Run;
 use crate::set::Templates;
 use crate::value::{Text, Type, Value};
 
-type Run_ = dyn Fn(&mut Call<'_>, &[Value]) -> Result<Value, Error> + Send + Sync;
+type RunFn = dyn Fn(&mut Call<'_>, &[Value]) -> Result<Value, Error> + Send + Sync;
 
 /// A function with the signature against which arguments are checked before it runs.
 ///
@@ -31,17 +31,20 @@ struct Inner {
     is_variadic: bool,
     result: &'static Type,
     builtin: Option<Builtin>,
-    run: Box<Run_>,
+    run: Box<RunFn>,
 }
 
 /// Functions of the language whose evaluation is not that of an ordinary call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Builtin {
+    /// Stops at the first false operand.
     And,
+    /// Stops at the first true operand.
     Or,
+    /// Calls a value.
     Call,
-    /// Its parameters are `reflect.Value`s: they take whatever there is, also nothing.
-    Reflective,
+    /// Tells a nil interface from no value.
+    Len,
 }
 
 impl Function {
@@ -76,18 +79,19 @@ impl Function {
         }))
     }
 
-    pub(crate) fn builtin(
-        builtin: Builtin,
-        (fixed, is_variadic): (usize, bool),
-        result: &'static Type,
-        run: impl Fn(&mut Call<'_>, &[Value]) -> Result<Value, Error> + Send + Sync + 'static,
-    ) -> Self {
+    /// Makes a function of the language that the executor evaluates itself.
+    pub(crate) fn builtin(builtin: Builtin, result: &'static Type) -> Self {
+        let is_variadic = builtin != Builtin::Len;
+        let params: Vec<&'static Type> = match builtin {
+            Builtin::Len => vec![&Type::Any],
+            _ => vec![&Type::Any, &Type::Any],
+        };
         Self(Arc::new(Inner {
-            params: vec![&Type::Any; fixed + usize::from(is_variadic)],
+            params,
             is_variadic,
             result,
             builtin: Some(builtin),
-            run: Box::new(run),
+            run: Box::new(|_, args| Ok(args.first().cloned().unwrap_or_default())),
         }))
     }
 
@@ -143,7 +147,9 @@ pub struct Functions {
 impl Functions {
     /// The functions of the language itself: `and`, `printf`, `eq`, …
     pub fn builtins() -> Self {
-        let by_name = crate::builtin::all().map(|(name, function)| (Box::from(name), function)).collect();
+        let by_name = crate::builtin::all()
+            .map(|(name, function)| (Box::from(name), function))
+            .collect();
         Self { by_name }
     }
 
@@ -200,6 +206,6 @@ impl Call<'_> {
     /// Executes a template of another set (for `tpl`: a [child](Templates::child) into which a text was
     /// parsed) within the limits of this execution.
     pub fn execute_in(&mut self, templates: &Templates, name: &str, data: &Value) -> Result<Text, Error> {
-        crate::exec::execute_nested(self, templates, name, data)
+        crate::exec::execute_nested(self, templates, name.as_bytes(), data)
     }
 }

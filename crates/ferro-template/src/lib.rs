@@ -15,15 +15,23 @@
 //! # Ok::<(), ferro_template::Error>(())
 //! ```
 
+mod ast;
 mod builtin;
 mod error;
 mod exec;
 mod func;
+mod lex;
+mod number;
+mod parse;
+mod print;
 mod set;
+mod show;
+mod stack;
 pub mod value;
 
 pub use error::{Error, ErrorKind};
 pub use func::{Call, Function, Functions};
+pub use print::{sprint, sprintf, sprintln};
 pub use set::{MissingKey, Options, Templates};
 pub use value::types;
 pub use value::{

@@ -1,10 +1,13 @@
 //! Sets of templates.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::ast::Tree;
 use crate::error::Error;
 use crate::func::Functions;
+use crate::lex::Delims;
 use crate::value::{Text, Value};
 
 /// What a map without the key gives (Go's option `missingkey`).
@@ -19,15 +22,17 @@ pub enum MissingKey {
     Error,
 }
 
-/// How templates are executed.
+/// How templates are executed. Go has but the first; the rest are limits.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What a map without the key gives.
     pub missing_key: MissingKey,
-    /// How many bytes one execution may write, nested ones included.
+    /// How many bytes one execution may write, nested ones included, and how long a printed text may be.
     pub max_output: usize,
     /// How deep executions may nest through functions (`include`, `tpl`).
     pub max_nesting: usize,
+    /// How many steps (texts, actions, iterations) one execution may take, nested ones included.
+    pub max_steps: u64,
 }
 
 impl Default for Options {
@@ -36,6 +41,7 @@ impl Default for Options {
             missing_key: MissingKey::default(),
             max_output: 1 << 30,
             max_nesting: 10_000,
+            max_steps: 1 << 30,
         }
     }
 }
@@ -46,6 +52,37 @@ pub struct Templates {
     name: Arc<str>,
     functions: Arc<Functions>,
     options: Options,
+    delims: Option<(Arc<str>, Arc<str>)>,
+    layer: Arc<Layer>,
+}
+
+/// Templates on top of others, which they hide.
+#[derive(Clone, Default)]
+struct Layer {
+    below: Option<Arc<Self>>,
+    trees: HashMap<Text, Arc<Tree>>,
+}
+
+impl Layer {
+    fn lookup(&self, name: &[u8]) -> Option<&Tree> {
+        let mut layer = self;
+        loop {
+            if let Some(tree) = layer.trees.get(name) {
+                return Some(tree);
+            }
+            layer = layer.below.as_deref()?;
+        }
+    }
+}
+
+impl Drop for Layer {
+    fn drop(&mut self) {
+        // Layers may be many; dropping them must not recurse.
+        let mut below = self.below.take();
+        while let Some(mut layer) = below.and_then(Arc::into_inner) {
+            below = layer.below.take();
+        }
+    }
 }
 
 impl Templates {
@@ -55,6 +92,8 @@ impl Templates {
             name: name.into(),
             functions,
             options: Options::default(),
+            delims: None,
+            layer: Arc::default(),
         }
     }
 
@@ -65,26 +104,78 @@ impl Templates {
         self
     }
 
+    /// Changes the delimiters of actions in what is parsed from now on; an empty one is the usual.
+    #[must_use]
+    pub fn with_delims(mut self, left: &str, right: &str) -> Self {
+        let or = |delim: &str, default: &str| Arc::from(if delim.is_empty() { default } else { delim });
+        self.delims = Some((or(left, "{{"), or(right, "}}")));
+        self
+    }
+
     /// Makes a set that has the templates of this one, and to which more can be added without changing it.
     #[must_use]
     pub fn child(&self) -> Self {
-        self.clone()
+        let layer = if self.layer.trees.is_empty() {
+            Arc::clone(&self.layer)
+        } else {
+            Arc::new(Layer {
+                below: Some(Arc::clone(&self.layer)),
+                trees: HashMap::new(),
+            })
+        };
+        Self {
+            layer,
+            ..self.clone()
+        }
     }
 
     /// Parses a text as the template of that name. Definitions within it join the set; one that is empty
     /// but for space and comments replaces no other.
-    pub fn parse(&mut self, _name: &str, _text: &str) -> Result<(), Error> {
+    pub fn parse(&mut self, name: &str, text: impl AsRef<[u8]>) -> Result<(), Error> {
+        let delims = match &self.delims {
+            Some((left, right)) => Delims {
+                left: left.as_bytes(),
+                right: right.as_bytes(),
+            },
+            None => Delims::default(),
+        };
+        let trees = crate::parse::parse(&Text::from(name), text.as_ref(), delims, &self.functions)?;
+        for tree in trees {
+            if tree.is_empty && self.lookup(tree.name.as_bytes()).is_some() {
+                continue;
+            }
+            let layer = Arc::make_mut(&mut self.layer);
+            layer.trees.insert(tree.name.clone(), Arc::new(tree));
+        }
         Ok(())
     }
 
     /// Tells whether there is a template of that name.
-    pub fn contains(&self, _name: &str) -> bool {
-        false
+    pub fn contains(&self, name: &str) -> bool {
+        self.lookup(name.as_bytes()).is_some()
+    }
+
+    /// Returns the name of the set.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns how the templates are executed.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Returns the functions.
+    pub fn functions(&self) -> &Arc<Functions> {
+        &self.functions
+    }
+
+    pub(crate) fn lookup(&self, name: &[u8]) -> Option<&Tree> {
+        self.layer.lookup(name)
     }
 
     /// Executes a template. Functions find `state` with [`Call::state`](crate::Call::state).
-    pub fn execute(&self, name: &str, _data: &Value, _state: &dyn Any) -> Result<Text, Error> {
-        let _ = (&self.functions, &self.name);
-        Err(Error::new(format!("template: no template {name:?}")))
+    pub fn execute(&self, name: &str, data: &Value, state: &dyn Any) -> Result<Text, Error> {
+        crate::exec::execute(self, name.as_bytes(), data, state)
     }
 }

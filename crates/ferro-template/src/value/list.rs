@@ -17,6 +17,7 @@ struct Window {
     array: Rc<Array>,
     start: usize,
     len: usize,
+    capacity: usize,
     is_nil: bool,
 }
 
@@ -43,6 +44,7 @@ impl List {
                 array: Rc::new(Array(items)),
                 start: 0,
                 len,
+                capacity: len,
                 is_nil: false,
             }),
         }
@@ -62,6 +64,7 @@ impl List {
                 array: Rc::new(Array(Vec::new())),
                 start: 0,
                 len: 0,
+                capacity: 0,
                 is_nil: true,
             }),
         }
@@ -92,7 +95,9 @@ impl List {
 
     /// Returns the elements.
     pub fn items(&self) -> &[Value] {
-        let Window { array, start, len, .. } = &*self.data;
+        let Window {
+            array, start, len, ..
+        } = &*self.data;
         array.0.get(*start..start + len).unwrap_or_default()
     }
 
@@ -108,12 +113,13 @@ impl List {
 
     /// Returns how far the slice can grow without a copy.
     pub fn capacity(&self) -> usize {
-        self.data.array.0.len() - self.data.start
+        self.data.capacity
     }
 
-    /// Returns `list[start:end]`, which may reach beyond the end up to the capacity.
-    pub fn slice(&self, start: usize, end: usize) -> Option<Self> {
-        if start > end || end > self.capacity() {
+    /// Returns `list[start:end:max]`, which may reach beyond the end up to the capacity.
+    pub fn slice(&self, start: usize, end: usize, max: Option<usize>) -> Option<Self> {
+        let max = max.unwrap_or(self.data.capacity);
+        if start > end || end > max || max > self.data.capacity {
             return None;
         }
         Some(Self {
@@ -122,6 +128,7 @@ impl List {
                 array: Rc::clone(&self.data.array),
                 start: self.data.start + start,
                 len: end - start,
+                capacity: max - start,
                 is_nil: self.data.is_nil,
             }),
         })

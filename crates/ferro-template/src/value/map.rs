@@ -302,7 +302,9 @@ impl Map {
 
     /// Sets the value under a key and returns the one that was there.
     pub fn insert_key(&self, key: Key, value: Value) -> Option<Value> {
-        Rc::make_mut(&mut *self.data.entries.borrow_mut()).0.insert(key, value)
+        Rc::make_mut(&mut *self.data.entries.borrow_mut())
+            .0
+            .insert(key, value)
     }
 
     /// Removes the entry under a string and returns its value.

@@ -179,7 +179,9 @@ impl Value {
     pub fn type_name(&self) -> String {
         match self {
             Self::Func(function) => function.type_text(),
-            _ => self.go_type().map_or_else(|| "<nil>".to_owned(), |ty| ty.to_string()),
+            _ => self
+                .go_type()
+                .map_or_else(|| "<nil>".to_owned(), |ty| ty.to_string()),
         }
     }
 

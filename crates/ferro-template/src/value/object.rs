@@ -40,7 +40,15 @@ pub trait Object: Any {
         if !name.starts_with(char::is_uppercase) {
             return None;
         }
-        self.fields().into_iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+        self.fields()
+            .into_iter()
+            .find(|(field, _)| *field == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Tells whether a field is of an interface type, in which nil is not an error to print or look into.
+    fn is_interface_field(&self, _name: &str) -> bool {
+        false
     }
 
     /// Returns a method.
@@ -57,6 +65,11 @@ pub trait Object: Any {
     /// memory that can be pointed to: a field of a pointer, an element of a slice.
     fn display_addressed(&self) -> Option<Text> {
         self.display()
+    }
+
+    /// Returns what its `GoString` method says, which is what `%#v` prints.
+    fn go_string(&self) -> Option<Text> {
+        None
     }
 
     /// Tells whether it is an `error`.

@@ -75,7 +75,10 @@ pub enum IntKind {
 impl IntKind {
     /// Tells whether values of this kind may be negative.
     pub const fn is_signed(self) -> bool {
-        matches!(self, Self::Int | Self::Int8 | Self::Int16 | Self::Int32 | Self::Int64)
+        matches!(
+            self,
+            Self::Int | Self::Int8 | Self::Int16 | Self::Int32 | Self::Int64
+        )
     }
 
     /// Returns the name of the type.
@@ -265,7 +268,17 @@ impl Type {
         if matches!(target, Self::Any) || self == target {
             return true;
         }
-        let is_named = |ty: &Self| !matches!(ty, Self::Slice(_) | Self::Array(..) | Self::Map(..) | Self::Ptr(_) | Self::Struct(_) | Self::Func(_));
+        let is_named = |ty: &Self| {
+            !matches!(
+                ty,
+                Self::Slice(_)
+                    | Self::Array(..)
+                    | Self::Map(..)
+                    | Self::Ptr(_)
+                    | Self::Struct(_)
+                    | Self::Func(_)
+            )
+        };
         (!is_named(self) || !is_named(target))
             && !matches!(target, Self::Error)
             && self.underlying() == target.underlying()

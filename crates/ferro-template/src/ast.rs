@@ -1,0 +1,228 @@
+//! Parsed templates: expressions as trees, control structures as flat code with jumps.
+//!
+//! Flat code keeps deeply nested templates off the stack, both when they run and when they are dropped;
+//! only parentheses nest expressions, and the parser bounds those.
+
+use std::sync::Arc;
+
+use crate::func::Function;
+use crate::value::Text;
+
+/// A byte offset in the text of the template.
+pub(crate) type Pos = u32;
+
+/// The index of an operation.
+pub(crate) type Label = usize;
+
+/// A parsed template: the body of a file or of a `define`.
+pub(crate) struct Tree {
+    pub(crate) name: Text,
+    /// What was parsed; a `define` shares it with the file that it stands in.
+    pub(crate) source: Arc<Source>,
+    pub(crate) code: Vec<Op>,
+    /// Whether there is nothing but space and comments.
+    pub(crate) is_empty: bool,
+    /// How deep parentheses nest.
+    pub(crate) depth: usize,
+}
+
+/// A text and the name under which errors mention it.
+pub(crate) struct Source {
+    pub(crate) name: Text,
+    pub(crate) text: Box<[u8]>,
+}
+
+/// A step of execution.
+pub(crate) enum Op {
+    Text(Box<[u8]>),
+    Action(Action),
+    /// Opens a scope; goes to `otherwise` when the pipeline is false.
+    If {
+        pipe: Pipe,
+        otherwise: Label,
+    },
+    /// Likewise, and sets dot.
+    With {
+        pipe: Pipe,
+        otherwise: Label,
+    },
+    /// Opens a scope and starts a loop; the body follows.
+    Range(Range),
+    /// Goes on with the innermost loop, or to its end.
+    Next,
+    Jump(Label),
+    /// Closes the innermost scope.
+    EndScope,
+    Break,
+    Continue,
+    Template(Invoke),
+}
+
+/// A pipeline whose value is printed, unless it declares variables.
+pub(crate) struct Action {
+    pub(crate) pos: Pos,
+    pub(crate) pipe: Pipe,
+}
+
+/// A loop.
+pub(crate) struct Range {
+    pub(crate) pipe: Pipe,
+    /// Where [`Op::Next`] stands.
+    pub(crate) next: Label,
+    /// Where to go when there is nothing to iterate over.
+    pub(crate) otherwise: Label,
+    /// Where [`Op::EndScope`] stands.
+    pub(crate) end: Label,
+}
+
+/// A `template` action.
+pub(crate) struct Invoke {
+    pub(crate) pos: Pos,
+    pub(crate) name: Text,
+    pub(crate) pipe: Option<Pipe>,
+}
+
+/// Commands, and the variables that get the value of the last.
+pub(crate) struct Pipe {
+    pub(crate) pos: Pos,
+    pub(crate) is_assign: bool,
+    pub(crate) variables: Vec<Variable>,
+    pub(crate) commands: Vec<Command>,
+}
+
+/// A variable; within a tree equal names have equal ids.
+#[derive(Clone)]
+pub(crate) struct Variable {
+    pub(crate) id: u32,
+    pub(crate) name: Arc<str>,
+}
+
+/// An operand and its arguments.
+pub(crate) struct Command {
+    pub(crate) pos: Pos,
+    pub(crate) args: Vec<Expr>,
+}
+
+/// An operand.
+pub(crate) enum Expr {
+    Bool {
+        pos: Pos,
+        value: bool,
+    },
+    /// Fields of a parenthesised pipeline or a function's result.
+    Chain {
+        pos: Pos,
+        base: Box<Self>,
+        fields: Fields,
+    },
+    Dot {
+        pos: Pos,
+    },
+    Field {
+        pos: Pos,
+        fields: Fields,
+    },
+    Function {
+        pos: Pos,
+        name: Box<str>,
+        function: Function,
+    },
+    Nil {
+        pos: Pos,
+    },
+    Number {
+        pos: Pos,
+        number: Box<Number>,
+    },
+    Pipe(Box<Pipe>),
+    Str {
+        pos: Pos,
+        quoted: Box<[u8]>,
+        text: Text,
+    },
+    Variable {
+        pos: Pos,
+        variable: Variable,
+        fields: Fields,
+    },
+}
+
+/// Names of fields, without their dots.
+pub(crate) type Fields = Box<[Box<str>]>;
+
+/// A number, as every type that can represent it.
+pub(crate) struct Number {
+    pub(crate) text: Box<str>,
+    pub(crate) int: Option<i64>,
+    pub(crate) uint: Option<u64>,
+    pub(crate) float: Option<f64>,
+    pub(crate) complex: Option<(f64, f64)>,
+}
+
+/// The value of a number where no type is asked for.
+pub(crate) enum Ideal {
+    Int(i64),
+    Float(f64),
+    Complex(f64, f64),
+    Overflow,
+}
+
+impl Number {
+    pub(crate) fn ideal(&self) -> Ideal {
+        let is_char = self.text.starts_with('\'');
+        let is_hex_int = self.text.len() > 2
+            && (self.text.starts_with("0x") || self.text.starts_with("0X"))
+            && !self.text.contains(['p', 'P']);
+        let looks_float = !is_hex_int && !is_char && self.text.contains(['.', 'e', 'E', 'p', 'P']);
+        match *self {
+            Self {
+                complex: Some((re, im)),
+                ..
+            } => Ideal::Complex(re, im),
+            Self {
+                float: Some(float), ..
+            } if looks_float => Ideal::Float(float),
+            Self { int: Some(int), .. } => Ideal::Int(int),
+            _ => Ideal::Overflow,
+        }
+    }
+}
+
+impl Expr {
+    pub(crate) fn pos(&self) -> Pos {
+        match self {
+            Self::Bool { pos, .. }
+            | Self::Chain { pos, .. }
+            | Self::Dot { pos }
+            | Self::Field { pos, .. }
+            | Self::Function { pos, .. }
+            | Self::Nil { pos }
+            | Self::Number { pos, .. }
+            | Self::Str { pos, .. }
+            | Self::Variable { pos, .. } => *pos,
+            Self::Pipe(pipe) => pipe.pos,
+        }
+    }
+}
+
+impl Tree {
+    /// Returns `name:line:column` of a position, with lines from one and columns from zero.
+    pub(crate) fn location(&self, pos: Pos) -> String {
+        let pos = usize::try_from(pos).unwrap_or(usize::MAX);
+        let before = self.source.text.get(..pos).unwrap_or(&self.source.text);
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
+        let column =
+            memchr::memrchr(b'\n', before).map_or(before.len(), |newline| before.len() - newline - 1);
+        format!("{}:{line}:{column}", self.source.name)
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        // Nothing else nests; few templates nest more than a handful of parentheses.
+        if self.depth > 100 {
+            let code = std::mem::take(&mut self.code);
+            stacker::grow(self.depth * 2048 + (1 << 20), || drop(code));
+        }
+    }
+}

@@ -1,0 +1,765 @@
+//! The parser: tokens to code, with the errors of Go's.
+
+use std::sync::Arc;
+
+use ferro_gocompat::literal::unquote;
+use ferro_gocompat::quote::quote_bytes;
+
+use crate::ast::{Action, Command, Expr, Invoke, Op, Pipe, Pos, Range, Source, Tree, Variable};
+use crate::error::{Error, ErrorKind};
+use crate::func::Functions;
+use crate::lex::{Delims, Kind, Lexer, Token};
+use crate::number;
+use crate::show::expr_text;
+use crate::stack::guarded;
+use crate::value::Text;
+
+/// How deep parentheses may nest.
+const MAX_PAREN_DEPTH: usize = 10_000;
+
+/// Parses a text and returns the templates that it defines: the one of that name, and those of `define` and
+/// `block`.
+pub(crate) fn parse(
+    name: &Text,
+    text: &[u8],
+    delims: Delims<'_>,
+    functions: &Functions,
+) -> Result<Vec<Tree>, Error> {
+    if u32::try_from(text.len()).is_err() {
+        return Err(Error::of_kind(
+            ErrorKind::Limit,
+            format!("template: {name}: larger than 4 GiB"),
+        ));
+    }
+    let source = Arc::new(Source {
+        name: name.clone(),
+        text: text.into(),
+    });
+    let mut lexer = Lexer::new(text, delims);
+    lexer.break_is_keyword = functions.get("break").is_none();
+    lexer.continue_is_keyword = functions.get("continue").is_none();
+    let mut parser = Parser {
+        lexer,
+        functions,
+        source: &source,
+        trees: Vec::new(),
+        body: Body::new(),
+    };
+    parser.file()?;
+    let body = std::mem::replace(&mut parser.body, Body::new());
+    parser.add(name.clone(), body)?;
+    Ok(parser.trees)
+}
+
+struct Parser<'p> {
+    lexer: Lexer<'p>,
+    functions: &'p Functions,
+    source: &'p Arc<Source>,
+    trees: Vec<Tree>,
+    body: Body<'p>,
+}
+
+/// What is known of the template that is being parsed; a `define` or `block` in it has its own.
+struct Body<'p> {
+    code: Vec<Op>,
+    /// Three tokens of lookahead, of which the last `ahead` are still to be read.
+    tokens: [Token<'p>; 3],
+    ahead: usize,
+    names: Vec<Arc<str>>,
+    /// The ids of the variables that are visible.
+    visible: Vec<u32>,
+    /// The line on which the current action starts; zero outside of actions.
+    action_line: usize,
+    range_depth: usize,
+    paren_depth: usize,
+    max_paren_depth: usize,
+}
+
+impl Body<'_> {
+    fn new() -> Self {
+        let none = Token {
+            kind: Kind::Error,
+            pos: 0,
+            line: 0,
+            text: b"",
+            message: String::new(),
+        };
+        Self {
+            code: Vec::new(),
+            tokens: [none.clone(), none.clone(), none],
+            ahead: 0,
+            names: vec!["$".into()],
+            visible: vec![0],
+            action_line: 0,
+            range_depth: 0,
+            paren_depth: 0,
+            max_paren_depth: 0,
+        }
+    }
+
+    fn variable(&mut self, name: &[u8]) -> Variable {
+        let name = String::from_utf8_lossy(name);
+        let id = self
+            .names
+            .iter()
+            .position(|known| **known == name)
+            .unwrap_or_else(|| {
+                self.names.push(name.into());
+                self.names.len() - 1
+            });
+        Variable {
+            id: id as u32,
+            name: self.names.get(id).cloned().unwrap_or_else(|| "$".into()),
+        }
+    }
+}
+
+/// What ends a list of nodes.
+enum End {
+    End,
+    /// The position of the token matters to nobody; `else if` and `else with` are still to be read.
+    Else,
+}
+
+impl End {
+    fn show(&self) -> &'static str {
+        match self {
+            Self::End => "{{end}}",
+            Self::Else => "{{else}}",
+        }
+    }
+}
+
+/// The control structures with a body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Control {
+    If,
+    Range,
+    With,
+}
+
+impl Control {
+    fn name(self) -> &'static str {
+        match self {
+            Self::If => "if",
+            Self::Range => "range",
+            Self::With => "with",
+        }
+    }
+}
+
+fn pos_of(token: &Token<'_>) -> Pos {
+    // The text was checked to be small enough.
+    token.pos as Pos
+}
+
+impl<'p> Parser<'p> {
+    fn next(&mut self) -> Token<'p> {
+        if self.body.ahead > 0 {
+            self.body.ahead -= 1;
+        } else {
+            self.body.tokens[0] = self.lexer.next_token();
+        }
+        self.body
+            .tokens
+            .get(self.body.ahead)
+            .unwrap_or(&self.body.tokens[0])
+            .clone()
+    }
+
+    fn backup(&mut self) {
+        self.body.ahead += 1;
+    }
+
+    /// Backs up over a token before the last one.
+    fn backup_two(&mut self, first: Token<'p>) {
+        self.body.tokens[1] = first;
+        self.body.ahead = 2;
+    }
+
+    fn backup_three(&mut self, first: Token<'p>, second: Token<'p>) {
+        self.body.tokens[1] = second;
+        self.body.tokens[2] = first;
+        self.body.ahead = 3;
+    }
+
+    fn peek(&mut self) -> Token<'p> {
+        let token = self.next();
+        self.backup();
+        token
+    }
+
+    fn next_non_space(&mut self) -> Token<'p> {
+        loop {
+            let token = self.next();
+            if token.kind != Kind::Space {
+                return token;
+            }
+        }
+    }
+
+    fn peek_non_space(&mut self) -> Token<'p> {
+        let token = self.next_non_space();
+        self.backup();
+        token
+    }
+
+    fn error(&self, message: impl std::fmt::Display) -> Error {
+        let line = self.body.tokens[0].line;
+        Error::of_kind(
+            ErrorKind::Parse,
+            format!("template: {}:{line}: {message}", self.source.name),
+        )
+    }
+
+    fn unexpected(&self, token: &Token<'_>, context: &str) -> Error {
+        if token.kind != Kind::Error {
+            return self.error(format_args!("unexpected {} in {context}", token.show()));
+        }
+        let started = self.body.action_line;
+        if started == 0 || started == token.line {
+            return self.error(&token.message);
+        }
+        let in_action = if token.message.ends_with(" action") {
+            ""
+        } else {
+            " in action"
+        };
+        let name = &self.source.name;
+        self.error(format_args!(
+            "{}{in_action} started at {name}:{started}",
+            token.message
+        ))
+    }
+
+    fn expect(&mut self, kind: Kind, context: &str) -> Result<Token<'p>, Error> {
+        let token = self.next_non_space();
+        if token.kind == kind {
+            Ok(token)
+        } else {
+            Err(self.unexpected(&token, context))
+        }
+    }
+
+    fn emit(&mut self, op: Op) -> usize {
+        self.body.code.push(op);
+        self.body.code.len() - 1
+    }
+
+    fn here(&self) -> usize {
+        self.body.code.len()
+    }
+
+    /// Adds a template to those of this text.
+    fn add(&mut self, name: Text, body: Body<'p>) -> Result<(), Error> {
+        let is_empty = body
+            .code
+            .iter()
+            .all(|op| matches!(op, Op::Text(text) if is_blank(text)));
+        let tree = Tree {
+            name,
+            source: Arc::clone(self.source),
+            code: body.code,
+            is_empty,
+            depth: body.max_paren_depth,
+        };
+        match self.trees.iter_mut().find(|known| known.name == tree.name) {
+            None => self.trees.push(tree),
+            Some(known) if known.is_empty => *known = tree,
+            Some(_) if is_empty => {}
+            Some(_) => {
+                // The message has its own prefix in Go, too.
+                let name = quote_bytes(tree.name.as_bytes());
+                let line = body.tokens[0].line;
+                let text = format!("template: multiple definition of template {name}");
+                let text = format!("template: {}:{line}: {text}", self.source.name);
+                return Err(Error::of_kind(ErrorKind::Parse, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Parses the body of a nested template with `parse` and adds it.
+    fn nested(&mut self, parse: impl FnOnce(&mut Self) -> Result<Text, Error>) -> Result<(), Error> {
+        let outer = std::mem::replace(&mut self.body, Body::new());
+        let name = parse(self)?;
+        let inner = std::mem::replace(&mut self.body, outer);
+        self.add(name, inner)
+    }
+
+    /// The whole text: like [`Self::list`], but with definitions and up to the end.
+    fn file(&mut self) -> Result<(), Error> {
+        while self.peek().kind != Kind::Eof {
+            if self.peek().kind == Kind::LeftDelim {
+                let delim = self.next();
+                if self.next_non_space().kind == Kind::Define {
+                    self.nested(Self::definition)?;
+                    continue;
+                }
+                self.backup_two(delim);
+            }
+            if let Some(end) = self.text_or_action()? {
+                return Err(self.error(format_args!("unexpected {}", end.show())));
+            }
+        }
+        Ok(())
+    }
+
+    fn definition(&mut self) -> Result<Text, Error> {
+        const CONTEXT: &str = "define clause";
+        let token = self.next_non_space();
+        let name = self.template_name(&token, CONTEXT)?;
+        self.expect(Kind::RightDelim, CONTEXT)?;
+        self.list_to_end(CONTEXT)?;
+        Ok(name)
+    }
+
+    fn list_to_end(&mut self, context: &str) -> Result<(), Error> {
+        match self.list()? {
+            End::End => Ok(()),
+            end @ End::Else => Err(self.error(format_args!("unexpected {} in {context}", end.show()))),
+        }
+    }
+
+    fn list(&mut self) -> Result<End, Error> {
+        while self.peek_non_space().kind != Kind::Eof {
+            if let Some(end) = self.text_or_action()? {
+                return Ok(end);
+            }
+        }
+        Err(self.error("unexpected EOF"))
+    }
+
+    fn text_or_action(&mut self) -> Result<Option<End>, Error> {
+        let token = self.next_non_space();
+        match token.kind {
+            Kind::Text => {
+                self.emit(Op::Text(token.text.into()));
+                Ok(None)
+            }
+            Kind::LeftDelim => {
+                self.body.action_line = token.line;
+                let end = self.action();
+                self.body.action_line = 0;
+                end
+            }
+            _ => Err(self.unexpected(&token, "input")),
+        }
+    }
+
+    fn action(&mut self) -> Result<Option<End>, Error> {
+        let token = self.next_non_space();
+        match token.kind {
+            Kind::Block => self.block()?,
+            Kind::Break => self.jump("{{break}}", Op::Break)?,
+            Kind::Continue => self.jump("{{continue}}", Op::Continue)?,
+            Kind::Else => return self.else_end().map(Some),
+            Kind::End => {
+                self.expect(Kind::RightDelim, "end")?;
+                return Ok(Some(End::End));
+            }
+            Kind::If => self.control(Control::If)?,
+            Kind::Range => self.control(Control::Range)?,
+            Kind::With => self.control(Control::With)?,
+            Kind::Template => self.template()?,
+            _ => {
+                self.backup();
+                let pos = pos_of(&self.peek());
+                let pipe = self.pipeline("command", Kind::RightDelim)?;
+                self.emit(Op::Action(Action { pos, pipe }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn jump(&mut self, name: &str, op: Op) -> Result<(), Error> {
+        let token = self.next_non_space();
+        if token.kind != Kind::RightDelim {
+            return Err(self.unexpected(&token, name));
+        }
+        if self.body.range_depth == 0 {
+            return Err(self.error(format_args!("{name} outside {{{{range}}}}")));
+        }
+        self.emit(op);
+        Ok(())
+    }
+
+    fn else_end(&mut self) -> Result<End, Error> {
+        // "else if" and "else with" are "else" and what follows, which is left to be read.
+        if !matches!(self.peek_non_space().kind, Kind::If | Kind::With) {
+            self.expect(Kind::RightDelim, "else")?;
+        }
+        Ok(End::Else)
+    }
+
+    fn control(&mut self, control: Control) -> Result<(), Error> {
+        let visible = self.body.visible.len();
+        let parsed = guarded(|| self.control_body(control));
+        self.body.visible.truncate(visible);
+        parsed
+    }
+
+    fn control_body(&mut self, control: Control) -> Result<(), Error> {
+        let pipe = self.pipeline(control.name(), Kind::RightDelim)?;
+        let otherwise = usize::MAX;
+        let start = self.emit(match control {
+            Control::If => Op::If { pipe, otherwise },
+            Control::With => Op::With { pipe, otherwise },
+            Control::Range => Op::Range(Range {
+                pipe,
+                next: 0,
+                otherwise,
+                end: 0,
+            }),
+        });
+        let is_loop = control == Control::Range;
+        self.body.range_depth += usize::from(is_loop);
+        let ended = self.list()?;
+        self.body.range_depth -= usize::from(is_loop);
+        let last = self.emit(if is_loop { Op::Next } else { Op::Jump(usize::MAX) });
+        let otherwise = self.here();
+        if matches!(ended, End::Else) {
+            self.else_branch(control)?;
+        }
+        let end = self.emit(Op::EndScope);
+        self.link(start, last, otherwise, end);
+        Ok(())
+    }
+
+    /// Fills in the jumps of a control structure.
+    fn link(&mut self, start: usize, last: usize, otherwise: usize, end: usize) {
+        match self.body.code.get_mut(start) {
+            Some(Op::If { otherwise: label, .. } | Op::With { otherwise: label, .. }) => *label = otherwise,
+            Some(Op::Range(range)) => {
+                range.next = last;
+                range.otherwise = otherwise;
+                range.end = end;
+            }
+            _ => {}
+        }
+        if let Some(Op::Jump(label)) = self.body.code.get_mut(last) {
+            *label = end;
+        }
+    }
+
+    fn else_branch(&mut self, control: Control) -> Result<(), Error> {
+        let follows = self.peek().kind;
+        match (control, follows) {
+            (Control::If, Kind::If) | (Control::With, Kind::With) => {
+                // The inner structure's end is that of the outer, too.
+                self.next();
+                self.control(control)
+            }
+            _ => match self.list()? {
+                End::End => Ok(()),
+                end @ End::Else => Err(self.error(format_args!("expected end; found {}", end.show()))),
+            },
+        }
+    }
+
+    fn block(&mut self) -> Result<(), Error> {
+        const CONTEXT: &str = "block clause";
+        let token = self.next_non_space();
+        let name = self.template_name(&token, CONTEXT)?;
+        let pipe = self.pipeline(CONTEXT, Kind::RightDelim)?;
+        let defined = name.clone();
+        guarded(|| {
+            self.nested(|parser| {
+                parser.list_to_end(CONTEXT)?;
+                Ok(defined)
+            })
+        })?;
+        self.emit(Op::Template(Invoke {
+            pos: pos_of(&token),
+            name,
+            pipe: Some(pipe),
+        }));
+        Ok(())
+    }
+
+    fn template(&mut self) -> Result<(), Error> {
+        const CONTEXT: &str = "template clause";
+        let token = self.next_non_space();
+        let name = self.template_name(&token, CONTEXT)?;
+        let mut pipe = None;
+        if self.next_non_space().kind != Kind::RightDelim {
+            self.backup();
+            pipe = Some(self.pipeline(CONTEXT, Kind::RightDelim)?);
+        }
+        self.emit(Op::Template(Invoke {
+            pos: pos_of(&token),
+            name,
+            pipe,
+        }));
+        Ok(())
+    }
+
+    fn template_name(&mut self, token: &Token<'_>, context: &str) -> Result<Text, Error> {
+        match token.kind {
+            Kind::String | Kind::RawString => {
+                let name = unquote(token.text).map_err(|error| self.error(error))?;
+                Ok(Text::from(name))
+            }
+            _ => Err(self.unexpected(token, context)),
+        }
+    }
+
+    fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe, Error> {
+        let token = self.peek_non_space();
+        let mut pipe = Pipe {
+            pos: pos_of(&token),
+            is_assign: false,
+            variables: Vec::new(),
+            commands: Vec::new(),
+        };
+        self.declarations(&mut pipe, context)?;
+        loop {
+            let token = self.next_non_space();
+            match token.kind {
+                kind if kind == end => {
+                    self.check(&pipe, context)?;
+                    return Ok(pipe);
+                }
+                Kind::Bool
+                | Kind::CharConstant
+                | Kind::Complex
+                | Kind::Dot
+                | Kind::Field
+                | Kind::Identifier
+                | Kind::Number
+                | Kind::Nil
+                | Kind::RawString
+                | Kind::String
+                | Kind::Variable
+                | Kind::LeftParen => {
+                    self.backup();
+                    pipe.commands.push(self.command()?);
+                }
+                _ => return Err(self.unexpected(&token, context)),
+            }
+        }
+    }
+
+    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Result<(), Error> {
+        loop {
+            let variable = self.peek_non_space();
+            if variable.kind != Kind::Variable {
+                return Ok(());
+            }
+            self.next();
+            // A space after the variable has to be there again if this is no declaration.
+            let after = self.peek();
+            let next = self.peek_non_space();
+            match next.kind {
+                Kind::Assign | Kind::Declare => {
+                    pipe.is_assign = next.kind == Kind::Assign;
+                    self.next_non_space();
+                    self.declare(pipe, &variable);
+                    return Ok(());
+                }
+                Kind::Char if next.text == b"," => {
+                    self.next_non_space();
+                    self.declare(pipe, &variable);
+                    if context != "range" || pipe.variables.len() >= 2 {
+                        return Err(self.error(format_args!("too many declarations in {context}")));
+                    }
+                    let follows = self.peek_non_space().kind;
+                    if !matches!(follows, Kind::Variable | Kind::RightDelim | Kind::RightParen) {
+                        return Err(self.error("range can only initialize variables"));
+                    }
+                }
+                _ => {
+                    if after.kind == Kind::Space {
+                        self.backup_three(variable, after);
+                    } else {
+                        self.backup_two(variable);
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn declare(&mut self, pipe: &mut Pipe, token: &Token<'_>) {
+        let variable = self.body.variable(token.text);
+        self.body.visible.push(variable.id);
+        pipe.variables.push(variable);
+    }
+
+    fn check(&self, pipe: &Pipe, context: &str) -> Result<(), Error> {
+        if pipe.commands.is_empty() {
+            return Err(self.error(format_args!("missing value for {context}")));
+        }
+        for (index, command) in pipe.commands.iter().enumerate().skip(1) {
+            let is_constant = matches!(
+                command.args.first(),
+                Some(
+                    Expr::Bool { .. }
+                        | Expr::Dot { .. }
+                        | Expr::Nil { .. }
+                        | Expr::Number { .. }
+                        | Expr::Str { .. }
+                )
+            );
+            if is_constant {
+                let stage = index + 1;
+                return Err(self.error(format_args!("non executable command in pipeline stage {stage}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&mut self) -> Result<Command, Error> {
+        let mut command = Command {
+            pos: pos_of(&self.peek_non_space()),
+            args: Vec::new(),
+        };
+        loop {
+            self.peek_non_space();
+            if let Some(operand) = self.operand()? {
+                command.args.push(operand);
+            }
+            let token = self.next();
+            match token.kind {
+                Kind::Space => continue,
+                Kind::RightDelim | Kind::RightParen => self.backup(),
+                Kind::Pipe => {}
+                _ => return Err(self.unexpected(&token, "operand")),
+            }
+            break;
+        }
+        if command.args.is_empty() {
+            return Err(self.error("empty command"));
+        }
+        Ok(command)
+    }
+
+    /// A term and the fields that follow it.
+    fn operand(&mut self) -> Result<Option<Expr>, Error> {
+        let Some(term) = self.term()? else { return Ok(None) };
+        let first = self.peek();
+        if first.kind != Kind::Field {
+            return Ok(Some(term));
+        }
+        let pos = pos_of(&first);
+        let mut names = Vec::new();
+        while self.peek().kind == Kind::Field {
+            names.push(field_name(&self.next()));
+        }
+        // Fields of a field or a variable are one longer field.
+        let joined = |fields: Box<[Box<str>]>| fields.into_iter().chain(names.clone()).collect();
+        Ok(Some(match term {
+            Expr::Field { fields, .. } => Expr::Field {
+                pos,
+                fields: joined(fields),
+            },
+            Expr::Variable { variable, fields, .. } => Expr::Variable {
+                pos,
+                variable,
+                fields: joined(fields),
+            },
+            Expr::Bool { .. }
+            | Expr::Str { .. }
+            | Expr::Number { .. }
+            | Expr::Nil { .. }
+            | Expr::Dot { .. } => {
+                let shown = quote_bytes(expr_text(&term).as_bytes());
+                return Err(self.error(format_args!("unexpected . after term {shown}")));
+            }
+            term => Expr::Chain {
+                pos,
+                base: Box::new(term),
+                fields: names.into(),
+            },
+        }))
+    }
+
+    fn term(&mut self) -> Result<Option<Expr>, Error> {
+        let token = self.next_non_space();
+        let pos = pos_of(&token);
+        Ok(Some(match token.kind {
+            Kind::Identifier => self.function(&token)?,
+            Kind::Dot => Expr::Dot { pos },
+            Kind::Nil => Expr::Nil { pos },
+            Kind::Variable => self.variable(&token)?,
+            Kind::Field => Expr::Field {
+                pos,
+                fields: [field_name(&token)].into(),
+            },
+            Kind::Bool => Expr::Bool {
+                pos,
+                value: token.text == b"true",
+            },
+            Kind::CharConstant | Kind::Complex | Kind::Number => {
+                let text = String::from_utf8_lossy(token.text);
+                let number = number::parse(&text, token.kind).map_err(|message| self.error(message))?;
+                Expr::Number {
+                    pos,
+                    number: Box::new(number),
+                }
+            }
+            Kind::LeftParen => Expr::Pipe(Box::new(self.parenthesised()?)),
+            Kind::String | Kind::RawString => Expr::Str {
+                pos,
+                quoted: token.text.into(),
+                text: Text::from(unquote(token.text).map_err(|error| self.error(error))?),
+            },
+            _ => {
+                self.backup();
+                return Ok(None);
+            }
+        }))
+    }
+
+    fn parenthesised(&mut self) -> Result<Pipe, Error> {
+        if self.body.paren_depth >= MAX_PAREN_DEPTH {
+            return Err(self.error("max expression depth exceeded"));
+        }
+        self.body.paren_depth += 1;
+        self.body.max_paren_depth = self.body.max_paren_depth.max(self.body.paren_depth);
+        let pipe = guarded(|| self.pipeline("parenthesized pipeline", Kind::RightParen));
+        self.body.paren_depth -= 1;
+        pipe
+    }
+
+    fn function(&self, token: &Token<'_>) -> Result<Expr, Error> {
+        let name = String::from_utf8_lossy(token.text);
+        let Some(function) = self.functions.get(&name) else {
+            let name = quote_bytes(token.text);
+            return Err(self.error(format_args!("function {name} not defined")));
+        };
+        Ok(Expr::Function {
+            pos: pos_of(token),
+            name: name.into(),
+            function: function.clone(),
+        })
+    }
+
+    fn variable(&mut self, token: &Token<'_>) -> Result<Expr, Error> {
+        let variable = self.body.variable(token.text);
+        if !self.body.visible.contains(&variable.id) {
+            let name = quote_bytes(token.text);
+            return Err(self.error(format_args!("undefined variable {name}")));
+        }
+        Ok(Expr::Variable {
+            pos: pos_of(token),
+            variable,
+            fields: [].into(),
+        })
+    }
+}
+
+fn field_name(token: &Token<'_>) -> Box<str> {
+    let name = token.text.get(1..).unwrap_or_default();
+    String::from_utf8_lossy(name).into()
+}
+
+/// Tells whether there is only what Unicode calls white space.
+fn is_blank(text: &[u8]) -> bool {
+    std::str::from_utf8(text).is_ok_and(|text| text.chars().all(is_go_space))
+}
+
+/// `unicode.IsSpace`, which is Rust's White_Space property.
+fn is_go_space(c: char) -> bool {
+    c.is_whitespace()
+}

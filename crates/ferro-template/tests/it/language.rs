@@ -1,0 +1,1 @@
+//! What the language does, by examples.
