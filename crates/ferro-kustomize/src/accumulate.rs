@@ -108,7 +108,12 @@ impl<'o> Build<'o> {
                 let problem = crate::read::metadata_problem(&resource.node).unwrap_or_default();
                 return Err(Error::other(problem).at(resource.location()));
             }
-            if resource.record.history.iter().any(|previous| previous.name.is_empty()) {
+            if resource
+                .record
+                .history
+                .iter()
+                .any(|previous| previous.name.is_empty())
+            {
                 // Upstream keeps the three in texts, in which a blank name is none.
                 let words = "number of previous names, number of previous namespaces, number of previous kinds not equal";
                 return Err(Error::other(words).at(resource.location()));
@@ -492,19 +497,10 @@ impl<'o> Build<'o> {
         let configs = self.plugin_configs(layer, &entries)?;
         for config in configs.iter() {
             let validator = crate::plugin::transformer(config, &layer.loader, &self.schema)?;
-            let before: Vec<Node> = accumulated
-                .resources
-                .iter()
-                .map(|resource| resource.node.clone())
-                .collect();
+            let before = accumulated.resources.clone();
             validator.transform(&mut accumulated.resources, self.cx())?;
-            let after = accumulated.resources.iter().map(without_validation_label);
-            if before.len() != accumulated.resources.len() || !before.into_iter().eq(after) {
-                fail!(
-                    "validator shouldn't modify the resource map: {}",
-                    config.original_id(&self.schema)
-                );
-            }
+            refuse_changes(&before, &mut accumulated.resources, &self.schema)
+                .during(|| "validator shouldn't modify the resource map".to_owned())?;
         }
         Ok(())
     }
@@ -581,16 +577,45 @@ fn merge_data(new: &mut Resource, old: &Resource, field: &str) {
     }
 }
 
-fn without_validation_label(resource: &Resource) -> Node {
-    let mut node = resource.node.clone();
+/// Fails if a validator did more than to set its label.
+fn refuse_changes(before: &ResMap, after: &mut ResMap, schema: &Schema) -> Result<()> {
+    if before.len() != after.len() {
+        fail!(
+            "lists have different number of entries: {} and {}",
+            before.len(),
+            after.len()
+        );
+    }
+    for old in before.iter() {
+        let id = old.id(schema);
+        let found = after.find_all_current(&id, schema);
+        let [index] = found.as_slice() else {
+            match found.len() {
+                0 => fail!("id in self missing from other; id: {id}"),
+                count => fail!("id in self matches {count} in other; id: {id}"),
+            }
+        };
+        let Some(new) = after.get(*index) else { continue };
+        let (mut old, mut new) = (old.clone(), without_validation_label(new));
+        old.expose_record();
+        new.expose_record();
+        if old.node != new.node {
+            let place = old.location();
+            let [old, new] = [old, new].map(|resource| crate::emit::json(&resource.node));
+            return Err(Error::other(format!("nodes unequal: \n -- {old},\n -- {new}\n")).at(place));
+        }
+    }
+    Ok(())
+}
+
+fn without_validation_label(resource: &Resource) -> Resource {
+    let mut copy = resource.clone();
     if resource.label(VALIDATED_BY).is_some() {
-        let mut copy = resource.clone();
         let mut labels = copy.metadata_map("labels");
         labels.retain(|(key, _)| key.as_str() != VALIDATED_BY);
         copy.set_metadata_map("labels", labels);
-        node = copy.node;
     }
-    node
+    copy
 }
 
 /// Brings the annotations into their final form: strings, without bookkeeping, and gone if none is left.

@@ -94,7 +94,11 @@ impl Resources {
             text.push_str(&resource.to_yaml().map_err(|error| {
                 // Upstream shows what it could decode of the object, which is nothing.
                 let is_undecodable = error.to_string().starts_with("yaml: ");
-                if is_undecodable { error.during("map[string]interface {}(nil)") } else { error }
+                if is_undecodable {
+                    error.during("map[string]interface {}(nil)")
+                } else {
+                    error
+                }
             })?);
         }
         Ok(text)

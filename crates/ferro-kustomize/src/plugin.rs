@@ -73,7 +73,7 @@ record! {
 }
 
 fn decode<T: Codec + Default>(node: &Node) -> Result<T> {
-    T::decode(node, &At::lenient()).map_err(|mismatch| Error::other(mismatch.text))
+    T::decode(node, &At::lenient()).map_err(|mismatch| Error::other(mismatch.while_unmarshaling()))
 }
 
 /// What a configuration turned into.

@@ -256,8 +256,8 @@ fn expand_lists(mut queue: VecDeque<(Node, Source)>) -> Result<Vec<Resource>> {
             }
             Some(items) if items.is_null() => {}
             Some(items) if items.is_sequence() => {
-                for item in items.items() {
-                    queue.extend(check(item.clone(), &source)?.map(|item| (item, source.clone())));
+                for item in as_json(items, kind)? {
+                    queue.extend(check(item, &source)?.map(|item| (item, source.clone())));
                 }
             }
             Some(items) => {
@@ -266,6 +266,43 @@ fn expand_lists(mut queue: VecDeque<(Node, Source)>) -> Result<Vec<Resource>> {
         }
     }
     Ok(resources)
+}
+
+/// Takes items through JSON, as upstream does: what is no JSON is refused, and texts are quoted ever after.
+fn as_json(items: &Node, kind: &str) -> Result<Vec<Node>> {
+    let known = items.items();
+    known
+        .iter()
+        .map(|item| {
+            let mut item = item.clone();
+            spell_nulls(&mut item);
+            let json = item.to_json().map_err(|error| {
+                let text = error.to_string();
+                if text.starts_with("json: ") {
+                    Error::other(text)
+                } else {
+                    Error::other(format!("trouble expanding list of {kind}; {text}"))
+                }
+            })?;
+            let text = ferro_gocompat::json::to_string(&json);
+            let mut node = parse_one(text.as_str(), &ParseOptions::default())
+                .map_err(|error| Error::other(error.to_string()))?;
+            node.set_position(item.position());
+            Ok(node)
+        })
+        .collect()
+}
+
+/// A null that is not written out does not survive everywhere; in a list of objects it does.
+fn spell_nulls(node: &mut Node) {
+    if node.is_null() {
+        *node = Node::null();
+    } else if let Some(items) = node.as_sequence_mut() {
+        items.as_mut_slice().iter_mut().for_each(spell_nulls);
+    } else if let Some(entries) = node.as_mapping_mut() {
+        let values = entries.as_mut_slice().iter_mut().map(|entry| &mut entry.value);
+        values.for_each(spell_nulls);
+    }
 }
 
 /// Names the type that Go decodes the node to.

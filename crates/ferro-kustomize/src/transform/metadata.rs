@@ -64,7 +64,7 @@ impl MetadataTransformer {
         // Overwritten nodes first: what is added now is known with the value that it has.
         shared::settle(resource);
         for (((_, value), anchor), added) in self.pairs.iter().zip(anchors).zip(added) {
-            if added > 1 {
+            if added > 0 && !anchor.is_empty() {
                 let mut node = Node::string(value);
                 node.set_anchor(anchor.clone());
                 resource.shared.push((anchor, node));

@@ -50,7 +50,7 @@ impl ReplacementTransformer {
                     crate::read::go_type(&node)
                 );
             };
-            replacements.extend(decoded.map_err(|mismatch| Error::other(mismatch.text))?);
+            replacements.extend(decoded.map_err(|mismatch| Error::other(mismatch.while_unmarshaling()))?);
         }
         Ok(Self(replacements))
     }

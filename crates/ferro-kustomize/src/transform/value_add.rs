@@ -56,7 +56,7 @@ impl ValueAddTransformer {
             let node =
                 crate::read::configuration(&content).map_err(|error| Error::other(error.to_string()))?;
             let file = TargetFile::decode(&node, &At::lenient())
-                .map_err(|mismatch| Error::other(mismatch.text))?;
+                .map_err(|mismatch| Error::other(mismatch.while_unmarshaling()))?;
             targets.extend(file.targets);
         }
         if targets.is_empty() {

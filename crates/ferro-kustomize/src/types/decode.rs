@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use ferro_yaml::{Kind, Node, Tag};
+use ferro_gocompat::float::{Width, append};
+use ferro_yaml::{Dialect, Kind, Node, Tag, Value};
 
 /// Where decoding is, for messages: the struct in Go, and the path of fields that led there.
 #[derive(Clone, Copy)]
@@ -16,6 +17,8 @@ pub(crate) struct At<'a> {
     go_struct: &'static str,
     /// Whether unknown fields are passed over.
     is_lenient: bool,
+    /// Whether numbers and booleans are taken for texts.
+    takes_any_text: bool,
 }
 
 impl<'a> At<'a> {
@@ -25,12 +28,14 @@ impl<'a> At<'a> {
             field: "",
             go_struct: "",
             is_lenient: false,
+            takes_any_text: false,
         }
     }
 
     pub(crate) fn lenient() -> Self {
         Self {
             is_lenient: true,
+            takes_any_text: true,
             ..Self::strict()
         }
     }
@@ -41,15 +46,16 @@ impl<'a> At<'a> {
             parent: Some(self),
             field: "",
             go_struct,
-            is_lenient: self.is_lenient,
+            ..*self
         }
     }
 
-    /// A field; `field` also names the structs that Go embeds on the way to it.
+    /// A field; `field` also names the structs that Go embeds on the way to it, into which leniency does not reach.
     fn below(&'a self, field: &'a str) -> Self {
         Self {
             parent: Some(self),
             field,
+            takes_any_text: self.takes_any_text && !field.contains('.'),
             ..*self
         }
     }
@@ -94,6 +100,13 @@ fn mismatch<T>(node: &Node, go_type: &str, at: &At<'_>) -> Result<T, Mismatch> {
     })
 }
 
+impl Mismatch {
+    /// The text of the decoder that files and plugin configurations go through.
+    pub(crate) fn while_unmarshaling(&self) -> String {
+        format!("error unmarshaling JSON: while decoding JSON: {}", self.text)
+    }
+}
+
 /// A type that is decoded from a tree and written back to one.
 pub(crate) trait Codec: Sized {
     /// The name of the type in Go, for messages.
@@ -113,6 +126,7 @@ impl Codec for String {
         let is_text = !matches!(node.tag(), Tag::Bool | Tag::Int | Tag::Float);
         match node.text() {
             Some(text) if is_text => Ok(text.to_owned()),
+            Some(text) if at.takes_any_text => Ok(as_text(text)),
             _ => mismatch(node, "string", at),
         }
     }
@@ -242,6 +256,21 @@ impl Codec for Node {
 
     fn encode(&self) -> Option<Node> {
         (!self.entries().is_empty()).then(|| self.clone())
+    }
+}
+
+/// The text that takes the place of a number or boolean where a text is wanted and that is not minded.
+fn as_text(text: &str) -> String {
+    match Dialect::V2.resolve(text) {
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Uint(value) => value.to_string(),
+        Value::Float(value) => {
+            let mut out = String::new();
+            append(&mut out, value, b'g', None, Width::Double);
+            out
+        }
+        _ => text.to_owned(),
     }
 }
 

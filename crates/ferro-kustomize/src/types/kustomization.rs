@@ -115,9 +115,8 @@ pub(crate) fn load(content: &[u8], file: &str, dir: &str) -> Result<Loaded> {
 }
 
 fn read(content: &[u8]) -> Result<Node> {
-    crate::read::configuration(content).map_err(|error| {
-        ErrorKind::InvalidKustomization(error.to_string()).into()
-    })
+    crate::read::configuration(content)
+        .map_err(|error| ErrorKind::InvalidKustomization(error.to_string()).into())
 }
 
 fn decode(node: &Node, file: &str, at: &At<'_>) -> Result<Kustomization> {
@@ -158,11 +157,7 @@ impl Kustomization {
     /// # Ok::<(), ferro_kustomize::Error>(())
     /// ```
     pub fn from_yaml(text: &str) -> Result<Self> {
-        decode(
-            &read(text.as_bytes())?,
-            "kustomization.yaml",
-            &At::strict(),
-        )
+        decode(&read(text.as_bytes())?, "kustomization.yaml", &At::strict())
     }
 
     /// Reads the text of a file and passes over fields that are not known.

@@ -20,6 +20,8 @@ pub(super) struct Layer {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Case {
     pub(super) layers: Vec<Layer>,
+    /// Whether the output is in the legacy order.
+    pub(super) is_sorted: bool,
 }
 
 fn indent(text: &str, width: usize) -> String {
@@ -48,6 +50,7 @@ fn is_single(field: &str) -> bool {
             | "commonLabels"
             | "commonAnnotations"
             | "generatorOptions"
+            | "openapi"
             | "sortOptions"
             | "buildMetadata"
     )

@@ -3,6 +3,7 @@
 use super::case::{Case, Layer};
 use super::objects::{Document, NAMES, container, document, pod_spec, scalar};
 use super::random::Random;
+use super::{deep, styled};
 
 /// The case that follows from a seed.
 pub(super) fn case(seed: u64) -> Case {
@@ -38,7 +39,10 @@ pub(super) fn case(seed: u64) -> Case {
             layers.push(top);
         }
     }
-    Case { layers }
+    Case {
+        layers,
+        is_sorted: random.once_in(4),
+    }
 }
 
 fn layer(random: &mut Random, name: &str, known: &mut Vec<Document>, is_component: bool) -> Layer {
@@ -53,19 +57,27 @@ fn layer(random: &mut Random, name: &str, known: &mut Vec<Document>, is_componen
     } else {
         random.below(2)
     }) {
-        let document = document(random);
+        let document = if random.once_in(3) {
+            styled::document(random)
+        } else {
+            document(random)
+        };
         let is_known = known.iter().any(|other| {
             other.kind == document.kind
                 && other.name == document.name
                 && other.namespace == document.namespace
         });
         if !is_known || random.once_in(10) {
-            layer.documents.push(document.text.clone());
+            layer.documents.push(styled::wrapped(random, &document.text));
             known.push(document);
         }
     }
     for _ in 0..1 + random.below(3) {
-        field(random, &mut layer, known);
+        if random.once_in(3) {
+            deep::field(random, &mut layer, known);
+        } else {
+            field(random, &mut layer, known);
+        }
     }
     let has = |field: &str| layer.fields.iter().any(|(name, _)| name == field);
     if layer.documents.is_empty() && !has("namePrefix") {
@@ -130,7 +142,7 @@ fn is_single(field: &str) -> bool {
     field.starts_with("name") || field.starts_with("common") || matches!(field, "generatorOptions" | "vars")
 }
 
-fn lines(width: usize, text: &str) -> String {
+pub(super) fn lines(width: usize, text: &str) -> String {
     text.lines()
         .map(|line| format!("{}{line}\n", " ".repeat(width)))
         .collect::<String>()
@@ -176,7 +188,7 @@ fn identity(random: &mut Random, known: &[Document]) -> (String, String) {
     (found.kind.clone(), text)
 }
 
-fn strategic(random: &mut Random, known: &[Document]) -> String {
+pub(super) fn strategic(random: &mut Random, known: &[Document]) -> String {
     let (kind, mut text) = identity(random, known);
     if random.once_in(12) {
         return format!("{text}$patch: delete\n");
@@ -239,7 +251,7 @@ fn pod_patch(random: &mut Random) -> String {
     }
 }
 
-fn selector(random: &mut Random, known: &[Document]) -> String {
+pub(super) fn selector(random: &mut Random, known: &[Document]) -> String {
     let mut text = String::new();
     if let Some(found) = any(random, known) {
         if random.once_in(2) {
