@@ -23,6 +23,7 @@
 //! Limits: size, depth and node count are bounded by [`Limits`]; aliases by go-yaml's own ratio.
 
 mod convert;
+mod decode;
 mod emit;
 mod error;
 mod node;

@@ -1,6 +1,6 @@
 //! Aliases and merge keys, resolved as kyaml does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Limits;
 use crate::{Entry, Error, Kind, Mapping, Node, Result, Sequence, Tag, Text};
@@ -225,36 +225,42 @@ fn merge_into(target: &mut Mapping, sources: &[Node]) {
         return;
     }
     let own = target.clone();
-    let mut places = BTreeMap::new();
+    let mut places = Places::new();
     for (index, entry) in target.iter().enumerate() {
-        places.entry(key_text(&entry.key)).or_insert(index);
+        places.entry(key_text(&entry.key)).or_default().insert(index);
     }
     for source in sources.iter().map(Node::entries).chain([&*own]) {
         set_fields(target, &mut places, source);
     }
 }
 
+/// Where in a mapping the keys are that have some text.
+type Places = BTreeMap<Text, BTreeSet<usize>>;
+
 /// Sets fields, each in the place of the first one of its name. Of equal keys in a source the first counts.
-fn set_fields(target: &mut Mapping, places: &mut BTreeMap<Text, usize>, source: &[Entry]) {
+fn set_fields(target: &mut Mapping, places: &mut Places, source: &[Entry]) {
     let mut first_of = BTreeMap::new();
     for entry in source {
         let field = *first_of.entry(key_text(&entry.key)).or_insert(entry);
         // kyaml takes the name of a null for empty, and so adds one anew each time.
+        let text = key_text(&field.key);
         let name = if field.key.is_null() {
             Text::new()
         } else {
-            key_text(&field.key)
+            text.clone()
         };
-        match places.get(&name) {
-            Some(index) => {
-                if let Some(slot) = target.as_mut_slice().get_mut(*index) {
-                    *slot = field.clone();
-                }
-            }
-            None => {
-                places.entry(key_text(&field.key)).or_insert(target.len());
-                target.push(field.clone());
-            }
+        let place = places.get(&name).and_then(|indices| indices.first().copied());
+        let Some(index) = place else {
+            places.entry(text).or_default().insert(target.len());
+            target.push(field.clone());
+            continue;
+        };
+        if let Some(slot) = target.as_mut_slice().get_mut(index) {
+            *slot = field.clone();
+        }
+        if name != text {
+            places.entry(name).or_default().remove(&index);
+            places.entry(text).or_default().insert(index);
         }
     }
 }

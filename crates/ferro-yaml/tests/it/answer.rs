@@ -36,7 +36,8 @@ fn answer_or_error(op: &str, text: &[u8]) -> Result<Value, Error> {
             let mut document = first(text, &options)?;
             document.expand(&options.limits)?;
             let root = document.root;
-            if root.is_scalar() {
+            // A comment of the document would count among the lines that an error names.
+            if root.is_scalar() || document.comments != Comments::default() {
                 return Err(Error::UnsupportedKey(NO_RESOURCE.to_owned()));
             }
             both(&root.to_json()?)?

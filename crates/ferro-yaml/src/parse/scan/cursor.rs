@@ -29,25 +29,30 @@ impl Stops {
 
 const CLASSES: [u8; 256] = classes();
 
+fn class(byte: u8) -> u8 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the index is below the length, or this does not compile"
+)]
 const fn classes() -> [u8; 256] {
     let mut table = [0; 256];
-    table[b' ' as usize] = BLANK;
-    table[b'\t' as usize] = BLANK;
-    table[b'\n' as usize] = BREAK;
-    table[b'\r' as usize] = BREAK;
-    // The first bytes of breaks beyond ASCII, and of much else.
-    table[0xC2] = BREAK;
-    table[0xE2] = BREAK;
-    table[b':' as usize] = COLON;
-    table[b',' as usize] = FLOW;
-    table[b'?' as usize] = FLOW;
-    table[b'[' as usize] = FLOW;
-    table[b']' as usize] = FLOW;
-    table[b'{' as usize] = FLOW;
-    table[b'}' as usize] = FLOW;
-    table[b'\'' as usize] = SINGLE;
-    table[b'"' as usize] = DOUBLE;
-    table[b'\\' as usize] = DOUBLE;
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = match byte as u8 {
+            b' ' | b'\t' => BLANK,
+            // The last two are the first bytes of breaks beyond ASCII, and of much else.
+            b'\n' | b'\r' | 0xC2 | 0xE2 => BREAK,
+            b':' => COLON,
+            b',' | b'?' | b'[' | b']' | b'{' | b'}' => FLOW,
+            b'\'' => SINGLE,
+            b'"' | b'\\' => DOUBLE,
+            _ => 0,
+        };
+        byte += 1;
+    }
     table
 }
 
@@ -256,7 +261,7 @@ impl<'a> Cursor<'a> {
         let start = self.pos;
         let mut end = start;
         while let Some(byte) = self.bytes.get(end) {
-            let class = CLASSES[usize::from(*byte)] & stops.0;
+            let class = class(*byte) & stops.0;
             if class != 0 && !(class == BREAK && *byte >= 0x80 && self.break_width(end - start) == 0) {
                 break;
             }
@@ -283,7 +288,7 @@ impl<'a> Cursor<'a> {
     /// Tells whether a blank is here that ordinary text follows, so that nothing can end at it.
     pub(super) fn is_between_words(&self, stops: Stops) -> bool {
         let next = self.at(1);
-        let is_ordinary = CLASSES[usize::from(next)] & stops.0 == 0 && !matches!(next, b'#' | 0);
+        let is_ordinary = class(next) & stops.0 == 0 && !matches!(next, b'#' | 0);
         self.at(0) == b' ' && is_ordinary && self.is_free()
     }
 

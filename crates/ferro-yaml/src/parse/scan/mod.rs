@@ -88,7 +88,7 @@ impl<'a> Scanner<'a> {
         while self.wants_more()? {
             self.fetch_next()?;
         }
-        self.tokens.front().ok_or(Error::Syntax {
+        self.tokens.front().ok_or_else(|| Error::Syntax {
             line: 0,
             problem: "unknown problem parsing YAML content".to_owned(),
         })

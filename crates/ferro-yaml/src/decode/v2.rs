@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::value::{GoValue, Scalar};
-use crate::convert::{plain_json, scalar_value, string_of};
+use super::plain_json;
+use super::value::{GoValue, Scalar, scalar};
 use crate::parse::{AliasBudget, alias_targets, parse_first};
 use crate::{Dialect, Error, Kind, Limits, Node, ParseOptions, Result, ScalarStyle, Tag, Value};
 
 /// Reads the first document.
-pub(super) fn read(input: &[u8], limits: &Limits, strict: bool) -> Result<Json> {
+pub(crate) fn read(input: &[u8], limits: &Limits, strict: bool) -> Result<Json> {
     let options = ParseOptions {
         dialect: Dialect::V2,
         limits: *limits,
@@ -35,7 +35,7 @@ pub(super) fn read(input: &[u8], limits: &Limits, strict: bool) -> Result<Json> 
     if !decoder.problems.is_empty() {
         return Err(Error::DuplicateKeys(decoder.problems));
     }
-    value.into_json()
+    value.into_sigs_json()
 }
 
 /// Decodes what needs no second thought: no references, no tags, and keys that are strings.
@@ -49,7 +49,7 @@ fn simple(node: &Node, strict: bool) -> Option<Json> {
                 Tag::Str => Some(Json::String(text.to_owned())),
                 _ => match Dialect::V2.resolve(text) {
                     Value::Timestamp => Some(Json::String(text.to_owned())),
-                    value => plain_json(text, value).ok(),
+                    value => plain_json(text, value),
                 },
             }
         }
@@ -86,7 +86,7 @@ impl<'d> Decoder<'d> {
         self.budget.count(!self.open_aliases.is_empty())?;
         Ok(match node.kind() {
             Kind::Alias => return self.through_alias(node, Self::value),
-            Kind::Scalar => GoValue::Scalar(scalar(node)?),
+            Kind::Scalar => GoValue::Scalar(scalar(node, Dialect::V2)?),
             Kind::Sequence => {
                 let items = node.items().iter().map(|item| self.value(item));
                 GoValue::List(items.collect::<Result<_>>()?)
@@ -180,19 +180,6 @@ impl<'d> Decoder<'d> {
             self.fields(source, fields)
         }
     }
-}
-
-fn scalar(node: &Node) -> Result<Scalar> {
-    Ok(match scalar_value(node, Dialect::V2)? {
-        Value::Null => Scalar::Nil,
-        Value::Bool(value) => Scalar::Bool(value),
-        Value::Int(value) => Scalar::Int(value),
-        Value::Uint(value) => Scalar::Uint(value),
-        Value::Float(value) => Scalar::Float(value),
-        Value::Timestamp | Value::Merge | Value::Str => {
-            Scalar::Text(string_of(node, node.text().unwrap_or_default())?)
-        }
-    })
 }
 
 /// An unquoted `<<`, or one that is tagged.

@@ -3,13 +3,10 @@
 //! Reading follows go-yaml v2: YAML 1.1 booleans, merge keys, the last of equal keys wins, other keys become
 //! strings, and only the first document counts.
 
-mod decode;
-mod value;
-
 use serde_json::Value as Json;
 
+use crate::decode::v2::read;
 use crate::{EmitOptions, Limits, Result};
-use decode::read;
 
 /// Reads the first document as JSON data; an empty text is null.
 ///

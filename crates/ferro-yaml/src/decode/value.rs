@@ -1,4 +1,4 @@
-//! Values as go-yaml v2 decodes them, before they become JSON.
+//! Values as go-yaml decodes them, before they become JSON.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -7,15 +7,18 @@ use ferro_gocompat::number::{format_g, format_g32};
 use ferro_gocompat::quote::quote;
 use serde_json::{Map, Value as Json};
 
-use crate::convert::number;
-use crate::{Error, Result};
+use super::{number, scalar_value, string_of};
+use crate::{Dialect, Error, Node, Result, Value, to_rfc3339};
 
 /// A decoded value.
 #[derive(Clone, Debug)]
 pub(super) enum GoValue {
     Scalar(Scalar),
     List(Vec<Self>),
+    /// `map[interface{}]interface{}`
     Map(BTreeMap<Scalar, Self>),
+    /// `map[string]interface{}`, which only v3 makes.
+    Record(BTreeMap<String, Self>),
 }
 
 /// What can be a key. Values of different types are never equal.
@@ -27,6 +30,25 @@ pub(super) enum Scalar {
     Float(f64),
     Uint(u64),
     Text(String),
+    /// A point in time in the form that it has in JSON.
+    Time(String),
+}
+
+/// Decodes a scalar.
+pub(super) fn scalar(node: &Node, dialect: Dialect) -> Result<Scalar> {
+    let text = node.text().unwrap_or_default();
+    Ok(match scalar_value(node, dialect)? {
+        Value::Null => Scalar::Nil,
+        Value::Bool(value) => Scalar::Bool(value),
+        Value::Int(value) => Scalar::Int(value),
+        Value::Uint(value) => Scalar::Uint(value),
+        Value::Float(value) => Scalar::Float(value),
+        // v2 decodes times as text.
+        Value::Timestamp if dialect == Dialect::V3 => {
+            Scalar::Time(to_rfc3339(text).unwrap_or_else(|| text.to_owned()))
+        }
+        Value::Timestamp | Value::Merge | Value::Str => Scalar::Text(string_of(node, text)?),
+    })
 }
 
 impl Scalar {
@@ -39,13 +61,14 @@ impl Scalar {
             Self::Int(_) => 3,
             Self::Float(_) => 4,
             Self::Bool(_) => 5,
+            Self::Time(_) => 6,
         }
     }
 
     /// Returns the key of a JSON object, if this can be one.
     fn json_key(&self) -> Option<String> {
         Some(match self {
-            Self::Nil | Self::Uint(_) => return None,
+            Self::Nil | Self::Uint(_) | Self::Time(_) => return None,
             Self::Bool(value) => value.to_string(),
             Self::Int(value) => value.to_string(),
             Self::Float(value) => match format_g32(*value).as_str() {
@@ -58,6 +81,21 @@ impl Scalar {
         })
     }
 
+    fn into_json(self) -> Result<Json> {
+        Ok(match self {
+            Self::Nil => Json::Null,
+            Self::Bool(value) => value.into(),
+            Self::Int(value) => value.into(),
+            Self::Uint(value) => value.into(),
+            Self::Text(text) | Self::Time(text) => text.into(),
+            Self::Float(value) if value.is_finite() => number(value),
+            Self::Float(value) if value.is_nan() => return Err(Error::UnsupportedValue("NaN")),
+            Self::Float(value) => {
+                return Err(Error::UnsupportedValue(if value > 0.0 { "+Inf" } else { "-Inf" }));
+            }
+        })
+    }
+
     /// Prints like `%#v`.
     pub(super) fn literal(&self) -> String {
         match self {
@@ -67,6 +105,7 @@ impl Scalar {
             Self::Uint(value) => format!("{value:#x}"),
             Self::Float(value) => format_g(*value),
             Self::Text(text) => quote(text),
+            Self::Time(text) => time_literal(text).unwrap_or_else(|| quote(text)),
         }
     }
 }
@@ -77,7 +116,7 @@ impl Ord for Scalar {
             (Self::Bool(left), Self::Bool(right)) => left.cmp(right),
             (Self::Int(left), Self::Int(right)) => left.cmp(right),
             (Self::Uint(left), Self::Uint(right)) => left.cmp(right),
-            (Self::Text(left), Self::Text(right)) => left.cmp(right),
+            (Self::Text(left), Self::Text(right)) | (Self::Time(left), Self::Time(right)) => left.cmp(right),
             // There is one zero among keys.
             (Self::Float(left), Self::Float(right)) => (left + 0.0).total_cmp(&(right + 0.0)),
             _ => self.rank().cmp(&other.rank()),
@@ -100,8 +139,8 @@ impl PartialEq for Scalar {
 impl Eq for Scalar {}
 
 impl GoValue {
-    /// Converts to JSON. Keys that JSON cannot have are found first, numbers that it cannot have then.
-    pub(super) fn into_json(self) -> Result<Json> {
+    /// Converts to JSON as sigs.k8s.io/yaml does: it looks at all keys first, and writes numbers then.
+    pub(super) fn into_sigs_json(self) -> Result<Json> {
         let mut unsupported = None;
         let json = self.convert(&mut unsupported)?;
         unsupported.map_or(Ok(json), Err)
@@ -109,20 +148,10 @@ impl GoValue {
 
     fn convert(self, unsupported: &mut Option<Error>) -> Result<Json> {
         Ok(match self {
-            Self::Scalar(scalar) => match scalar {
-                Scalar::Nil => Json::Null,
-                Scalar::Bool(value) => value.into(),
-                Scalar::Int(value) => value.into(),
-                Scalar::Uint(value) => value.into(),
-                Scalar::Text(text) => text.into(),
-                Scalar::Float(value) if value.is_finite() => number(value),
-                Scalar::Float(value) => {
-                    let shown = match value {
-                        value if value.is_nan() => "NaN",
-                        value if value > 0.0 => "+Inf",
-                        _ => "-Inf",
-                    };
-                    unsupported.get_or_insert(Error::UnsupportedValue(shown));
+            Self::Scalar(scalar) => match scalar.into_json() {
+                Ok(json) => json,
+                Err(error) => {
+                    unsupported.get_or_insert(error);
                     Json::Null
                 }
             },
@@ -139,6 +168,30 @@ impl GoValue {
                     object.insert(name, value.convert(unsupported)?);
                 }
                 Json::Object(object)
+            }
+            Self::Record(fields) => {
+                let fields = fields
+                    .into_iter()
+                    .map(|(name, value)| Ok((name, value.convert(unsupported)?)));
+                Json::Object(fields.collect::<Result<_>>()?)
+            }
+        })
+    }
+
+    /// Converts to JSON as `encoding/json` does.
+    pub(super) fn into_json(self) -> Result<Json> {
+        Ok(match self {
+            Self::Scalar(scalar) => scalar.into_json()?,
+            Self::List(items) => items.into_iter().map(Self::into_json).collect::<Result<_>>()?,
+            Self::Map(_) => {
+                let problem = "json: unsupported type: map[interface {}]interface {}";
+                return Err(Error::UnsupportedKey(problem.to_owned()));
+            }
+            Self::Record(fields) => {
+                let fields = fields
+                    .into_iter()
+                    .map(|(name, value)| Ok((name, value.into_json()?)));
+                Json::Object(fields.collect::<Result<_>>()?)
             }
         })
     }
@@ -175,8 +228,51 @@ impl GoValue {
                 }
                 out.push('}');
             }
+            Self::Record(fields) => {
+                out.push_str("map[string]interface {}{");
+                for (index, (name, value)) in fields.iter().enumerate() {
+                    out.push_str(separator(index));
+                    out.push_str(&quote(name));
+                    out.push(':');
+                    value.print(out);
+                }
+                out.push('}');
+            }
         }
     }
+}
+
+/// Prints a time like `%#v`, from the form that it has in JSON.
+fn time_literal(text: &str) -> Option<String> {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    let (date, clock) = text.split_once('T')?;
+    let mut date = date.split('-').map(str::parse::<usize>);
+    let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
+    let month = MONTHS.get(month.checked_sub(1)?)?;
+    let (clock, location) = match clock.strip_suffix('Z') {
+        Some(clock) => (clock, "time.UTC"),
+        None => (clock.get(..clock.len().checked_sub(6)?)?, "time.Location(\"\")"),
+    };
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let nanos: u32 = format!("{fraction:0<9}").parse().ok()?;
+    let mut clock = clock.split(':').map(str::parse::<u32>);
+    let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
+    Some(format!(
+        "time.Date({year}, time.{month}, {day}, {hour}, {minute}, {second}, {nanos}, {location})"
+    ))
 }
 
 /// Prints a scalar inside of something else, where Go also names the type of nothing.
