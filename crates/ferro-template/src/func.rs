@@ -45,6 +45,8 @@ pub(crate) enum Builtin {
     Call,
     /// Tells a nil interface from no value.
     Len,
+    /// Takes no index that is in an interface.
+    Slice,
 }
 
 impl Function {

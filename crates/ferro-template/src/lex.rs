@@ -5,6 +5,8 @@ use ferro_gocompat::quote::quote_bytes;
 use ferro_gocompat::unicode::{is_digit, is_letter, is_print};
 use memchr::memmem;
 
+use crate::value::lossy;
+
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -61,7 +63,7 @@ impl Token<'_> {
         match self.kind {
             Kind::Eof => "EOF".to_owned(),
             Kind::Error => self.message.clone(),
-            kind if kind >= Kind::Block => format!("<{}>", String::from_utf8_lossy(self.text)),
+            kind if kind >= Kind::Block => format!("<{}>", lossy(self.text)),
             _ if self.text.len() > 10 => format!("{}...", quote_bytes(first_chars(self.text, 10))),
             _ => quote_bytes(self.text),
         }

@@ -12,7 +12,7 @@ use crate::lex::{Delims, Kind, Lexer, Token};
 use crate::number;
 use crate::show::expr_text;
 use crate::stack::guarded;
-use crate::value::Text;
+use crate::value::{Text, lossy};
 
 /// How deep parentheses may nest.
 const MAX_PAREN_DEPTH: usize = 10_000;
@@ -98,7 +98,7 @@ impl Body<'_> {
     }
 
     fn variable(&mut self, name: &[u8]) -> Variable {
-        let name = String::from_utf8_lossy(name);
+        let name = lossy(name);
         let id = self
             .names
             .iter()
@@ -691,7 +691,7 @@ impl<'p> Parser<'p> {
                 value: token.text == b"true",
             },
             Kind::CharConstant | Kind::Complex | Kind::Number => {
-                let text = String::from_utf8_lossy(token.text);
+                let text = lossy(token.text);
                 let number = number::parse(&text, token.kind).map_err(|message| self.error(message))?;
                 Expr::Number {
                     pos,
@@ -723,7 +723,7 @@ impl<'p> Parser<'p> {
     }
 
     fn function(&self, token: &Token<'_>) -> Result<Expr, Error> {
-        let name = String::from_utf8_lossy(token.text);
+        let name = lossy(token.text);
         let Some(function) = self.functions.get(&name) else {
             let name = quote_bytes(token.text);
             return Err(self.error(format_args!("function {name} not defined")));
@@ -751,7 +751,7 @@ impl<'p> Parser<'p> {
 
 fn field_name(token: &Token<'_>) -> Box<str> {
     let name = token.text.get(1..).unwrap_or_default();
-    String::from_utf8_lossy(name).into()
+    lossy(name).into()
 }
 
 /// Tells whether there is only what Unicode calls white space.

@@ -3,6 +3,7 @@
 use ferro_gocompat::quote::quote_bytes;
 
 use crate::ast::{Action, Command, Expr, Invoke, Pipe, Pos};
+use crate::value::lossy;
 
 /// A node that errors can be about.
 #[derive(Clone, Copy)]
@@ -39,7 +40,7 @@ impl Node<'_> {
             Self::Expr(node) => expr(&mut out, node),
             Self::Invoke(node) => invoke(&mut out, node),
         }
-        String::from_utf8_lossy(&out).into_owned()
+        lossy(&out)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::error::Error;
-use crate::exec::zero;
+use crate::exec::{Operand, zero};
 use crate::value::types::Kind;
 use crate::value::{IntKind, Key, Map, Text, Type, Value};
 
@@ -118,8 +118,10 @@ fn position(at: &Value, capacity: usize) -> Result<usize, Error> {
 }
 
 /// `slice x a b c`: `x[a:b:c]`.
-pub(super) fn slice(args: &[Value]) -> Result<Value, Error> {
-    let Some((item, indexes)) = args.split_first() else {
+///
+/// Unlike `index` it does not look into interfaces for an index, so a number out of a map is none to it.
+pub(crate) fn slice(args: &[Operand]) -> Result<Value, Error> {
+    let Some((Operand { value: item, .. }, indexes)) = args.split_first() else {
         return Ok(Value::Nil);
     };
     if matches!(item, Value::Nil) {
@@ -140,7 +142,10 @@ pub(super) fn slice(args: &[Value]) -> Result<Value, Error> {
     };
     let mut bounds = [0, len, capacity];
     for (bound, at) in bounds.iter_mut().zip(indexes) {
-        *bound = position(at, capacity)?;
+        if at.is_interface {
+            return error("cannot index slice/array with type interface {}");
+        }
+        *bound = position(&at.value, capacity)?;
     }
     let [start, end, max] = bounds;
     if start > end {
@@ -167,9 +172,16 @@ fn cut(item: &Value, start: usize, end: usize, max: Option<usize>) -> Value {
 }
 
 /// `len`; a nil interface is not the same as no value here.
-pub(crate) fn length(item: &Value, is_interface: bool) -> Result<Value, Error> {
+pub(crate) fn length(args: &[Operand]) -> Result<Value, Error> {
+    let Some(Operand {
+        value: item,
+        is_interface,
+    }) = args.first()
+    else {
+        return Ok(Value::Nil);
+    };
     let len = match item.plain() {
-        Value::Nil if is_interface => return error("len of nil pointer"),
+        Value::Nil if *is_interface => return error("len of nil pointer"),
         Value::Nil => return error("reflect: call of reflect.Value.Type on zero Value"),
         Value::Object(object) if object.is_nil() => return error("len of nil pointer"),
         Value::Str(text) => text.len(),

@@ -5,7 +5,7 @@ mod index;
 
 use ferro_gocompat::escape;
 
-pub(crate) use self::index::length;
+pub(crate) use self::index::{length, slice};
 use crate::error::Error;
 use crate::exec::limit;
 use crate::func::{Builtin, Call, Function};
@@ -35,10 +35,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Function)> {
             "index",
             Function::variadic(&[ANY, ANY], ANY, |_, args| index::index(args)),
         ),
-        (
-            "slice",
-            Function::variadic(&[ANY, ANY], ANY, |_, args| index::slice(args)),
-        ),
+        ("slice", special(Builtin::Slice, ANY)),
         (
             "print",
             Function::variadic(&[ANY], TEXT, |call, args| text(call, |show| show.sprint(args))),

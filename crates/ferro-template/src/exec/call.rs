@@ -109,14 +109,14 @@ impl<'t> Exec<'t, '_> {
         match builtin {
             Builtin::And | Builtin::Or => self.short_circuit(builtin == Builtin::Or, site),
             Builtin::Len => {
-                // A nil interface and no value at all have different errors.
-                let argument = match site.args.get(1) {
-                    Some(node) => self.operand(node)?,
-                    None => site.piped.cloned().unwrap_or_default(),
-                };
+                let args = self.operands(site)?;
                 self.finish(signature.name, function.result(), site, |_| {
-                    builtin::length(&argument.value, argument.is_interface)
+                    builtin::length(&args)
                 })
+            }
+            Builtin::Slice => {
+                let args = self.operands(site)?;
+                self.finish(signature.name, function.result(), site, |_| builtin::slice(&args))
             }
             Builtin::Call => {
                 let callee = match (site.args.get(1), site.piped) {
@@ -130,6 +130,16 @@ impl<'t> Exec<'t, '_> {
                 })
             }
         }
+    }
+
+    /// Evaluates arguments without losing whether they are in interfaces.
+    fn operands(&mut self, site: Site<'t, '_>) -> Result<SmallVec<[Operand; 4]>, Error> {
+        let mut operands = SmallVec::new();
+        for node in site.args.iter().skip(1) {
+            operands.push(self.operand(node)?);
+        }
+        operands.extend(site.piped.cloned());
+        Ok(operands)
     }
 
     /// `and` and `or` evaluate no more than they must and return what decided.

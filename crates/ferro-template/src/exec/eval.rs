@@ -286,10 +286,11 @@ impl<'t> Exec<'t, '_> {
     /// Says what is special about an object without the field, if something is.
     fn check_object(&self, object: &dyn Object, receiver: &Operand, name: &str) -> Result<(), Error> {
         let ty = receiver.type_name();
-        if object.is_nil() {
+        let is_field = object.fields().iter().any(|(field, _)| *field == name);
+        if is_field && object.is_nil() {
             return Err(self.error(format!("nil pointer evaluating {ty}.{name}")));
         }
-        if object.fields().iter().any(|(field, _)| *field == name) {
+        if is_field {
             return Err(self.error(format!("{name} is an unexported field of struct type {ty}")));
         }
         Ok(())
@@ -324,7 +325,7 @@ pub(crate) fn zero(ty: &'static Type) -> Value {
         Type::Slice(_) => return Value::List(List::nil(ty)),
         Type::Array(len, elem) => return Value::List(List::with_type(ty, vec![zero(elem); *len])),
         Type::Map(..) => return Value::Map(Map::nil(ty)),
-        Type::Ptr(_) => return Value::object(NilPointer(*ty)),
+        Type::Ptr(_) => return Value::object(NilPointer { ty: *ty, fields: &[] }),
         Type::Named(_) => Value::Nil,
     };
     match ty {

@@ -185,6 +185,8 @@ struct Loop<'t> {
     /// How many variables there were before the body.
     mark: usize,
     start: Label,
+    /// Whether there was nothing to iterate over.
+    is_over: bool,
 }
 
 impl<'t> Exec<'t, '_> {
@@ -227,11 +229,11 @@ impl<'t> Exec<'t, '_> {
                 Op::Jump(label) => self.pc = *label,
                 Op::EndScope => self.close(),
                 Op::Break => {
-                    let range = self.unwind();
+                    let range = self.unwind(true);
                     self.pc = range.map_or(usize::MAX, |range| range.end);
                 }
                 Op::Continue => {
-                    let range = self.unwind();
+                    let range = self.unwind(false);
                     self.pc = range.map_or(usize::MAX, |range| range.next);
                 }
                 Op::Template(invoke) => {
@@ -317,11 +319,12 @@ impl<'t> Exec<'t, '_> {
         }
     }
 
-    /// Closes the scopes within the innermost loop and returns that.
-    fn unwind(&mut self) -> Option<&'t Range> {
+    /// Closes the scopes within the innermost loop and returns that. The branch for nothing counts as part
+    /// of its loop for `break`, but not for `continue`: Go's own quirk.
+    fn unwind(&mut self, is_break: bool) -> Option<&'t Range> {
         while self.scopes.len() > self.scope_base {
             match self.scopes.last() {
-                Some(Scope { body: Some(body), .. }) => return Some(body.range),
+                Some(Scope { body: Some(body), .. }) if is_break || !body.is_over => return Some(body.range),
                 _ => self.close(),
             }
         }
@@ -343,12 +346,12 @@ impl<'t> Exec<'t, '_> {
                 iter,
                 mark,
                 start,
+                is_over: false,
             });
         }
         if !self.advance(range)? {
-            // The branch for nothing is not part of the loop: a `break` in it is one of the loop outside.
-            if let Some(scope) = self.scopes.last_mut() {
-                scope.body = None;
+            if let Some(body) = self.scopes.last_mut().and_then(|scope| scope.body.as_mut()) {
+                body.is_over = true;
             }
             self.pc = range.otherwise;
         }

@@ -16,6 +16,7 @@ pub use list::List;
 pub use map::{Entries, Key, Map, OrderedFloat};
 pub use object::{Item, Items, NilPointer, Object};
 pub use text::Text;
+pub(crate) use text::lossy;
 pub use types::{IntKind, Kind, Method, NamedType, Type};
 
 use crate::func::Function;

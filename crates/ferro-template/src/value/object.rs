@@ -105,12 +105,25 @@ pub enum Items {
 /// A pair of an `iter.Seq2`.
 pub type Item = (Value, Value);
 
-/// A nil pointer of a type.
-pub struct NilPointer(pub Type);
+/// A nil pointer of a type, and the fields that its struct has.
+pub struct NilPointer {
+    /// The type: a pointer to a named struct.
+    pub ty: Type,
+    /// The names of the fields.
+    pub fields: &'static [&'static str],
+}
 
 impl Object for NilPointer {
     fn go_type(&self) -> Type {
-        self.0
+        self.ty
+    }
+
+    fn fields(&self) -> Vec<(&'static str, Value)> {
+        self.fields.iter().map(|name| (*name, Value::Nil)).collect()
+    }
+
+    fn field(&self, _name: &str) -> Option<Value> {
+        None
     }
 
     fn is_nil(&self) -> bool {
@@ -118,6 +131,6 @@ impl Object for NilPointer {
     }
 
     fn equals(&self, other: &dyn Object) -> Option<bool> {
-        Some(other.is_nil() && other.go_type() == self.0)
+        Some(other.is_nil() && other.go_type() == self.ty)
     }
 }

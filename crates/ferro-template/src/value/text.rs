@@ -74,8 +74,8 @@ impl Text {
     }
 }
 
-/// Replaces each invalid byte by itself, where the standard library joins the bytes of a cut character.
-fn lossy(bytes: &[u8]) -> String {
+/// Replaces each invalid byte, where the standard library joins the bytes of a cut character.
+pub(crate) fn lossy(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         out.push_str(chunk.valid());

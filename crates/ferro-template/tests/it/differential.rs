@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use ferro_template::{Functions, MissingKey, Options, Templates, Value, sprintf};
 use serde_json::{Value as Json, json};
 
+use crate::careful::{self, CarefulText};
 use crate::functions::functions;
 use crate::generate::{self, Random, TemplateText};
 use crate::oracle::{Answer, Oracle, cases};
@@ -160,6 +161,23 @@ fn random_templates_execute_as_in_go() {
             "execute": "t0",
             "data": generate::data(random),
             "missingkey": missing_key(random),
+        })
+    });
+}
+
+#[test]
+fn careful_templates_execute_as_in_go() {
+    compare("template", execute, |random| {
+        let mut templates = Vec::new();
+        for level in 0..3 {
+            let text = CarefulText::new(random, level).generate(if level == 0 { 7 } else { 4 });
+            templates.push(template(&format!("t{level}"), text.as_bytes()));
+        }
+        json!({
+            "templates": templates,
+            "execute": "t0",
+            "data": careful::data(random),
+            "missingkey": "zero",
         })
     });
 }

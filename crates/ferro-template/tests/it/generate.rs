@@ -751,7 +751,11 @@ pub(crate) fn operand(random: &mut Random) -> Json {
 
 /// Pointers within values print as addresses, which differ from run to run.
 fn without_inner_pointers(value: &Json) -> Json {
-    let mut out: Json = serde_json::from_str(&value.to_string().replace("*thing", "thing")).unwrap();
+    let text = value
+        .to_string()
+        .replace("*thing", "thing")
+        .replace("\"error\"", "\"spoken\"");
+    let mut out: Json = serde_json::from_str(&text).unwrap();
     out["t"] = value["t"].clone();
     out
 }

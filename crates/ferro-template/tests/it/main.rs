@@ -9,6 +9,8 @@
 )]
 
 #[cfg(test)]
+mod careful;
+#[cfg(test)]
 mod differential;
 #[cfg(test)]
 mod functions;

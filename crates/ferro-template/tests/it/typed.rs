@@ -30,24 +30,35 @@ pub(crate) struct Thing {
 const TEXT: &Type = &Type::String;
 const INT: &Type = &Type::Int(IntKind::Int);
 
-fn thing(value: &Value) -> Result<&Thing, Error> {
-    value.downcast().ok_or_else(|| Error::new("no thing"))
+/// The receiver of a method of the struct itself, which a nil pointer cannot become.
+fn thing<'v>(value: &'v Value, method: &str) -> Result<&'v Thing, Error> {
+    let text = || format!("value method main.thing.{method} called using nil *thing pointer");
+    value.downcast().ok_or_else(|| Error::new(text()))
 }
 
-static VALUE_METHODS: [Method; 4] = [
+/// The receiver of a method of the pointer.
+fn pointer(value: &Value) -> Result<&Thing, Error> {
+    let text = "runtime error: invalid memory address or nil pointer dereference";
+    value.downcast().ok_or_else(|| Error::new(text))
+}
+
+static METHODS: [Method; 5] = [
     Method {
         name: "Hello",
         params: &[],
         is_variadic: false,
         result: TEXT,
-        run: |_, this, _| Ok(Value::from(format!("hello {}", thing(this)?.name))),
+        run: |_, this, _| {
+            let name = &thing(this, "Hello")?.name;
+            Ok(Value::Str([b"hello ", name.as_bytes()].concat().into()))
+        },
     },
     Method {
         name: "Nothing",
         params: &[],
         is_variadic: false,
         result: &Type::Any,
-        run: |_, _, _| Ok(Value::Nil),
+        run: |_, this, _| thing(this, "Nothing").map(|_| Value::Nil),
     },
     Method {
         name: "Sum",
@@ -56,7 +67,9 @@ static VALUE_METHODS: [Method; 4] = [
         result: INT,
         run: |_, this, args| {
             let first = args[0].as_int().unwrap().bits;
-            Ok(Value::int(args.len() as i64 - 1 + first + thing(this)?.count))
+            Ok(Value::int(
+                args.len() as i64 - 1 + first + thing(this, "Sum")?.count,
+            ))
         },
     },
     Method {
@@ -64,25 +77,28 @@ static VALUE_METHODS: [Method; 4] = [
         params: &[TEXT],
         is_variadic: false,
         result: TEXT,
-        run: |_, _, args| Err(Error::new(args[0].as_text().unwrap().to_str())),
+        run: |_, this, args| {
+            thing(this, "Fail")?;
+            Err(Error::new(args[0].as_text().unwrap().to_str()))
+        },
+    },
+    Method {
+        name: "Greet",
+        params: &[TEXT],
+        is_variadic: false,
+        result: TEXT,
+        run: |_, this, args| {
+            let who = args[0].as_text().unwrap();
+            let parts = [pointer(this)?.name.as_bytes(), b" greets ", who.as_bytes()];
+            Ok(Value::Str(parts.concat().into()))
+        },
     },
 ];
 
-static POINTER_METHODS: [Method; 1] = [Method {
-    name: "Greet",
-    params: &[TEXT],
-    is_variadic: false,
-    result: TEXT,
-    run: |_, this, args| {
-        Ok(Value::from(format!(
-            "{} greets {}",
-            thing(this)?.name,
-            args[0].as_text().unwrap()
-        )))
-    },
-}];
-
-static THING: NamedType = NamedType::plain("main.thing", Type::Struct("struct {}"));
+static THING: NamedType = NamedType {
+    methods: &METHODS,
+    ..NamedType::plain("main.thing", Type::Struct("struct {}"))
+};
 static THING_TYPE: Type = Type::Named(&THING);
 
 impl Object for Thing {
@@ -109,13 +125,8 @@ impl Object for Thing {
     }
 
     fn method(&self, name: &str) -> Option<&'static Method> {
-        let own = VALUE_METHODS.iter().find(|method| method.name == name);
-        let of_pointer = || {
-            POINTER_METHODS
-                .iter()
-                .find(|method| self.is_pointer && method.name == name)
-        };
-        own.or_else(of_pointer)
+        let is_visible = self.is_pointer || name != "Greet";
+        self.go_type().method(name).filter(|_| is_visible)
     }
 }
 
@@ -265,7 +276,10 @@ pub(crate) fn value(data: &Json) -> Value {
         "table" => Value::Map(map(data, &TABLE_TYPE, text_key)),
         "nil map" => Value::Map(Map::nil(ANY_MAP)),
         "nil slice" => Value::List(List::nil(ANY_SLICE)),
-        "nil thing" => Value::object(NilPointer(Type::Ptr(&THING_TYPE))),
+        "nil thing" => Value::object(NilPointer {
+            ty: Type::Ptr(&THING_TYPE),
+            fields: &["Name", "Count", "Any", "Map", "hidden"],
+        }),
         "duration" => Value::named(
             &DURATION,
             Value::int64(data["v"].as_str().unwrap().parse().unwrap()),
