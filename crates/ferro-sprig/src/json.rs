@@ -2,8 +2,9 @@
 
 mod decode;
 mod model;
+mod write;
 
-use ferro_gocompat::json::{Options, to_string_with};
+use ferro_gocompat::json::Options;
 use ferro_template::types::ANY_MAP;
 use ferro_template::{Error, List, Map, Value};
 
@@ -55,7 +56,7 @@ pub(crate) fn register_sprig(table: &mut Table<'_>) {
 }
 
 fn encode(args: Args<'_>, options: Options<'static>, failure: Failure) -> Outcome {
-    match with_data(args.any(0), Rules::Json, |json| Ok(to_string_with(json, &options))) {
+    match write::write(args.any(0), options) {
         Ok(json) => text(json),
         Err(_) if failure == Failure::Empty => text(""),
         Err(problem) => fail(problem),

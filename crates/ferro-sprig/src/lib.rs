@@ -33,6 +33,7 @@
 
 mod args;
 mod convert;
+mod crypto;
 mod dates;
 mod decimal;
 mod defaults;
@@ -81,6 +82,7 @@ pub fn functions(environment: Arc<dyn Environment>) -> Functions {
     url::register(&mut table);
     dates::register(&mut table);
     random::register(&mut table);
+    crypto::register(&mut table);
     json::register_sprig(&mut table);
     functions
 }

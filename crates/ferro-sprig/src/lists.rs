@@ -150,7 +150,7 @@ fn slice(args: Args<'_>) -> Outcome {
     let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
     let part = range.and_then(|(start, end)| match value {
         Value::Bytes(bytes) => Some(Value::Bytes(bytes.get(start..end)?.into())),
-        Value::List(list) if list.ty().kind() == Kind::Slice => list.slice(start, end).map(Value::List),
+        Value::List(list) if list.ty().kind() == Kind::Slice => list.slice(start, end, None).map(Value::List),
         _ => None,
     });
     if matches!(value, Value::List(list) if list.ty().kind() == Kind::Array) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ferro_gocompat::time::Time;
 use ferro_template::{Error, Value};
 
 use crate::Environment;
@@ -18,6 +19,10 @@ impl Dice {
 
     pub(crate) fn fill(&self, bytes: &mut [u8]) {
         self.0.fill_random(bytes);
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.0.now()
     }
 
     /// Returns a number below `bound`, each with the same probability.

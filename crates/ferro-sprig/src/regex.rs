@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use ferro_gocompat::quote::quote;
+use ferro_gocompat::quote::quote_bytes;
 use ferro_gocompat::regexp::{self, Regex};
 use ferro_template::{Error, List, Text, Value};
 
@@ -14,10 +14,10 @@ const CACHE_SIZE: usize = 256;
 
 pub(crate) fn register(table: &mut Table<'_>) {
     table.add(&["regexMatch"], &[STRING, STRING], BOOL, |args| {
-        Ok(Value::Bool(compile(&args.string(0)).is_ok_and(|regex| regex.is_match(&args.string(1)))))
+        Ok(Value::Bool(compile(args).is_ok_and(|regex| regex.is_match(&args.string(1)))))
     });
     table.add(&["mustRegexMatch"], &[STRING, STRING], BOOL, |args| {
-        let regex = compile(&args.string(0)).map_err(plain)?;
+        let regex = compile(args).map_err(plain)?;
         Ok(Value::Bool(regex.is_match(&args.string(1))))
     });
     table.add(&["regexQuoteMeta"], &[STRING], STRING, |args| text(quote_meta(args.text(0))));
@@ -50,13 +50,12 @@ impl Form {
 /// Adds a function that panics over a bad pattern, and its twin that returns the error.
 fn both(table: &mut Table<'_>, name: &str, form: Form, run: fn(&Regex, Args<'_>) -> Outcome) {
     table.add(&[name], form.params, form.result, move |args| {
-        let pattern = args.string(0);
-        run(&compile(&pattern).map_err(|error| panicked(&pattern, &error))?, args)
+        run(&compile(args).map_err(|error| panicked(args.text(0), &error))?, args)
     });
     let (first, rest) = name.split_at(1);
     let twin = format!("must{}{rest}", first.to_ascii_uppercase());
     table.add(&[&twin], form.params, form.result, move |args| {
-        run(&compile(&args.string(0)).map_err(plain)?, args)
+        run(&compile(args).map_err(plain)?, args)
     });
 }
 
@@ -65,16 +64,24 @@ fn plain(error: regexp::Error) -> Error {
 }
 
 /// What `regexp.MustCompile` panics with.
-fn panicked(pattern: &str, error: &regexp::Error) -> Error {
-    let can_backquote = pattern
-        .chars()
-        .all(|c| c != '`' && c != '\u{FEFF}' && c != '\u{7F}' && (c >= ' ' || c == '\t'));
-    let quoted = if can_backquote { format!("`{pattern}`") } else { quote(pattern) };
+fn panicked(pattern: &[u8], error: &regexp::Error) -> Error {
+    let is_plain = |c| c != '`' && c != '\u{FEFF}' && c != '\u{7F}' && (c >= ' ' || c == '\t');
+    let quoted = match std::str::from_utf8(pattern) {
+        Ok(pattern) if pattern.chars().all(is_plain) => format!("`{pattern}`"),
+        _ => quote_bytes(pattern),
+    };
     Error::new(format!("regexp: Compile({quoted}): {error}"))
 }
 
-/// Compiles a pattern, or finds it among those compiled before: charts use few, in loops.
-fn compile(pattern: &str) -> Result<Regex, regexp::Error> {
+/// Compiles the first argument, or finds it among those compiled before: charts use few, in loops.
+fn compile(args: Args<'_>) -> Result<Regex, regexp::Error> {
+    let pattern = &*args.string(0);
+    if std::str::from_utf8(args.text(0)).is_err() {
+        return Err(regexp::Error {
+            problem: "invalid UTF-8",
+            fragment: pattern.to_owned(),
+        });
+    }
     thread_local! {
         static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default();
     }

@@ -1,9 +1,13 @@
 //! Values as JSON data, the way `encoding/json` marshals them.
 
+use std::borrow::Cow;
+
 use ferro_gocompat::number::{format_g, format_g32};
-use ferro_template::{Key, Kind, List, Map, Value};
+use ferro_template::{Key, Kind, List, Map, Text, Value};
 use serde_json::{Map as Object, Number, Value as Json};
 
+use crate::DURATION;
+use crate::args::to_text;
 use crate::dates::TimeValue;
 use crate::text::base;
 
@@ -36,9 +40,7 @@ pub(crate) fn with_data<T>(
 ) -> Result<T, String> {
     let mut encoder = Encoder {
         rules,
-        depth: 0,
-        deepest: 0,
-        above: Vec::new(),
+        path: Path::new(),
     };
     let data = encoder.value(value)?;
     let finish = move || {
@@ -47,137 +49,203 @@ pub(crate) fn with_data<T>(
         drop(data);
         written
     };
-    if encoder.deepest <= SHALLOW {
+    if encoder.path.deepest <= SHALLOW {
         return finish();
     }
-    stacker::grow((encoder.deepest + SHALLOW) * STACK_PER_LEVEL, finish)
+    stacker::grow((encoder.path.deepest + SHALLOW) * STACK_PER_LEVEL, finish)
 }
 
-/// What is being encoded.
-struct Encoder {
-    rules: Rules,
+/// What a value is to an encoder.
+pub(super) enum Shape<'v> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Cow<'v, Text>),
+    List(&'v List),
+    Numbers(&'v [u8]),
+    Map(&'v Map),
+    Fields(Vec<(String, Value)>),
+}
+
+/// Tells what a value is by the given rules.
+pub(super) fn shape(value: &Value, rules: Rules) -> Result<Shape<'_>, String> {
+    let is_json = rules == Rules::Json;
+    Ok(match value {
+        Value::Nil => Shape::Null,
+        Value::Bool(value) => Shape::Bool(*value),
+        Value::Int(int) if int.kind.is_signed() => Shape::Number(int.bits.into()),
+        Value::Int(int) => Shape::Number(int.bits.cast_unsigned().into()),
+        Value::Float(value) => Shape::Number(number(*value)?),
+        Value::Float32(value) => Shape::Number(number32(*value)?),
+        Value::Str(text) => Shape::Text(Cow::Borrowed(text)),
+        Value::Bytes(bytes) if is_json => text(base::encode64(bytes)),
+        Value::Bytes(bytes) => Shape::Numbers(bytes),
+        Value::List(list) if list.is_nil() && is_json => Shape::Null,
+        Value::List(list) => Shape::List(list),
+        Value::Map(map) if map.is_nil() && is_json => Shape::Null,
+        Value::Map(map) => Shape::Map(map),
+        Value::Named(named) if !is_json && std::ptr::eq(named.ty, &DURATION) => {
+            Shape::Text(Cow::Owned(to_text(value)))
+        }
+        Value::Named(named) => return shape(&named.value, rules),
+        Value::Object(object) if object.is_nil() => Shape::Null,
+        Value::Object(_) => return object_shape(value, rules),
+        Value::Complex(..) | Value::Func(_) => return Err(unsupported_type(value)),
+    })
+}
+
+fn text<'v>(text: String) -> Shape<'v> {
+    Shape::Text(Cow::Owned(Text::from(text)))
+}
+
+/// Structs have their exported fields; times and versions say themselves what they are.
+fn object_shape(value: &Value, rules: Rules) -> Result<Shape<'_>, String> {
+    let Value::Object(object) = value else {
+        return Ok(Shape::Null);
+    };
+    if let Some(time) = value.downcast::<TimeValue>() {
+        return time.0.to_rfc3339().map(text).ok_or_else(|| {
+            "json: error calling MarshalJSON for type time.Time: Time.MarshalJSON: year outside of range [0,9999]"
+                .to_owned()
+        });
+    }
+    if let Some(version) = crate::semver::json_text(value) {
+        return Ok(text(version));
+    }
+    if object.go_type().kind() == Kind::Func {
+        return Err(unsupported_type(value));
+    }
+    let name = |name: &str| match rules {
+        Rules::Json => name.to_owned(),
+        Rules::Yaml => name.to_lowercase(),
+    };
+    let fields = object.fields().into_iter();
+    let exported = fields.filter(|(name, _)| name.starts_with(char::is_uppercase));
+    Ok(Shape::Fields(exported.map(|(field, value)| (name(field), value)).collect()))
+}
+
+/// Where an encoder is: how deep, and in which maps.
+pub(super) struct Path {
     depth: usize,
     deepest: usize,
     /// The maps on the way here, beyond the depth from which cycles are looked for.
     above: Vec<Map>,
 }
 
-impl Encoder {
-    fn value(&mut self, value: &Value) -> Result<Json, String> {
-        match value {
-            Value::Nil => Ok(Json::Null),
-            Value::Bool(value) => Ok(Json::Bool(*value)),
-            Value::Int(int) if int.kind.is_signed() => Ok(int.bits.into()),
-            Value::Int(int) => Ok(int.bits.cast_unsigned().into()),
-            Value::Float(value) => number(*value),
-            Value::Float32(value) => number32(*value),
-            Value::Str(text) => Ok(Json::String(text.to_str().into_owned())),
-            Value::Bytes(bytes) if self.rules == Rules::Yaml => Ok(bytes.to_vec().into()),
-            Value::Bytes(bytes) => Ok(Json::String(base::encode64(bytes))),
-            Value::List(list) if list.is_nil() && self.rules == Rules::Json => Ok(Json::Null),
-            Value::List(list) => self.nested(|encoder| encoder.list(list)),
-            Value::Map(map) if map.is_nil() && self.rules == Rules::Json => Ok(Json::Null),
-            Value::Map(map) => self.nested(|encoder| encoder.map(map)),
-            Value::Named(named) if self.rules == Rules::Yaml && std::ptr::eq(named.ty, &crate::DURATION) => {
-                Ok(Json::String(crate::args::to_text(value).to_str().into_owned()))
-            }
-            Value::Named(named) => self.value(&named.value),
-            Value::Object(_) => self.nested(|encoder| encoder.object(value)),
-            Value::Complex(..) | Value::Func(_) => Err(unsupported_type(value)),
+impl Path {
+    pub(super) const fn new() -> Self {
+        Self {
+            depth: 0,
+            deepest: 0,
+            above: Vec::new(),
         }
     }
 
-    fn nested(&mut self, encode: impl FnOnce(&mut Self) -> Result<Json, String>) -> Result<Json, String> {
+    pub(super) fn enter(&mut self) -> Result<(), String> {
         if self.depth >= MAX_DEPTH {
             return Err(format!("json: a value is nested deeper than {MAX_DEPTH} levels"));
         }
         self.depth += 1;
         self.deepest = self.deepest.max(self.depth);
-        let json = stacker::maybe_grow(64 << 10, 1 << 20, || encode(self));
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self) {
         self.depth -= 1;
-        json
     }
 
-    fn list(&mut self, list: &List) -> Result<Json, String> {
-        list.items().iter().map(|item| self.value(item)).collect()
+    pub(super) fn enter_map(&mut self, map: &Map) -> Result<(), String> {
+        self.enter()?;
+        if self.depth <= CYCLE_DEPTH {
+            return Ok(());
+        }
+        if self.above.iter().any(|above| above.is_same(map)) {
+            return Err(format!("json: unsupported value: encountered a cycle via {}", map.ty()));
+        }
+        self.above.push(map.clone());
+        Ok(())
     }
 
-    fn map(&mut self, map: &Map) -> Result<Json, String> {
-        let is_deep = self.depth > CYCLE_DEPTH;
-        if is_deep {
-            if self.above.iter().any(|above| above.is_same(map)) {
-                return Err(format!("json: unsupported value: encountered a cycle via {}", map.ty()));
-            }
-            self.above.push(map.clone());
-        }
-        let mut object = Object::new();
-        for (key, value) in map.entries().iter() {
-            let key = key_text(key).ok_or_else(|| format!("json: unsupported type: {}", map.ty()))?;
-            object.insert(key, self.value(value)?);
-        }
-        if is_deep {
+    pub(super) fn leave_map(&mut self) {
+        if self.depth > CYCLE_DEPTH {
             self.above.pop();
         }
-        Ok(Json::Object(object))
-    }
-
-    /// Structs have their exported fields, under their names.
-    fn object(&mut self, value: &Value) -> Result<Json, String> {
-        let Value::Object(object) = value else {
-            return Ok(Json::Null);
-        };
-        if object.is_nil() {
-            return Ok(Json::Null);
-        }
-        if let Some(time) = value.downcast::<TimeValue>() {
-            return time.0.to_rfc3339().map(Json::String).ok_or_else(|| {
-                "json: error calling MarshalJSON for type time.Time: Time.MarshalJSON: year outside of range [0,9999]"
-                    .to_owned()
-            });
-        }
-        if let Some(version) = crate::semver::json_text(value) {
-            return Ok(Json::String(version));
-        }
-        if object.go_type().kind() == Kind::Func {
-            return Err(unsupported_type(value));
-        }
-        let mut fields = Object::new();
-        for (name, field) in object.fields() {
-            if name.starts_with(char::is_uppercase) {
-                let name = match self.rules {
-                    Rules::Json => name.to_owned(),
-                    Rules::Yaml => name.to_lowercase(),
-                };
-                fields.insert(name, self.value(&field)?);
-            }
-        }
-        Ok(Json::Object(fields))
+        self.leave();
     }
 }
 
-fn unsupported_type(value: &Value) -> String {
+/// Runs one level of an encoder with enough stack.
+pub(super) fn guarded<T>(encode: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(64 << 10, 1 << 20, encode)
+}
+
+/// Makes data of values.
+struct Encoder {
+    rules: Rules,
+    path: Path,
+}
+
+impl Encoder {
+    fn value(&mut self, value: &Value) -> Result<Json, String> {
+        Ok(match shape(value, self.rules)? {
+            Shape::Null => Json::Null,
+            Shape::Bool(value) => Json::Bool(value),
+            Shape::Number(number) => Json::Number(number),
+            Shape::Text(text) => Json::String(text.to_str().into_owned()),
+            Shape::Numbers(bytes) => bytes.to_vec().into(),
+            Shape::List(list) => {
+                self.path.enter()?;
+                let items = guarded(|| list.items().iter().map(|item| self.value(item)).collect::<Result<_, _>>())?;
+                self.path.leave();
+                Json::Array(items)
+            }
+            Shape::Map(map) => {
+                self.path.enter_map(map)?;
+                let object = guarded(|| self.map(map))?;
+                self.path.leave_map();
+                Json::Object(object)
+            }
+            Shape::Fields(fields) => {
+                self.path.enter()?;
+                let entry = |(name, value): (String, Value)| Ok::<_, String>((name, self.value(&value)?));
+                let object = guarded(|| fields.into_iter().map(entry).collect::<Result<Object<_, _>, _>>())?;
+                self.path.leave();
+                Json::Object(object)
+            }
+        })
+    }
+
+    fn map(&mut self, map: &Map) -> Result<Object<String, Json>, String> {
+        let mut object = Object::new();
+        for (key, value) in map.entries().iter() {
+            let key = key_text(key, map)?;
+            object.insert(key.to_str().into_owned(), self.value(value)?);
+        }
+        Ok(object)
+    }
+}
+
+pub(super) fn unsupported_type(value: &Value) -> String {
     format!("json: unsupported type: {}", value.type_name())
 }
 
-fn number(value: f64) -> Result<Json, String> {
-    Number::from_f64(value)
-        .map(Json::Number)
-        .ok_or_else(|| format!("json: unsupported value: {}", format_g(value)))
+fn number(value: f64) -> Result<Number, String> {
+    Number::from_f64(value).ok_or_else(|| format!("json: unsupported value: {}", format_g(value)))
 }
 
 /// The shortest digits that tell the `float32` apart, taken as they are.
-fn number32(value: f32) -> Result<Json, String> {
+fn number32(value: f32) -> Result<Number, String> {
     let digits = format_g32(f64::from(value));
     number(digits.parse().unwrap_or(f64::from(value)))
 }
 
 /// Integer keys are written as text; other keys have no JSON.
-fn key_text(key: &Key) -> Option<String> {
+pub(super) fn key_text(key: &Key, map: &Map) -> Result<Text, String> {
     match key {
-        Key::Str(text) => Some(text.to_str().into_owned()),
-        Key::Int(value) => Some(value.to_string()),
-        Key::Uint(value) => Some(value.to_string()),
-        Key::Bool(_) | Key::Float(_) => None,
+        Key::Str(text) => Ok(text.clone()),
+        Key::Int(value) => Ok(Text::from(value.to_string())),
+        Key::Uint(value) => Ok(Text::from(value.to_string())),
+        Key::Bool(_) | Key::Float(_) => Err(format!("json: unsupported type: {}", map.ty())),
     }
 }
 

@@ -8,8 +8,6 @@ pub(crate) struct Rune {
     pub(crate) at: usize,
     pub(crate) len: usize,
     pub(crate) c: char,
-    /// The byte belongs to no character.
-    pub(crate) invalid: bool,
 }
 
 /// Decodes like a `range` over a Go string.
@@ -23,13 +21,11 @@ pub(crate) fn runes(text: &[u8]) -> impl Iterator<Item = Rune> {
             at: valid_start + at,
             len: c.len_utf8(),
             c,
-            invalid: false,
         });
         let invalid = (0..chunk.invalid().len()).map(move |at| Rune {
             at: invalid_start + at,
             len: 1,
             c: char::REPLACEMENT_CHARACTER,
-            invalid: true,
         });
         valid.chain(invalid)
     })

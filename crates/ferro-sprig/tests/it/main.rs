@@ -6,3 +6,12 @@
     clippy::print_stderr,
     reason = "tests fail loudly"
 )]
+
+#[path = "../../../../tests/conformance/oracle.rs"]
+mod oracle;
+
+mod calls;
+mod environment;
+mod random;
+mod render;
+mod table;
