@@ -5,7 +5,7 @@
 //! The repository is made up of text that hardly compresses and served by `git http-backend` in a process of
 //! its own; each run is a fresh process with an empty directory, so that its peak memory is its own.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::exit)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing)]
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -49,23 +49,23 @@ fn compare(megabytes: usize, runs: usize) {
         .unwrap();
     println!("{megabytes} MB, {runs} runs each: median (minimum to maximum)");
     for name in ["ferro", "git2"] {
-        let mut results: Vec<(f64, f64)> = (0..runs)
+        let mut results: Vec<[f64; 3]> = (0..runs)
             .map(|_| {
                 let output = Command::new(&program).args([name, url.trim()]).output().unwrap();
                 let text = String::from_utf8(output.stdout).unwrap();
                 let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap());
-                (numbers.next().unwrap(), numbers.next().unwrap())
+                std::array::from_fn(|_| numbers.next().unwrap())
             })
             .collect();
-        let mut column = |pick: fn(&(f64, f64)) -> f64| {
+        let mut column = |pick: fn(&[f64; 3]) -> f64| {
             results.sort_by(|a, b| pick(a).total_cmp(&pick(b)));
             let at = |index: usize| results.get(index).map_or(0.0, pick);
             (at(runs / 2), at(0), at(runs.saturating_sub(1)))
         };
-        let (time, memory) = (column(|result| result.0), column(|result| result.1));
+        let (time, cpu, memory) = (column(|it| it[0]), column(|it| it[1]), column(|it| it[2]));
         println!(
-            "{name:>6}: {:.2} s ({:.2} to {:.2}), peak {:.0} MB ({:.0} to {:.0})",
-            time.0, time.1, time.2, memory.0, memory.1, memory.2
+            "{name:>6}: {:.2} s ({:.2} to {:.2}), {:.2} CPU s ({:.2} to {:.2}), peak {:.0} MB ({:.0} to {:.0})",
+            time.0, time.1, time.2, cpu.0, cpu.1, cpu.2, memory.0, memory.1, memory.2
         );
     }
     drop(server.stdin.take());
@@ -93,7 +93,7 @@ fn serve(megabytes: usize) {
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
-/// Times one fetch and prints seconds and the peak of resident memory in megabytes.
+/// Times one fetch and prints seconds, seconds of this process's CPU, and the peak of resident memory in megabytes.
 fn run(fetch: impl FnOnce(&Path) -> u64) {
     let directory = tempfile::tempdir().unwrap();
     let started = Instant::now();
@@ -106,7 +106,25 @@ fn run(fetch: impl FnOnce(&Path) -> u64) {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .unwrap();
     let kilobytes: f64 = peak.split_whitespace().next().unwrap().parse().unwrap();
-    println!("{} {}", elapsed.as_secs_f64(), kilobytes / 1024.0);
+    println!(
+        "{} {} {}",
+        elapsed.as_secs_f64(),
+        cpu_seconds(),
+        kilobytes / 1024.0
+    );
+}
+
+/// User and system time so far; Linux counts it in hundredths of a second.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The name of the program, in parentheses, may hold spaces.
+    let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+    let ticks: f64 = fields
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<f64>().unwrap())
+        .sum();
+    ticks / 100.0
 }
 
 fn with_ferro(url: &str, directory: &Path) -> u64 {

@@ -244,7 +244,11 @@ impl Case {
                 "--timeout",
                 "60s",
             ];
-            let args: Vec<&str> = args.iter().map(String::as_str).chain(common).collect();
+            // First, so that a test can give them another value: the last one counts.
+            let args: Vec<&str> = common
+                .into_iter()
+                .chain(args.iter().map(String::as_str))
+                .collect();
             crate::process::run(&program, &args, &[("NO_COLOR", "1")], "")
         })
         .await

@@ -22,7 +22,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use rustix::process::Signal;
 
 use crate::process::{self, Nursery, Process};
@@ -91,10 +91,7 @@ impl Cluster {
     pub fn start(options: &Options) -> Result<Self> {
         let bin = build::build()?;
         let dir = match &options.dir {
-            Some(dir) => {
-                std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-                dir.canonicalize()?
-            }
+            Some(dir) => empty_dir(dir)?,
             None => paths::temporary(&options.name)?,
         };
         let nursery = Nursery::new(Some(&dir))?;
@@ -315,6 +312,17 @@ impl Cluster {
             String::from_utf8_lossy(&res.stderr).trim()
         ))
     }
+}
+
+/// Makes a directory, or takes one that is empty: it goes when the cluster does, with all that is in it.
+fn empty_dir(dir: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    ensure!(
+        std::fs::read_dir(dir)?.next().is_none(),
+        "{} is not empty; the cluster's directory is removed with the cluster, so name one that does not exist",
+        dir.display()
+    );
+    Ok(dir.canonicalize()?)
 }
 
 impl Drop for Cluster {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use xtask::paths;
 
 /// A source file that is longer is two.
-const MAX_LINES: usize = 800;
+const MAX_LINES: usize = 650;
 /// The first lines of a file that is allowed to be longer say so.
 const EXEMPT: &str = "tidy: a table";
 /// Extensions of the files that people read.
@@ -73,8 +73,10 @@ pub(super) fn faults() -> Result<Vec<String>> {
 }
 
 fn tracked(root: &Path) -> Result<Vec<PathBuf>> {
+    // A checkout that belongs to somebody else, as in a container, is still this one.
+    let trusted = format!("safe.directory={}", root.display());
     let res = Command::new("git")
-        .args(["ls-files", "-z"])
+        .args(["-c", &trusted, "ls-files", "-z"])
         .current_dir(root)
         .output()
         .context("cannot start git")?;
@@ -115,7 +117,16 @@ fn source_faults(name: &str, text: &str) -> Vec<String> {
     if !text.starts_with("//!") && !name.ends_with("/tests.rs") {
         faults.push(format!("{name}: does not begin by saying what it is for (`//!`)"));
     }
-    let is_engine = ["gocompat", "yaml", "kustomize", "postbuild", "kstatus"];
+    let is_engine = [
+        "gocompat",
+        "yaml",
+        "template",
+        "sprig",
+        "helm",
+        "kustomize",
+        "postbuild",
+        "kstatus",
+    ];
     if is_engine
         .iter()
         .any(|it| name.starts_with(&format!("crates/ferro-{it}/src/")))
@@ -165,9 +176,7 @@ fn tick_faults(text: &str, tests: &BTreeSet<String>) -> Vec<String> {
     for (number, line) in ticks {
         let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
         let is_test = |it: &&str| it.rsplit("::").next().is_some_and(|name| tests.contains(name));
-        let dead = quoted
-            .iter()
-            .find(|it| it.contains("::") && !it.contains(' ') && !is_test(it));
+        let dead = quoted.iter().find(|it| looks_like_a_test(it) && !is_test(it));
         if let Some(dead) = dead {
             faults.push(format!("COMPATIBILITY.md:{number}: there is no test `{dead}`"));
         } else if !quoted.iter().any(is_test) {
@@ -177,6 +186,16 @@ fn tick_faults(text: &str, tests: &BTreeSet<String>) -> Vec<String> {
         }
     }
     faults
+}
+
+/// A path, or words joined as only the name of a test joins them: fields, flags and metrics have other forms.
+fn looks_like_a_test(quoted: &str) -> bool {
+    let is_name = |it: &str| {
+        it.chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let last = quoted.rsplit("::").next().unwrap_or_default();
+    is_name(last) && (quoted.contains("::") || last.matches('_').count() >= 2)
 }
 
 /// A link to a file of the repository leads somewhere.
@@ -200,13 +219,14 @@ mod tests {
     fn a_tick_needs_a_test_that_exists() {
         let source = "    #[test]\n    fn suspend_is_respected() {\n\nasync fn prune_works(case: Case) -> Result<()> {\nfn helper() {";
         let tests: BTreeSet<String> = test_names(source).map(str::to_owned).collect();
-        let text = "- [x] suspend (`suspend_is_respected`)\n- [x] prune: `e2e::prune::prune_works`\n- [ ] decryption\n- [x] `helper`\n- [x] `a::gone`\n";
+        let text = "- [x] suspend (`suspend_is_respected`)\n- [x] prune: `e2e::prune::prune_works`\n- [ ] decryption\n- [x] `helper`\n- [x] `a::gone`\n- [x] `suspend_is_respected`, `prune_was_renamed_since`\n";
         let faults = tick_faults(text, &tests);
         assert_eq!(
             faults,
             [
                 "COMPATIBILITY.md:4: a tick without the name of its test",
-                "COMPATIBILITY.md:5: there is no test `a::gone`"
+                "COMPATIBILITY.md:5: there is no test `a::gone`",
+                "COMPATIBILITY.md:6: there is no test `prune_was_renamed_since`"
             ]
         );
     }

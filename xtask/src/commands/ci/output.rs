@@ -104,7 +104,7 @@ impl Programs {
             self.current += tests;
             self.has_result = true;
         }
-        if line.starts_with("skipped:") {
+        if is_note(line) {
             self.notes += 1;
         }
         self.lines.push_back(line.to_owned());
@@ -125,12 +125,7 @@ impl Programs {
         } = self.current;
         let is_bad = 0 < failed || !self.has_result;
         if !self.title.is_empty() {
-            shown.extend(
-                self.lines
-                    .iter()
-                    .filter(|it| is_bad || it.starts_with("skipped:"))
-                    .cloned(),
-            );
+            shown.extend(self.lines.iter().filter(|it| is_bad || is_note(it)).cloned());
             if self.current != Tests::default() {
                 shown.push(format!(
                     "{passed:>6} passed {failed:>3} failed {skipped:>3} skipped  {}",
@@ -145,6 +140,12 @@ impl Programs {
         };
         shown
     }
+}
+
+/// Whether a test says why it does nothing; the start of the test's own line may stand before it.
+fn is_note(line: &str) -> bool {
+    let said = line.strip_prefix("test ").and_then(|it| it.split_once(" ... "));
+    said.map_or(line, |(_, said)| said).starts_with("skipped:")
 }
 
 /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
@@ -203,6 +204,7 @@ mod tests {
             "     Running unittests src/lib.rs (target/a)",
             "test a ... ok",
             "skipped: no reference here",
+            "test b ... skipped: nor here",
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s",
             "   Doc-tests a",
             "why it failed",
@@ -214,14 +216,14 @@ mod tests {
         assert_eq!(
             programs.total,
             Tests {
-                passed: 2,
+                passed: 1,
                 failed: 2,
-                skipped: 2
+                skipped: 3
             }
         );
         assert_eq!(shown[0], "skipped: no reference here");
-        assert_eq!(shown[2], "why it failed");
-        assert_eq!(shown.len(), 5, "{shown:?}");
+        assert_eq!(shown[3], "why it failed");
+        assert_eq!(shown.len(), 6, "{shown:?}");
     }
 
     #[test]

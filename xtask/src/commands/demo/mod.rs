@@ -31,7 +31,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     let interrupt = Interrupt::catch()?;
     match tell(is_ci, bin.as_deref(), &interrupt) {
         Err(_) if interrupt.is_set() => {
-            term::line("\nInterrupted; everything is cleaned up.");
+            term::line("\nInterrupted.");
             Ok(ExitCode::from(130))
         }
         Err(err) => Err(err),

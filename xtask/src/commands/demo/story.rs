@@ -30,8 +30,8 @@ pub(super) struct Story {
     api: Api,
     repository: Repository,
     _server: GitServer,
-    /// Whether the CRDs were here before us.
-    had_crds: bool,
+    /// Definitions that the demo brought, none where it has a cluster of its own.
+    brought: Vec<PathBuf>,
     bin: PathBuf,
     interrupt: Interrupt,
     place: Place,
@@ -54,22 +54,7 @@ impl Story {
             short(&commit)
         ));
 
-        let step = Step::begin("install the custom resource definitions");
-        let had_crds = quiet(kubectl(
-            &place,
-            &["get", "crd", "kustomizations.kustomize.toolkit.fluxcd.io"],
-        ))
-        .is_ok();
-        if !had_crds {
-            let crds = paths::root().join("config/crd/bases");
-            let crds = crds.to_str().context("the checkout's path is not UTF-8")?;
-            quiet(kubectl(&place, &["apply", "--server-side", "-f", crds]))?;
-            quiet(kubectl(
-                &place,
-                &["wait", "--for=condition=Established", "--timeout=60s", "-f", crds],
-            ))?;
-        }
-        step.done(if had_crds { "they are there" } else { "" });
+        let brought = install_definitions(&place)?;
 
         let step = Step::begin("start ferroflux");
         let setup = Setup {
@@ -87,7 +72,7 @@ impl Story {
             api,
             repository,
             _server: server,
-            had_crds,
+            brought,
             bin,
             interrupt,
             place,
@@ -334,36 +319,92 @@ Logs are in {}. Ctrl-C ends everything.",
         self.place.check()
     }
 
-    /// Ends everything; in the user's cluster, removes what the demo made.
+    /// Ends everything; in the user's cluster, removes what the demo made and nothing else.
     pub(super) fn end(self) -> Result<()> {
         let step = Step::begin("clean up");
-        if !self.place.is_ours() {
-            // In this order, with the controller still there, so that it deletes what it applied and drops its finalizers.
-            quiet(kubectl(
-                &self.place,
-                &[
-                    "delete",
-                    "kustomizations,gitrepositories",
-                    "--all",
-                    "-n",
-                    NAMESPACE,
-                    "--timeout=60s",
-                ],
-            ))?;
-            quiet(kubectl(
-                &self.place,
-                &["delete", "namespace", NAMESPACE, "--timeout=60s"],
-            ))?;
-            if !self.had_crds {
-                let crds = paths::root().join("config/crd/bases");
-                let crds = crds.to_str().context("the checkout's path is not UTF-8")?;
-                quiet(kubectl(&self.place, &["delete", "-f", crds, "--timeout=60s"]))?;
-            }
-        }
+        let res = if self.place.is_ours() {
+            Ok(())
+        } else {
+            self.remove()
+        };
         drop(self);
-        step.done("");
-        Ok(())
+        match &res {
+            Ok(()) => step.done(""),
+            Err(_) => step.failed(""),
+        }
+        res
     }
+
+    /// Takes every step, also after one that failed, and returns the first failure.
+    fn remove(&self) -> Result<()> {
+        // In this order, with the controller still there, so that it deletes what it applied and drops its finalizers.
+        let objects = quiet(kubectl(
+            &self.place,
+            &[
+                "delete",
+                "kustomizations,gitrepositories",
+                "--all",
+                "-n",
+                NAMESPACE,
+                "--timeout=60s",
+            ],
+        ));
+        let namespace = quiet(kubectl(
+            &self.place,
+            &[
+                "delete",
+                "namespace",
+                NAMESPACE,
+                "--ignore-not-found",
+                "--timeout=60s",
+            ],
+        ));
+        let mut res = objects.and(namespace).map(drop);
+        for file in &self.brought {
+            let mut command = self.place.kubectl();
+            command
+                .args(["delete", "--timeout=60s", "--ignore-not-found", "-f"])
+                .arg(file);
+            let removed = quiet(command).map(drop);
+            res = res.and(removed);
+        }
+        res
+    }
+}
+
+/// Makes the definitions that are missing and returns their files.
+fn install_definitions(place: &Place) -> Result<Vec<PathBuf>> {
+    let step = Step::begin("install the custom resource definitions");
+    if !place.is_ours() {
+        ensure!(
+            quiet(kubectl(place, &["get", "namespace", NAMESPACE])).is_err(),
+            "the cluster has a namespace `{NAMESPACE}`; the demo makes and removes one of that name, so it stops here"
+        );
+    }
+    let present = quiet(kubectl(place, &["get", "crd", "-o", "name"]))?;
+    let mut brought = Vec::new();
+    let mut install = place.kubectl();
+    install.args(["apply", "--server-side"]);
+    let mut wait = place.kubectl();
+    wait.args(["wait", "--for=condition=Established", "--timeout=60s"]);
+    for entry in fs::read_dir(paths::root().join("config/crd/bases"))? {
+        let file = entry?.path();
+        let stem = file.file_stem().and_then(|it| it.to_str()).unwrap_or_default();
+        // `<group>_<plural>.yaml` defines `<plural>.<group>`.
+        let (group, plural) = stem.split_once('_').context("a file that is no definition")?;
+        let name = format!("customresourcedefinition.apiextensions.k8s.io/{plural}.{group}");
+        if !present.lines().any(|it| it.trim() == name) {
+            install.arg("-f").arg(&file);
+            wait.arg("-f").arg(&file);
+            brought.push(file);
+        }
+    }
+    if !brought.is_empty() {
+        quiet(install)?;
+        quiet(wait)?;
+    }
+    step.done(if brought.is_empty() { "they are there" } else { "" });
+    Ok(brought)
 }
 
 fn kubectl(place: &Place, args: &[&str]) -> Command {
