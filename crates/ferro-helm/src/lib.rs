@@ -4,6 +4,7 @@ mod capabilities;
 pub mod chart;
 pub mod manifest;
 mod notice;
+pub mod release;
 pub mod render;
 pub mod strvals;
 pub mod values;

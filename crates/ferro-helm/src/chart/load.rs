@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::metadata::{InvalidMetadata, Lock};
+use super::metadata::{InvalidMetadata, Lock, read_api_version};
 use super::{Chart, File, archive, ignore};
 use crate::Notice;
 use crate::values;
@@ -17,6 +17,21 @@ pub enum Error {
     /// The archive is refused.
     #[error(transparent)]
     Archive(#[from] archive::Error),
+    /// The archive is none.
+    #[error("stream does not appear to be a valid chart file (details: {0})")]
+    NotAnArchive(#[source] archive::Error),
+    /// The archive is damaged or dangerous.
+    #[error("unable to load chart archive: {0}")]
+    Unpack(#[source] archive::Error),
+    /// There is no `Chart.yaml` to tell the format.
+    #[error("unable to detect chart version, no Chart.yaml found")]
+    UnknownVersion,
+    /// The chart is of a format that nobody knows.
+    #[error("unsupported chart version")]
+    UnsupportedVersion,
+    /// The chart is of a format that is not finished yet.
+    #[error("invalid chart apiVersion")]
+    ApiVersion3,
     /// There is no `Chart.yaml`.
     #[error("Chart.yaml file is missing")]
     MissingChartYaml,
@@ -91,7 +106,24 @@ pub struct Loaded {
 
 /// Loads a chart from a `.tgz` archive.
 pub fn load_archive(archive: &[u8]) -> Result<Loaded, Error> {
-    load_files(archive::read(archive)?)
+    let files = archive::read(archive).map_err(|error| match error {
+        archive::Error::NotGzip => Error::NotAnArchive(error),
+        error => Error::Unpack(error),
+    })?;
+    load_versioned(files)
+}
+
+/// Loads a chart from its files, of a format that its `Chart.yaml` names and that is supported.
+pub fn load_versioned(files: Vec<File>) -> Result<Loaded, Error> {
+    let chart_yaml = files.iter().find(|file| file.name == "Chart.yaml");
+    let chart_yaml = chart_yaml.ok_or(Error::UnknownVersion)?;
+    let version = read_api_version(&chart_yaml.data).map_err(cannot_load("Chart.yaml"))?;
+    match version.as_str() {
+        "" | "v1" | "v2" => load_files(files),
+        // Upstream can read its next format, and then refuses to install it.
+        "v3" => Err(Error::ApiVersion3),
+        _ => Err(Error::UnsupportedVersion),
+    }
 }
 
 /// Loads a chart from its files; their names are relative to the chart.

@@ -9,15 +9,6 @@ use serde_json::Value as Json;
 
 use super::decode::{Decoder, Source};
 
-/// The versions of the chart format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApiVersion {
-    /// Helm 2's format, with `requirements.yaml`.
-    V1,
-    /// Helm 3's and 4's format.
-    V2,
-}
-
 /// Somebody who maintains a chart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Maintainer {
@@ -266,6 +257,19 @@ impl Metadata {
     pub fn dependencies(&self) -> impl Iterator<Item = &Dependency> {
         self.dependencies.iter().flatten().flatten()
     }
+}
+
+/// Reads the version of the chart format alone; the error is upstream's text.
+pub(crate) fn read_api_version(yaml: &[u8]) -> Result<String, String> {
+    let source = Source::parse(yaml)?;
+    let mut version = String::new();
+    let mut decoder = Decoder::new(&source);
+    let go_type = ("chartBase", "loader.chartBase");
+    decoder.object(&source.json, go_type, &["apiVersion"], |decoder, _, value| {
+        decoder.string(&mut version, value);
+    });
+    decoder.finish()?;
+    Ok(version)
 }
 
 impl Dependency {

@@ -21,10 +21,8 @@ pub(crate) use decode::decode_error;
 pub use dir::RealDirectory;
 pub use directory::{Directory, Entry, EntryKind, load_directory, read_directory};
 pub(crate) use head::{Head, read_head};
-pub use load::{Error, Loaded, load_archive, load_files};
-pub use metadata::{
-    ApiVersion, Dependency, InvalidMetadata, Lock, Maintainer, Metadata, is_compatible_range,
-};
+pub use load::{Error, Loaded, load_archive, load_files, load_versioned};
+pub use metadata::{Dependency, InvalidMetadata, Lock, Maintainer, Metadata, is_compatible_range};
 use serde_json::{Map, Value as Json};
 
 /// A file of a chart.
@@ -93,6 +91,16 @@ impl Chart {
     /// Tells whether the chart only lends its definitions to others.
     pub fn is_library(&self) -> bool {
         self.metadata.kind.eq_ignore_ascii_case("library")
+    }
+
+    /// The dependencies that `Chart.yaml` names and `charts/` does not have.
+    pub fn missing_dependencies(&self) -> Vec<&str> {
+        let is_there = |name: &str| self.dependencies.iter().any(|subchart| subchart.name() == name);
+        let names = self
+            .metadata
+            .dependencies()
+            .map(|dependency| dependency.name.as_str());
+        names.filter(|name| !is_there(name)).collect()
     }
 
     /// The chart's own files below `crds/`.

@@ -118,7 +118,7 @@ fn tpl(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Error> {
     let data = arguments.get(1).cloned().unwrap_or_default();
     let mut templates = call.templates().child();
     templates
-        .parse(ROOT, &source)
+        .parse(ROOT, source.as_bytes())
         .map_err(|cause| error::tpl_parse(&source, cause))?;
     let output = call.execute_in(&templates, ROOT, &data);
     let output = output.map_err(|cause| error::tpl_execution(&source, cause))?;

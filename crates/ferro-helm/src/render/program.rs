@@ -23,6 +23,11 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Takes Helm's functions, which ask the environment for time and randomness.
+    pub fn new(environment: Arc<dyn ferro_sprig::Environment>) -> Self {
+        Self::with_functions(ferro_sprig::helm_functions(environment))
+    }
+
     /// Takes the functions of the language and a library of them, and adds those that belong to a render:
     /// `include`, `tpl`, `required`, `fail`, `lookup`; `getHostByName` finds nothing.
     pub fn with_functions(library: Functions) -> Self {
@@ -64,7 +69,7 @@ impl Program {
         let mut sources = Vec::with_capacity(order.len());
         for (name, (chart, base_path, text)) in order {
             templates
-                .parse(&name, &text)
+                .parse(&name, text)
                 .map_err(|error| parse_error(&name, &error))?;
             sources.push(Source {
                 name,
@@ -138,7 +143,7 @@ fn slashes(name: &str) -> usize {
     name.bytes().filter(|byte| *byte == b'/').count()
 }
 
-type Sources<'c> = BTreeMap<String, (usize, String, std::borrow::Cow<'c, str>)>;
+type Sources<'c> = BTreeMap<String, (usize, String, &'c [u8])>;
 
 fn collect<'c>(chart: &'c Instance, sources: &mut Sources<'c>, shape: &mut Shape) {
     let index = shape.len();
@@ -151,7 +156,7 @@ fn collect<'c>(chart: &'c Instance, sources: &mut Sources<'c>, shape: &mut Shape
     for file in &chart.chart().templates {
         if !is_library || is_partial(&file.name) {
             let name = path::clean(&format!("{}/{}", chart.path(), file.name));
-            sources.insert(name, (index, base_path.clone(), file.text()));
+            sources.insert(name, (index, base_path.clone(), &*file.data));
         }
     }
 }

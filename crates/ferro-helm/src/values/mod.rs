@@ -9,6 +9,7 @@ mod convert;
 mod import;
 mod read;
 mod resolve;
+pub mod schema;
 mod show;
 
 pub(crate) use coalesce::coalesce_values;

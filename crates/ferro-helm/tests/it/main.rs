@@ -12,6 +12,10 @@ mod answer;
 #[cfg(test)]
 mod charts;
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod environment;
+#[cfg(test)]
 #[path = "../../../../tests/conformance/oracle.rs"]
 mod oracle;
 #[cfg(test)]

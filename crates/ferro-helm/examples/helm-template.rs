@@ -1,0 +1,112 @@
+//! `helm template`, natively: the same output, messages and exit codes.
+//!
+//! `helm-template NAME CHART [--namespace NS] [--kube-version V] [--api-versions A]… [--include-crds]
+//! [-f FILE]… [--set …]… [--set-string …]… [--set-json …]… [--set-file …]… [--set-literal …]…
+//! [--show-only FILE]… [--is-upgrade] [--skip-tests] [--no-hooks] [--skip-schema-validation]`
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program talks to people"
+)]
+
+#[path = "helm-template/arguments.rs"]
+mod arguments;
+#[path = "helm-template/environment.rs"]
+mod environment;
+#[path = "helm-template/input.rs"]
+mod input;
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use arguments::Arguments;
+use ferro_helm::release::{self, ReleaseOptions};
+use ferro_helm::render::{Engine, Release, Renderer};
+use ferro_helm::{Capabilities, KubeVersion, Level, Notice};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let mut notices = Vec::new();
+    let result = run(&mut notices);
+    for notice in notices {
+        eprintln!("{notice}");
+    }
+    let written = match result {
+        Ok(output) => std::io::stdout().lock().write_all(output.as_bytes()),
+        Err(message) => {
+            eprintln!("Error: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // A reader that has seen enough closes the pipe.
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn run(notices: &mut Vec<Notice>) -> Result<String, String> {
+    let arguments = Arguments::parse(std::env::args().skip(1))?;
+    let mut capabilities = Capabilities::default();
+    if let Some(version) = &arguments.kube_version {
+        capabilities.kube_version = KubeVersion::parse(version)
+            .map_err(|error| format!("invalid kube version '{version}': {error}"))?;
+    }
+    capabilities
+        .api_versions
+        .extend(arguments.api_versions.iter().cloned());
+    let path = input::locate(&arguments.chart)?;
+    let values = input::values(&arguments)?;
+    let chart = input::load(&path, notices)?;
+    input::check_installable(&chart, notices)?;
+    let options = ReleaseOptions {
+        release: Release {
+            name: arguments.name.clone(),
+            namespace: arguments.namespace.clone(),
+            revision: 1,
+            is_upgrade: arguments.is_upgrade,
+        },
+        capabilities,
+        lookup: None,
+        skip_schema_validation: arguments.skip_schema_validation,
+        sub_notes: false,
+    };
+    let renderer = Renderer::new(Engine::new(Arc::new(environment::System)), chart);
+    let rendered = release::render(&renderer, &values, &options, notices).map_err(|error| {
+        notices.extend(log(&error));
+        let hint = if error.has_release() {
+            "\n\nUse --debug flag to render out invalid YAML"
+        } else {
+            ""
+        };
+        format!("{error}{hint}")
+    })?;
+    let mut rendered = rendered;
+    if arguments.no_hooks {
+        rendered.hooks.clear();
+    }
+    let output = rendered.template_output(arguments.include_crds, arguments.skip_tests);
+    if arguments.show_only.is_empty() {
+        return Ok(output);
+    }
+    release::show_only(&output, &arguments.show_only)
+        .map_err(|pattern| format!("could not find template {pattern} in chart"))
+}
+
+/// Some failures upstream logs, too.
+fn log(error: &release::Error) -> Option<Notice> {
+    let (message, problem) = match error {
+        release::Error::Dependencies(problem) => {
+            ("chart dependencies processing failed", problem.to_string())
+        }
+        release::Error::Name { name, problem } => (
+            "release name check failed",
+            format!("release name {name:?}: {problem}"),
+        ),
+        _ => return None,
+    };
+    Some(Notice::new(Level::Error, message).with("error", problem))
+}
