@@ -25,6 +25,7 @@ const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kusto
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const MANAGER: &str = "kustomize-v5.8.1";
 const VALIDATED_BY: &str = "validated-by";
+const CONFIGURING_TRANSFORMER: &str = "configuring external transformer";
 
 /// What a layer and those below it brought together.
 #[derive(Clone, Default)]
@@ -51,8 +52,8 @@ pub(crate) struct Build<'o> {
     pub(crate) schema: Schema,
     defaults: Arc<TransformerConfig>,
     warnings: RefCell<Vec<String>>,
-    /// Whether any resource was read yet; then a custom schema comes too late to replace the built-in one.
-    has_read_resources: bool,
+    /// Whether the schema was needed yet; then a custom one comes too late to replace it.
+    has_used_schema: bool,
 }
 
 impl<'o> Build<'o> {
@@ -62,7 +63,7 @@ impl<'o> Build<'o> {
             schema: Schema::default(),
             defaults: Arc::new(TransformerConfig::defaults()),
             warnings: RefCell::default(),
-            has_read_resources: false,
+            has_used_schema: false,
         }
     }
 
@@ -186,7 +187,7 @@ impl<'o> Build<'o> {
     }
 
     fn choose_schema(&mut self, layer: &Layer<'_>) -> Result<()> {
-        let replaces = self.options.schema_mode == SchemaMode::Replace && !self.has_read_resources;
+        let replaces = self.options.schema_mode == SchemaMode::Replace && !self.has_used_schema;
         let openapi = &layer.kustomization.openapi;
         let custom = || match openapi.get("path") {
             Some(path) => CustomSchema::parse(&layer.loader.load(path)?).map(Some),
@@ -289,7 +290,7 @@ impl<'o> Build<'o> {
             .during(|| format!("accumulating resources from '{entry}'"))?;
         let mut resources = crate::read::resources(&content, Some(entry))
             .during(|| format!("accumulating resources from '{entry}'"))?;
-        self.has_read_resources |= !resources.is_empty();
+        self.note_types(&resources);
         if let Some(origin) = &layer.origin {
             let origin = origin.append(entry);
             resources
@@ -306,6 +307,12 @@ impl<'o> Build<'o> {
             .resources
             .append_all(of_file, &self.schema)
             .during(|| format!("merging resources from '{entry}'"))
+    }
+
+    /// Upstream reads its schema at the first object of a type that it has no table for.
+    fn note_types(&mut self, resources: &[Resource]) {
+        let is_unknown = |resource: &Resource| !Schema::is_in_tables(&resource.gvk());
+        self.has_used_schema = self.has_used_schema || resources.iter().any(is_unknown);
     }
 
     /// Evaluates a layer that another one names.
@@ -398,7 +405,9 @@ impl<'o> Build<'o> {
         let mut generators = layer::generators(layer)?;
         let entries = layer.kustomization.generators.clone();
         let words = || "loading generator plugins".to_owned();
-        let configs = self.plugin_configs(layer, &entries).during(words)?;
+        let configs = self
+            .plugin_configs(layer, &entries, "configuring external generator")
+            .during(words)?;
         for config in configs.iter() {
             let generator = crate::plugin::generator(config, &layer.loader, &self.schema)
                 .during(|| "failed to load generator".to_owned())
@@ -407,7 +416,7 @@ impl<'o> Build<'o> {
         }
         for (generator, origin) in generators {
             let mut resource = generator.generate(&layer.loader, self.options.quirks)?;
-            self.has_read_resources = true;
+            self.has_used_schema = true;
             if let Some(origin) = origin {
                 note_generator(&mut resource, &origin);
             }
@@ -452,8 +461,8 @@ impl<'o> Build<'o> {
         }
     }
 
-    /// Reads the objects that configure plugins: inline, or as resources would be read.
-    fn plugin_configs(&mut self, layer: &mut Layer<'_>, entries: &[String]) -> Result<ResMap> {
+    /// Reads the objects that configure plugins: inline, or as resources would be read. `words` say what for.
+    fn plugin_configs(&mut self, layer: &mut Layer<'_>, entries: &[String], words: &str) -> Result<ResMap> {
         let mut accumulated = Accumulated::default();
         let mut paths = Vec::new();
         for entry in entries {
@@ -461,11 +470,15 @@ impl<'o> Build<'o> {
                 paths.push(entry.clone());
                 continue;
             };
+            self.note_types(&resources);
             for mut resource in resources {
                 if let Some(origin) = &layer.origin {
                     origin.append(&layer.file).annotate(&mut resource);
                 }
-                accumulated.resources.append(resource, &self.schema)?;
+                accumulated
+                    .resources
+                    .append(resource, &self.schema)
+                    .during(|| words.to_owned())?;
             }
         }
         self.accumulate_resources(layer, &mut accumulated, &paths)?;
@@ -476,12 +489,13 @@ impl<'o> Build<'o> {
         let config = Arc::clone(accumulated.config.as_ref().unwrap_or(&self.defaults));
         let mut transformers = layer::transformers(layer, &config)?;
         let entries = layer.kustomization.transformers.clone();
-        let configs = self.plugin_configs(layer, &entries)?;
+        let configs = self.plugin_configs(layer, &entries, CONFIGURING_TRANSFORMER)?;
         for config in configs.iter() {
             let transformer = crate::plugin::transformer(config, &layer.loader, &self.schema)?;
             transformers.push((transformer, Origin::of_plugin(config)));
         }
         for (transformer, origin) in transformers {
+            self.has_used_schema |= transformer.uses_schema();
             transformer.transform(&mut accumulated.resources, self.cx())?;
             if let Some(origin) = origin {
                 note_transformer(&mut accumulated.resources, &origin);
@@ -494,7 +508,7 @@ impl<'o> Build<'o> {
     /// Runs transformers that must change nothing but a label of their own.
     fn run_validators(&mut self, layer: &mut Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
         let entries = layer.kustomization.validators.clone();
-        let configs = self.plugin_configs(layer, &entries)?;
+        let configs = self.plugin_configs(layer, &entries, CONFIGURING_TRANSFORMER)?;
         for config in configs.iter() {
             let validator = crate::plugin::transformer(config, &layer.loader, &self.schema)?;
             let before = accumulated.resources.clone();
@@ -579,13 +593,6 @@ fn merge_data(new: &mut Resource, old: &Resource, field: &str) {
 
 /// Fails if a validator did more than to set its label.
 fn refuse_changes(before: &ResMap, after: &mut ResMap, schema: &Schema) -> Result<()> {
-    if before.len() != after.len() {
-        fail!(
-            "lists have different number of entries: {} and {}",
-            before.len(),
-            after.len()
-        );
-    }
     for old in before.iter() {
         let id = old.id(schema);
         let found = after.find_all_current(&id, schema);
@@ -596,14 +603,24 @@ fn refuse_changes(before: &ResMap, after: &mut ResMap, schema: &Schema) -> Resul
             }
         };
         let Some(new) = after.get(*index) else { continue };
+        let is_labelled = new.label(VALIDATED_BY).is_some();
         let (mut old, mut new) = (old.clone(), without_validation_label(new));
         old.expose_record();
         new.expose_record();
-        if old.node != new.node {
+        // Upstream writes labels anew when it takes its own away, and then does not know the others again.
+        let is_rewritten = is_labelled && new.node.lookup(["metadata", "labels"]).is_some();
+        if old.node != new.node || is_rewritten {
             let place = old.location();
             let [old, new] = [old, new].map(|resource| crate::emit::json(&resource.node));
             return Err(Error::other(format!("nodes unequal: \n -- {old},\n -- {new}\n")).at(place));
         }
+    }
+    if before.len() != after.len() {
+        fail!(
+            "lists have different number of entries: {} and {}",
+            before.len(),
+            after.len()
+        );
     }
     Ok(())
 }

@@ -275,7 +275,7 @@ fn as_json(items: &Node, kind: &str) -> Result<Vec<Node>> {
         .iter()
         .map(|item| {
             let mut item = item.clone();
-            spell_nulls(&mut item);
+            spell_out(&mut item);
             let json = item.to_json().map_err(|error| {
                 let text = error.to_string();
                 if text.starts_with("json: ") {
@@ -293,15 +293,19 @@ fn as_json(items: &Node, kind: &str) -> Result<Vec<Node>> {
         .collect()
 }
 
-/// A null that is not written out does not survive everywhere; in a list of objects it does.
-fn spell_nulls(node: &mut Node) {
+/// Makes explicit what would be read otherwise once it was written: nulls without a text, and dates of all forms.
+fn spell_out(node: &mut Node) {
     if node.is_null() {
         *node = Node::null();
+    } else if node.is_scalar() && node.tag() == ferro_yaml::Tag::Timestamp {
+        if let Some(text) = node.text().and_then(ferro_yaml::to_rfc3339) {
+            *node = Node::string(text);
+        }
     } else if let Some(items) = node.as_sequence_mut() {
-        items.as_mut_slice().iter_mut().for_each(spell_nulls);
+        items.as_mut_slice().iter_mut().for_each(spell_out);
     } else if let Some(entries) = node.as_mapping_mut() {
         let values = entries.as_mut_slice().iter_mut().map(|entry| &mut entry.value);
-        values.for_each(spell_nulls);
+        values.for_each(spell_out);
     }
 }
 

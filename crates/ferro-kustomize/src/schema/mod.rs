@@ -122,6 +122,19 @@ impl Schema {
         }
     }
 
+    /// Tells whether the scope of a type is known without any schema.
+    pub(crate) fn is_in_tables(gvk: &Gvk) -> bool {
+        let compare = |(api_version, kind): &(&str, &str)| {
+            compare_api_version(api_version, &gvk.group, &gvk.version)
+                .then_with(|| (*kind).cmp(gvk.kind.as_str()))
+        };
+        let [cluster, namespaced] = [
+            builtin::CLUSTER_SCOPED.binary_search_by(compare),
+            builtin::NAMESPACED.binary_search_by(compare),
+        ];
+        cluster.is_ok() || namespaced.is_ok()
+    }
+
     /// Returns the schema of an object.
     pub(crate) fn of_type(&self, api_version: &str, kind: &str) -> Option<NodeSchema<'_>> {
         if let Some(node) = self

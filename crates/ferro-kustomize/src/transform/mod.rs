@@ -41,6 +41,15 @@ pub(crate) enum Transformer {
 }
 
 impl Transformer {
+    /// Tells whether it merges by the schema.
+    pub(crate) fn uses_schema(&self) -> bool {
+        match self {
+            Self::PatchStrategicMerge(_) => true,
+            Self::Patch(patch) => patch.is_strategic(),
+            _ => false,
+        }
+    }
+
     /// Changes the resources.
     pub(crate) fn transform(&self, resources: &mut ResMap, cx: Cx<'_>) -> Result<()> {
         match self {

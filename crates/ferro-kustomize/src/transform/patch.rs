@@ -262,6 +262,10 @@ impl PatchTransformer {
         }
     }
 
+    pub(crate) fn is_strategic(&self) -> bool {
+        matches!(self.content, Content::Strategic(_))
+    }
+
     fn transform_strategic(&self, patches: &[Resource], resources: &mut ResMap, cx: Cx<'_>) -> Result<()> {
         let Some(target) = &self.target else {
             for patch in patches {

@@ -8,6 +8,7 @@ use super::replacement_value::write;
 use crate::error::{Context, Error, Result, fail};
 use crate::id::{Gvk, ResourceId};
 use crate::loader::Loader;
+use crate::options::Quirks;
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use crate::scalar::is_nil_or_empty;
@@ -67,7 +68,7 @@ impl ReplacementTransformer {
                 apply(target, &source, resources, cx)?;
             }
         }
-        resources.check_unique(cx.schema)
+        Ok(())
     }
 }
 
@@ -117,7 +118,7 @@ impl<'r> Source<'r> {
             (Some((index, resource)), None) => {
                 let source = Self::Field { index, selector };
                 source
-                    .read(resources)
+                    .read(resources, cx)
                     .map_err(|error| error.at(resource.location()))?;
                 Ok(source)
             }
@@ -130,7 +131,7 @@ impl<'r> Source<'r> {
         }
     }
 
-    fn read(&self, resources: &ResMap) -> Result<Node> {
+    fn read(&self, resources: &ResMap, cx: Cx<'_>) -> Result<Node> {
         let (index, selector) = match self {
             Self::Value(node) => return Ok(node.clone()),
             Self::Field { index, selector } => (*index, *selector),
@@ -143,8 +144,16 @@ impl<'r> Source<'r> {
         } else {
             &selector.field_path
         };
-        let found =
-            get(&resource.node, &split(path)).during(|| "error looking up replacement source".to_owned())?;
+        let exposed;
+        let mut object = &resource.node;
+        if cx.quirks == Quirks::Upstream && path.starts_with("metadata.annotations") {
+            // Upstream keeps its bookkeeping where it can be copied.
+            let mut copy = resource.clone();
+            copy.expose_record();
+            exposed = copy.node;
+            object = &exposed;
+        }
+        let found = get(object, &split(path)).during(|| "error looking up replacement source".to_owned())?;
         let Some(node) = found.filter(|node| !is_nil_or_empty(node)) else {
             fail!(
                 "fieldPath `{path}` is missing for replacement source {}",
@@ -244,7 +253,7 @@ fn apply(target: &TargetSelector, source: &Source<'_>, resources: &mut ResMap, c
             continue;
         }
         for path in &paths {
-            let value = source.read(resources)?;
+            let value = source.read(resources, cx)?;
             let Some(resource) = resources.get_mut(index) else {
                 continue;
             };

@@ -16,6 +16,15 @@ pub(super) fn is_invisible(theirs: &str) -> bool {
 /// Tells whether our text has all of theirs in it, addresses in memory aside.
 pub(super) fn contains(ours: &str, theirs: &str) -> bool {
     let (ours, theirs) = (normalized(ours), normalized(theirs));
+    // Comments above a node are shown with it.
+    let theirs: String = match theirs.find("node contents:") {
+        Some(_) => {
+            let lines = theirs.lines().filter(|line| !line.starts_with('#'));
+            let bare = lines.map(|line| line.split(" #").next().unwrap_or_default());
+            bare.collect::<Vec<_>>().join("\n")
+        }
+        None => theirs,
+    };
     // What follows is a dump of memory.
     let theirs = match theirs.find("}}: json: ") {
         Some(dump) if theirs.starts_with("map[string]interface {}{") => theirs[dump + 4..].to_owned(),
