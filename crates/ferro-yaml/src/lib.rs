@@ -35,6 +35,6 @@ mod text;
 pub use emit::{EmitOptions, documents_to_string, to_string};
 pub use error::{Error, Result};
 pub use node::{Comments, Entry, Kind, Mapping, Node, Position, ScalarStyle, Sequence, Tag};
-pub use parse::{Document, Limits, ParseOptions, parse_documents, parse_first, parse_one};
+pub use parse::{Document, Limits, ParseOptions, check, parse_documents, parse_first, parse_one};
 pub use resolve::{Dialect, Value, to_rfc3339};
 pub use text::Text;

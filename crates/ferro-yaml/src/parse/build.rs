@@ -51,6 +51,19 @@ pub(super) fn build(decoded: &Decoded<'_>, options: &ParseOptions, most: usize) 
     Ok(builder.documents)
 }
 
+/// Counts the documents.
+pub(super) fn check(decoded: &Decoded<'_>, options: &ParseOptions) -> Result<usize> {
+    let mut events = Events::new(decoded, options.dialect, options.comments);
+    let mut documents = 0;
+    loop {
+        match events.next()?.event {
+            Event::StreamEnd => return Ok(documents),
+            Event::DocumentEnd => documents += 1,
+            _ => {}
+        }
+    }
+}
+
 impl<'a> Builder<'_, 'a> {
     fn accept(&mut self, parsed: Parsed<'a>) -> Result<()> {
         let Parsed {

@@ -98,13 +98,23 @@ pub fn parse_first(input: impl AsRef<[u8]>, options: &ParseOptions) -> Result<Op
     Ok(parse(input.as_ref(), options, 1)?.into_iter().next())
 }
 
-fn parse(input: &[u8], options: &ParseOptions, most: usize) -> Result<Vec<Document>> {
+/// Reads all documents and keeps nothing: tells how many there are, or what is wrong with the syntax.
+pub fn check(input: impl AsRef<[u8]>, options: &ParseOptions) -> Result<usize> {
+    let input = input.as_ref();
+    admit(input, options)?;
+    build::check(&reader::decode(input), options)
+}
+
+fn admit(input: &[u8], options: &ParseOptions) -> Result<()> {
     let limit = options.limits.bytes;
-    if input.len() > limit {
-        return Err(Error::TooLarge {
-            size: input.len(),
-            limit,
-        });
+    if input.len() <= limit {
+        return Ok(());
     }
+    let size = input.len();
+    Err(Error::TooLarge { size, limit })
+}
+
+fn parse(input: &[u8], options: &ParseOptions, most: usize) -> Result<Vec<Document>> {
+    admit(input, options)?;
     build::build(&reader::decode(input), options, most)
 }

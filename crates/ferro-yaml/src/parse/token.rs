@@ -44,7 +44,7 @@ pub(super) enum Data<'a> {
     /// `%YAML major.minor`
     Version(u8, u8),
     /// The handle and the prefix of `%TAG`, or the handle and the suffix of a tag.
-    Tag(&'a str, Cow<'a, str>),
+    Tag(Box<(&'a str, Cow<'a, str>)>),
     /// The name of an anchor or an alias.
     Name(&'a str),
     Scalar(Cow<'a, str>, ScalarStyle),
@@ -76,15 +76,6 @@ impl<'a> Token<'a> {
         Self {
             data,
             ..Self::new(kind, start, 0)
-        }
-    }
-
-    /// Returns where an indicator ends.
-    pub(super) fn end(&self) -> Mark {
-        Mark {
-            index: self.start.index + i64::from(self.width),
-            column: self.start.column + u32::from(self.width),
-            ..self.start
         }
     }
 }

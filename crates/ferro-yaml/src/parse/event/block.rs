@@ -16,7 +16,7 @@ impl<'a> Events<'a> {
                 let after = self.peek()?.kind;
                 if matches!(after, Kind::BlockEntry | Kind::BlockEnd) {
                     self.state = State::BlockSequenceEntry;
-                    return Ok(Self::empty_scalar(next.end));
+                    return Ok(Self::empty_scalar(next.end()));
                 }
                 self.states.push(State::BlockSequenceEntry);
                 self.node(true, false)
@@ -45,7 +45,7 @@ impl<'a> Events<'a> {
         let after = self.peek()?.kind;
         if matches!(after, Kind::BlockEntry | Kind::Key | Kind::Value | Kind::BlockEnd) {
             self.state = State::IndentlessSequenceEntry;
-            return Ok(Self::empty_scalar(next.end));
+            return Ok(Self::empty_scalar(next.end()));
         }
         self.states.push(State::IndentlessSequenceEntry);
         self.node(true, false)
@@ -62,7 +62,7 @@ impl<'a> Events<'a> {
                 let after = self.peek()?.kind;
                 if matches!(after, Kind::Key | Kind::Value | Kind::BlockEnd) {
                     self.state = State::BlockMappingValue;
-                    return Ok(Self::empty_scalar(next.end));
+                    return Ok(Self::empty_scalar(next.end()));
                 }
                 self.states.push(State::BlockMappingValue);
                 self.node(true, true)
@@ -91,7 +91,7 @@ impl<'a> Events<'a> {
         let after = self.peek()?.kind;
         if matches!(after, Kind::Key | Kind::Value | Kind::BlockEnd) {
             self.state = State::BlockMappingKey;
-            return Ok(Self::empty_scalar(next.end));
+            return Ok(Self::empty_scalar(next.end()));
         }
         self.states.push(State::BlockMappingKey);
         self.node(true, true)

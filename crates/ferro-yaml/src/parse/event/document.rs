@@ -86,11 +86,11 @@ impl<'a> Events<'a> {
                     has_version = true;
                     ((major, minor) != (1, 1)).then_some("found incompatible YAML document")
                 }
-                Data::Tag(handle, _) if self.tag_prefix(handle).is_some() => {
+                Data::Tag(parts) if self.tag_prefix(parts.0).is_some() => {
                     Some("found duplicate %TAG directive")
                 }
-                Data::Tag(handle, prefix) => {
-                    self.tag_handles.push((handle, prefix));
+                Data::Tag(parts) => {
+                    self.tag_handles.push(*parts);
                     None
                 }
                 _ => None,

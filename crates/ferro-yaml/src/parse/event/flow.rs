@@ -47,7 +47,7 @@ impl<'a> Events<'a> {
             // libyaml drops the token here, `:` included.
             self.skip();
             self.state = State::FlowSequenceEntryValue;
-            return Ok(Self::empty_scalar(next.end));
+            return Ok(Self::empty_scalar(next.end()));
         }
         self.states.push(State::FlowSequenceEntryValue);
         self.node(false, false)

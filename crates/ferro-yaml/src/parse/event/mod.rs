@@ -115,8 +115,18 @@ pub(super) struct Events<'a> {
 #[derive(Clone, Copy)]
 struct Next {
     kind: Kind,
+    width: u8,
     start: Mark,
-    end: Mark,
+}
+
+impl Next {
+    /// Returns where an indicator ends.
+    fn end(self) -> Mark {
+        Mark {
+            column: self.start.column + u32::from(self.width),
+            ..self.start
+        }
+    }
 }
 
 impl<'a> Events<'a> {
@@ -174,12 +184,13 @@ impl<'a> Events<'a> {
     }
 
     /// Looks at the next token, and collects the comments before it.
+    #[inline]
     fn peek(&mut self) -> Result<Next> {
         let token = self.scanner.peek()?;
         let next = Next {
             kind: token.kind,
+            width: token.width,
             start: token.start,
-            end: token.end(),
         };
         let is_block_end = next.kind == Kind::BlockEnd;
         while let Some(comment) = self.scanner.next_comment(next.start.index, is_block_end) {

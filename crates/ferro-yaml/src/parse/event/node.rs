@@ -110,15 +110,16 @@ impl<'a> Events<'a> {
                     }
                 }
                 Kind::Tag if tag.is_none() => {
-                    if let Data::Tag(handle, suffix) = self.take() {
-                        tag = Some((handle, suffix, next.start));
+                    if let Data::Tag(parts) = self.take() {
+                        tag = Some((parts, next.start));
                     }
                 }
                 _ => break,
             }
             next = self.peek()?;
         }
-        if let Some((handle, suffix, mark)) = tag {
+        if let Some((parts, mark)) = tag {
+            let (handle, suffix) = *parts;
             let name = self.tag(handle, suffix, first.start, mark)?;
             properties.tag = Some(name).filter(|name| !name.is_empty());
         }

@@ -132,9 +132,9 @@ impl<'a> Scanner<'a> {
         loop {
             self.cursor.need(1)?;
             let is_inside = |column: u32, indent: i64| indent == 0 || i64::from(column) < indent;
-            while is_inside(self.cursor.column(), *indent) && self.cursor.at(0) == b' ' {
-                self.cursor.skip();
-                self.cursor.need(1)?;
+            match u32::try_from(*indent) {
+                Ok(0) | Err(_) => self.cursor.skip_blanks(false)?,
+                Ok(indent) => self.cursor.skip_indentation(indent)?,
             }
             widest = widest.max(i64::from(self.cursor.column()));
             if is_inside(self.cursor.column(), *indent) && self.cursor.at(0) == b'\t' {

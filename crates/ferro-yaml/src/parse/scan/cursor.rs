@@ -29,6 +29,7 @@ impl Stops {
 
 const CLASSES: [u8; 256] = classes();
 
+#[inline]
 fn class(byte: u8) -> u8 {
     CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
 }
@@ -106,6 +107,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn mark(&self) -> Mark {
         Mark {
             index: self.index(),
@@ -114,27 +116,33 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn index(&self) -> i64 {
         i64::try_from(self.pos - self.trailing).unwrap_or(i64::MAX)
     }
 
+    #[inline]
     pub(super) fn column(&self) -> u32 {
         u32::try_from(self.index() - self.line_start).unwrap_or(u32::MAX)
     }
 
+    #[inline]
     pub(super) fn line(&self) -> u32 {
         self.line
     }
 
     /// Tells whether this is the first column.
+    #[inline]
     pub(super) fn at_line_start(&self) -> bool {
         self.index() == self.line_start
     }
 
+    #[inline]
     pub(super) fn offset(&self) -> usize {
         self.pos
     }
 
+    #[inline]
     pub(super) fn slice(&self, start: usize, end: usize) -> &'a str {
         self.text.get(start..end).unwrap_or_default()
     }
@@ -165,10 +173,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// Tells whether a letter, a digit, `-` or `_` is here.
+    #[inline]
     pub(super) fn is_name(&self) -> bool {
         matches!(self.at(0), b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' | b'-')
     }
 
+    #[inline]
     fn break_width(&self, offset: usize) -> usize {
         match self.at(offset) {
             b'\n' | b'\r' => 1,
@@ -179,6 +189,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Tells whether `---` or `...` starts this line and stands alone.
+    #[inline]
     pub(super) fn is_document_indicator(&self) -> bool {
         let first = self.at(0);
         matches!(first, b'-' | b'.')
@@ -189,6 +200,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Tells whether Go takes what is here for a byte order mark: it looks at the start of its buffer.
+    #[inline]
     pub(super) fn is_byte_order_mark(&self) -> bool {
         let reader = self.reader.as_ref();
         reader.is_some_and(|reader| {
@@ -212,11 +224,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// Steps over so many characters.
+    #[inline]
     pub(super) fn skip_many(&mut self, count: usize) {
         (0..count).for_each(|_| self.skip());
     }
 
     /// Steps over a line break, if one is here, and returns what it is in a scalar.
+    #[inline]
     pub(super) fn read_break(&mut self) -> Option<char> {
         let width = self.break_width(0);
         let read = match (width, self.at(2)) {
@@ -246,9 +260,26 @@ impl<'a> Cursor<'a> {
     }
 
     /// Steps over blanks, as far as `tabs` allows.
+    #[inline]
     pub(super) fn skip_blanks(&mut self, tabs: bool) -> Result<()> {
+        let is_blank = |byte: u8| byte == b' ' || (tabs && byte == b'\t');
+        if self.is_free() {
+            let rest = self.bytes.get(self.pos..).unwrap_or_default();
+            self.pos += rest.iter().take_while(|byte| is_blank(**byte)).count();
+            return Ok(());
+        }
         self.need(1)?;
-        while self.at(0) == b' ' || (tabs && self.at(0) == b'\t') {
+        while is_blank(self.at(0)) {
+            self.skip();
+            self.need(1)?;
+        }
+        Ok(())
+    }
+
+    /// Steps over spaces up to a column.
+    #[inline]
+    pub(super) fn skip_indentation(&mut self, up_to: u32) -> Result<()> {
+        while self.at(0) == b' ' && self.column() < up_to {
             self.skip();
             self.need(1)?;
         }
@@ -257,6 +288,7 @@ impl<'a> Cursor<'a> {
 
     /// Steps over characters until one of `stops`; one at a time where Go's reader has to be followed.
     /// Returns whether there were any.
+    #[inline]
     pub(super) fn run(&mut self, stops: Stops) -> bool {
         let start = self.pos;
         let mut end = start;
@@ -286,6 +318,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Tells whether a blank is here that ordinary text follows, so that nothing can end at it.
+    #[inline]
     pub(super) fn is_between_words(&self, stops: Stops) -> bool {
         let next = self.at(1);
         let is_ordinary = class(next) & stops.0 == 0 && !matches!(next, b'#' | 0);
@@ -298,6 +331,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Tells whether texts may be looked at further ahead than Go does.
+    #[inline]
     pub(super) fn is_free(&self) -> bool {
         self.reader.is_none()
     }

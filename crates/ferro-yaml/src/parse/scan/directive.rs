@@ -81,6 +81,6 @@ impl<'a> Scanner<'a> {
         if !self.cursor.is_space_or_end(0) {
             return Err(self.error(start, "did not find expected whitespace or line break"));
         }
-        Ok(Data::Tag(handle, prefix))
+        Ok(Data::Tag(Box::new((handle, prefix))))
     }
 }

@@ -1,6 +1,6 @@
 //! Which token comes next.
 
-use super::super::token::{Kind, Token};
+use super::super::token::{Kind, Mark, Token};
 use super::Scanner;
 use crate::{Result, ScalarStyle};
 
@@ -14,7 +14,7 @@ impl Scanner<'_> {
             self.push(Token::new(Kind::StreamStart, scan_start, 0));
             return Ok(());
         }
-        self.scan_to_next_token()?;
+        self.scan_to_next_token(scan_start)?;
         self.unroll_indent(i64::from(self.cursor.column()), scan_start);
         self.cursor.need(4)?;
         let first = self.cursor.at(0);
@@ -76,8 +76,7 @@ impl Scanner<'_> {
     }
 
     /// Steps over blanks, line breaks and comments.
-    fn scan_to_next_token(&mut self) -> Result<()> {
-        let scan_start = self.cursor.mark();
+    fn scan_to_next_token(&mut self, scan_start: Mark) -> Result<()> {
         loop {
             self.cursor.need(1)?;
             if self.cursor.at_line_start() && self.cursor.is_byte_order_mark() {
@@ -86,7 +85,9 @@ impl Scanner<'_> {
             // Where a key may start, a tab is no indentation.
             self.cursor
                 .skip_blanks(self.flow_level > 0 || !self.simple_key_allowed)?;
-            self.turn_line_comment_to_head();
+            if !self.comments.is_empty() {
+                self.turn_line_comment_to_head();
+            }
             if self.cursor.at(0) == b'#' {
                 self.scan_comments(scan_start)?;
             }
@@ -102,6 +103,7 @@ impl Scanner<'_> {
     }
 
     /// Consumes an indicator and puts its token into the queue.
+    #[inline]
     fn push_indicator(&mut self, kind: Kind, width: u8) {
         let start = self.cursor.mark();
         self.cursor.skip_many(usize::from(width));

@@ -273,7 +273,7 @@ impl<'a> Scanner<'a> {
 
     /// Closes the blocks right of the column; `scan_start` is where the space before this place starts.
     fn unroll_indent(&mut self, column: i64, scan_start: Mark) {
-        if self.flow_level > 0 {
+        if self.flow_level > 0 || self.indent <= column {
             return;
         }
         let mut end = if self.is_v3() {

@@ -62,7 +62,11 @@ impl<'a> Scanner<'a> {
         if !self.cursor.is_space_or_end(0) {
             return Err(self.error(start, "did not find expected whitespace or line break"));
         }
-        Ok(Token::with(Kind::Tag, start, Data::Tag(handle, suffix)))
+        Ok(Token::with(
+            Kind::Tag,
+            start,
+            Data::Tag(Box::new((handle, suffix))),
+        ))
     }
 
     /// Reads `!`, `!!` or `!name!`; outside of a directive also `!name`, the start of a suffix.
