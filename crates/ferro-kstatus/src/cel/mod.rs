@@ -1,6 +1,7 @@
 //! CEL: expressions that users write about health and readiness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -8,6 +9,7 @@ use crate::view::View;
 use crate::{Health, Status};
 
 mod check;
+mod depth;
 mod meter;
 mod program;
 mod sets;
@@ -90,7 +92,11 @@ pub struct HealthExpr<'a> {
 
 /// Compiled health expressions by group and kind.
 #[derive(Debug, Default)]
-pub struct HealthExprs(BTreeMap<(String, String), Evaluator>);
+pub struct HealthExprs {
+    evaluators: BTreeMap<(String, String), Evaluator>,
+    /// What was last found of each object, and at which resource version: who waits asks again and again, and an evaluation may be dear.
+    found: Mutex<HashMap<String, (String, Health)>>,
+}
 
 impl HealthExprs {
     /// Compiles a list of expressions.
@@ -122,13 +128,10 @@ impl HealthExprs {
                 return Err(at(ExprError::Duplicate(name)));
             }
         }
-        Ok(Self(compiled))
-    }
-
-    /// True when there are no expressions.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        Ok(Self {
+            evaluators: compiled,
+            found: Mutex::default(),
+        })
     }
 
     /// Tells whether a kind is judged by expressions.
@@ -144,19 +147,33 @@ impl HealthExprs {
     pub fn health(&self, object: &Value) -> Option<Health> {
         let view = View::new(object);
         let evaluator = self.find(view.group(), view.kind())?;
-        Some(
-            evaluator
-                .health(object)
-                .unwrap_or_else(|error| Health::new(Status::Unknown, error)),
-        )
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+        let known = text("/metadata/uid").zip(text("/metadata/resourceVersion"));
+        if let Some((uid, version)) = known
+            && let Some((_, health)) = self.found().get(uid).filter(|(seen, _)| seen == version)
+        {
+            return Some(health.clone());
+        }
+        let health = evaluator
+            .health(object)
+            .unwrap_or_else(|error| Health::new(Status::Unknown, error));
+        if let Some((uid, version)) = known {
+            self.found()
+                .insert(uid.to_owned(), (version.to_owned(), health.clone()));
+        }
+        Some(health)
+    }
+
+    fn found(&self) -> std::sync::MutexGuard<'_, HashMap<String, (String, Health)>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The expressions for the kind, or else those for its whole group.
     fn find(&self, group: &str, kind: &str) -> Option<&Evaluator> {
-        if self.0.is_empty() {
+        if self.evaluators.is_empty() {
             return None;
         }
-        let get = |kind: &str| self.0.get(&(group.to_owned(), kind.to_owned()));
+        let get = |kind: &str| self.evaluators.get(&(group.to_owned(), kind.to_owned()));
         get(kind).or_else(|| get(""))
     }
 }

@@ -7,10 +7,15 @@ use cel::objects::{Key, Map};
 use cel::{Context, Env, Value as CelValue, extensions};
 use serde_json::Value;
 
-use super::{EvalError, ExprError, check, meter, sets};
+use super::{EvalError, ExprError, check, depth, meter, sets};
 
 /// The longest expression that is accepted, in bytes.
 const MAX_LENGTH: usize = 64 << 10;
+/// The deepest tree that an expression may become; the reference's parser has the same bound for nesting.
+const MAX_DEPTH: usize = 250;
+/// Stack for parsing and evaluating: a level takes some ten kilobytes of it, more than a worker thread has. Only what is used of it
+/// becomes memory.
+const STACK: usize = 128 << 20;
 
 /// The environment of all Flux expressions: standard macros and functions, optional values, and the
 /// strings, sets and encoders libraries.
@@ -36,17 +41,10 @@ pub(crate) struct Program {
 impl Program {
     /// Parses an expression without looking at types or names.
     pub(crate) fn parse(source: &str) -> Result<Self, ExprError> {
-        let error = |message: String| ExprError::Parse {
-            expr: source.to_owned(),
-            message,
-        };
-        if source.len() > MAX_LENGTH {
-            return Err(error(format!("longer than {MAX_LENGTH} bytes")));
-        }
-        let mut expr = ENV
-            .parser()
-            .parse(source)
-            .map_err(|errors| error(errors.to_string()))?;
+        parse(source).map(|expr| Self::of(source, expr))
+    }
+
+    fn of(source: &str, mut expr: IdedExpr) -> Self {
         let variables = expr
             .references()
             .variables()
@@ -54,30 +52,20 @@ impl Program {
             .map(str::to_owned)
             .collect();
         meter::install(&mut expr);
-        Ok(Self {
+        Self {
             source: source.to_owned(),
             expr,
             variables,
-        })
+        }
     }
 
     /// Parses an expression over the given variables that must yield a truth value.
     pub(crate) fn checked(source: &str, variables: &[&str]) -> Result<Self, ExprError> {
-        let error = |message: String| ExprError::Parse {
-            expr: source.to_owned(),
-            message,
-        };
-        if source.len() <= MAX_LENGTH {
-            let expr = ENV
-                .parser()
-                .parse(source)
-                .map_err(|errors| error(errors.to_string()))?;
-            match check::type_of(&expr, variables).map_err(error)? {
-                check::Type::Bool => {}
-                other => return Err(ExprError::OutputType(other.name())),
-            }
+        let expr = parse(source)?;
+        match check::type_of(&expr, variables).map_err(|message| unusable(source, message))? {
+            check::Type::Bool => Ok(Self::of(source, expr)),
+            other => Err(ExprError::OutputType(other.name())),
         }
-        Self::parse(source)
     }
 
     /// Evaluates over the top-level fields of an object.
@@ -101,11 +89,30 @@ impl Program {
         for (name, value) in variables {
             context.add_variable_from_value(*name, to_cel(value));
         }
-        match context.resolve(&self.expr) {
+        match stacker::maybe_grow(STACK, STACK, || context.resolve(&self.expr)) {
             Ok(CelValue::Bool(answer)) => Ok(answer),
             Ok(_) => Err(EvalError::NotBool(self.source.clone())),
             Err(error) => Err(failed(describe(&error))),
         }
+    }
+}
+
+fn parse(source: &str) -> Result<IdedExpr, ExprError> {
+    if source.len() > MAX_LENGTH {
+        return Err(unusable(source, format!("longer than {MAX_LENGTH} bytes")));
+    }
+    if depth::bound(source) > MAX_DEPTH {
+        let message = format!("more than {MAX_DEPTH} operators or brackets deep");
+        return Err(unusable(source, message));
+    }
+    let parsed = stacker::maybe_grow(STACK, STACK, || ENV.parser().parse(source));
+    parsed.map_err(|errors| unusable(source, errors.to_string()))
+}
+
+fn unusable(source: &str, message: String) -> ExprError {
+    ExprError::Parse {
+        expr: source.to_owned(),
+        message,
     }
 }
 

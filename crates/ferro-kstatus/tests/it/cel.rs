@@ -234,6 +234,73 @@ fn evaluation_is_bounded() {
 }
 
 #[test]
+fn an_object_is_judged_once_for_each_of_its_versions() {
+    let exprs = HealthExprs::compile(&[exprs("v1", "A", "x == 1")]).unwrap();
+    let health = |uid: &str, version: &str, x: u8| {
+        let metadata = json!({"uid": uid, "resourceVersion": version});
+        let object = json!({"apiVersion": "v1", "kind": "A", "metadata": metadata, "x": x});
+        exprs.health(&object).unwrap().status
+    };
+    assert_eq!(health("u", "1", 1), Current);
+    // No two objects have the same version, so it is not looked at.
+    assert_eq!(health("u", "1", 2), Current);
+    assert_eq!(health("u", "2", 2), InProgress);
+    assert_eq!(health("v", "1", 2), InProgress);
+}
+
+#[test]
+fn deep_expressions_are_refused_before_they_fill_the_stack() {
+    let chain = |link: &str, links: usize| link.repeat(links);
+    // Each is a tree as deep as it has links.
+    let deep = move |links: usize| {
+        [
+            format!("1{} > 0", chain("+1", links)),
+            format!("x{} == 1", chain(".b", links)),
+            format!("x{} == 1", chain("[0]", links)),
+            format!("x{}", chain("<b", links)),
+            format!("x{}", chain(" in b", links)),
+            format!("{}x", chain("!", links)),
+            format!("{}1 > 0", chain("-", links)),
+            format!("{}1 > 0", chain("- ", links)),
+            format!("x{} == 'a'", chain(".trim()", links / 2)),
+            format!("x{}.size() == 0", chain(".map(i, i)", links / 2)),
+            format!("x == '{}'{} ", "\\'&&", chain("+'&&'", links)),
+        ]
+    };
+    // The stack of a worker thread, in a build without optimisation.
+    let checked = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
+        for expr in deep(245) {
+            match HealthExprs::compile(&[exprs("v1", "A", &expr)]) {
+                Ok(_) => drop(eval(&expr, json!(1))),
+                Err(error) => assert!(!error.to_string().contains("deep"), "{error}"),
+            }
+            drop(ReadyExpr::compile(&expr.replace('x', "dep")));
+        }
+        let brackets = [
+            chain("(", 30_000),
+            chain("[", 30_000),
+            chain("f(", 30_000),
+            chain("{1:", 20_000),
+        ];
+        for expr in deep(8_000).into_iter().chain(brackets) {
+            let Err(error) = HealthExprs::compile(&[exprs("v1", "A", &expr)]) else {
+                panic!("{} was accepted", &expr[..40]);
+            };
+            assert!(
+                error.to_string().contains("operators or brackets deep"),
+                "{}",
+                &expr[..40]
+            );
+            assert!(ReadyExpr::compile(&expr).is_err());
+        }
+    });
+    checked.unwrap().join().unwrap();
+    // Wide is not deep.
+    let wide = vec!["dep.status.a.b.c == 'x'"; 500].join(" || ");
+    assert!(ReadyExpr::compile(&wide).is_ok());
+}
+
+#[test]
 fn ready_expressions_must_be_statically_bool() {
     let accepted = [
         "dep.status.x == true",
