@@ -63,7 +63,7 @@ pub fn query(text: &[u8]) -> String {
         match byte {
             b' ' => out.push('+'),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(char::from(*byte))
+                out.push(char::from(*byte));
             }
             _ => out.push_str(&format!("%{byte:02X}")),
         }

@@ -150,10 +150,10 @@ pub fn decode(text: &[u8]) -> (char, usize) {
             .and_then(|valid| std::str::from_utf8(valid).ok())
             .unwrap_or(""),
     };
-    valid.chars().next().map_or(
-        (char::REPLACEMENT_CHARACTER, usize::from(!text.is_empty())),
-        |c| (c, c.len_utf8()),
-    )
+    match valid.chars().next() {
+        Some(c) => (c, c.len_utf8()),
+        None => (char::REPLACEMENT_CHARACTER, usize::from(!text.is_empty())),
+    }
 }
 
 /// Reads an unsigned integer with the prefixes and underscores of Go's syntax: `strconv.ParseUint(s, 0, 64)`.

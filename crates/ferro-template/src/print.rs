@@ -480,7 +480,7 @@ impl<'p> Show<'p> {
 
     /// Prints an address. Which one depends on the run in Go, too; it is always the same here.
     fn pointer(&mut self, value: &Value, verb: char) {
-        const ADDRESS: u64 = 0xC000_0120_00;
+        const ADDRESS: u64 = 0x00C0_0001_2000;
         let is_pointer = matches!(value.kind(), Kind::Ptr | Kind::Map | Kind::Slice | Kind::Func);
         let address = if value.is_nil() { 0 } else { ADDRESS };
         match verb {

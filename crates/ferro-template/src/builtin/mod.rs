@@ -45,8 +45,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Function)> {
             Function::variadic(&[ANY], TEXT, |call, args| text(call, |show| show.sprintln(args))),
         ),
         ("printf", Function::variadic(&[TEXT, ANY], TEXT, printf)),
-        ("html", escaper(|text| escape::html(text))),
-        ("js", escaper(|text| escape::js(text))),
+        ("html", escaper(escape::html)),
+        ("js", escaper(escape::js)),
         ("urlquery", escaper(|text| escape::query(text).into_bytes())),
         (
             "eq",

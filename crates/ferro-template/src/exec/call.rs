@@ -93,7 +93,9 @@ impl<'t> Exec<'t, '_> {
             }),
             Err(error) => {
                 self.at = Some(site.node);
-                Err(self.error(format!("error calling {name}: ")).caused_by(error))
+                Err(self
+                    .error(format_args!("error calling {name}: "))
+                    .caused_by(error))
             }
         }
     }
@@ -166,7 +168,7 @@ impl<'t> Exec<'t, '_> {
             }
         } else if count != params.len() {
             let want = params.len();
-            return Err(self.error(format!(
+            return Err(self.error(format_args!(
                 "wrong number of args for {name}: want {want} got {count}"
             )));
         }
@@ -193,7 +195,7 @@ impl<'t> Exec<'t, '_> {
                 if ty.can_be_nil() {
                     return Ok(zero(ty));
                 }
-                Err(self.error(format!("cannot assign nil to {ty}")))
+                Err(self.error(format_args!("cannot assign nil to {ty}")))
             }
             Expr::Bool { .. } | Expr::Number { .. } | Expr::Str { .. } => {
                 self.at = Some(Node::Expr(node));
@@ -267,7 +269,7 @@ impl<'t> Exec<'t, '_> {
             Kind::Interface if *ty == Type::Any => return Ok(self.constant(node)?.value),
             _ => {
                 let shown = expr_text(node);
-                return Err(self.error(format!("can't handle {shown} for arg of type {ty}")));
+                return Err(self.error(format_args!("can't handle {shown} for arg of type {ty}")));
             }
         };
         match (value, ty) {
@@ -286,7 +288,7 @@ impl<'t> Exec<'t, '_> {
             if ty.can_be_nil() {
                 return Ok(zero(ty));
             }
-            return Err(self.error(format!("invalid value; expected {ty}")));
+            return Err(self.error(format_args!("invalid value; expected {ty}")));
         }
         if let Some(own) = operand.value.go_type() {
             if own == *ty {
@@ -309,7 +311,7 @@ impl<'t> Exec<'t, '_> {
             Value::Nil => "interface {}".to_owned(),
             ref value => value.type_name(),
         };
-        Err(self.error(format!("wrong type for value; expected {ty}; got {got}")))
+        Err(self.error(format_args!("wrong type for value; expected {ty}; got {got}")))
     }
 }
 

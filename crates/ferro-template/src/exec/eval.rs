@@ -61,7 +61,7 @@ impl<'t> Exec<'t, '_> {
                 *slot = value;
                 Ok(())
             }
-            None => Err(self.error(format!("undefined variable: {}", variable.name))),
+            None => Err(self.error(format_args!("undefined variable: {}", variable.name))),
         }
     }
 
@@ -105,7 +105,7 @@ impl<'t> Exec<'t, '_> {
         self.at = Some(Node::Expr(first));
         self.refuse_args(site, first)?;
         match first {
-            Expr::Nil { .. } => Err(self.error("nil is not a command".to_owned())),
+            Expr::Nil { .. } => Err(self.error("nil is not a command")),
             other => self.constant(other),
         }
     }
@@ -113,7 +113,7 @@ impl<'t> Exec<'t, '_> {
     fn refuse_args(&self, site: Site<'_, '_>, first: &Expr) -> Result<(), Error> {
         if site.has_args() {
             let shown = expr_text(first);
-            return Err(self.error(format!("can't give argument to non-function {shown}")));
+            return Err(self.error(format_args!("can't give argument to non-function {shown}")));
         }
         Ok(())
     }
@@ -137,7 +137,7 @@ impl<'t> Exec<'t, '_> {
             Ideal::Int(value) => Value::int(value),
             Ideal::Float(value) => Value::Float(value),
             Ideal::Complex(re, im) => Value::Complex(re, im),
-            Ideal::Overflow => return Err(self.error(format!("{} overflows int", number.text))),
+            Ideal::Overflow => return Err(self.error(format_args!("{} overflows int", number.text))),
         })
     }
 
@@ -197,7 +197,7 @@ impl<'t> Exec<'t, '_> {
         };
         self.at = Some(site.node);
         let Some(value) = self.slot(variable) else {
-            return Err(self.error(format!("undefined variable: {}", variable.name)));
+            return Err(self.error(format_args!("undefined variable: {}", variable.name)));
         };
         let value = value.clone();
         if fields.is_empty() {
@@ -223,12 +223,12 @@ impl<'t> Exec<'t, '_> {
                 piped: None,
                 ..site
             };
-            receiver = self.field(receiver, field, alone)?;
+            receiver = self.field(&receiver, field, alone)?;
         }
-        self.field(receiver, last, site)
+        self.field(&receiver, last, site)
     }
 
-    fn field(&mut self, receiver: Operand, name: &'t str, site: Site<'t, '_>) -> Result<Operand, Error> {
+    fn field(&mut self, receiver: &Operand, name: &'t str, site: Site<'t, '_>) -> Result<Operand, Error> {
         if let Value::Map(map) = &receiver.value
             && is_plain(map)
             && !site.has_args()
@@ -238,12 +238,12 @@ impl<'t> Exec<'t, '_> {
         }
         if receiver.is_invalid() {
             if self.options.missing_key == MissingKey::Error {
-                return Err(self.error(format!("nil data; no entry for key {}", quote(name))));
+                return Err(self.error(format_args!("nil data; no entry for key {}", quote(name))));
             }
             return Ok(Operand::default());
         }
         if matches!(receiver.value, Value::Nil) {
-            return Err(self.error(format!("nil pointer evaluating interface {{}}.{name}")));
+            return Err(self.error(format_args!("nil pointer evaluating interface {{}}.{name}")));
         }
         if let Some(method) = receiver.value.method(name) {
             return self.call_method(method, &receiver.value, site);
@@ -251,7 +251,7 @@ impl<'t> Exec<'t, '_> {
         match &receiver.value {
             Value::Map(map) if matches!(map.key_type(), Type::String | Type::Any) => {
                 if site.has_args() {
-                    return Err(self.error(format!("{name} is not a method but has arguments")));
+                    return Err(self.error(format_args!("{name} is not a method but has arguments")));
                 }
                 return self.map_field(map, name);
             }
@@ -264,12 +264,12 @@ impl<'t> Exec<'t, '_> {
                     let is_interface = object.is_interface_field(name);
                     return Ok(Operand { value, is_interface });
                 }
-                self.check_object(&**object, &receiver, name)?;
+                self.check_object(&**object, receiver, name)?;
             }
             _ => {}
         }
         let ty = receiver.type_name();
-        Err(self.error(format!("can't evaluate field {name} in type {ty}")))
+        Err(self.error(format_args!("can't evaluate field {name} in type {ty}")))
     }
 
     fn map_field(&self, map: &Map, name: &str) -> Result<Operand, Error> {
@@ -279,7 +279,7 @@ impl<'t> Exec<'t, '_> {
         match self.options.missing_key {
             MissingKey::Invalid => Ok(Operand::default()),
             MissingKey::Zero => Ok(element(map.elem(), zero(map.elem()))),
-            MissingKey::Error => Err(self.error(format!("map has no entry for key {}", quote(name)))),
+            MissingKey::Error => Err(self.error(format_args!("map has no entry for key {}", quote(name)))),
         }
     }
 
@@ -288,10 +288,10 @@ impl<'t> Exec<'t, '_> {
         let ty = receiver.type_name();
         let is_field = object.fields().iter().any(|(field, _)| *field == name);
         if is_field && object.is_nil() {
-            return Err(self.error(format!("nil pointer evaluating {ty}.{name}")));
+            return Err(self.error(format_args!("nil pointer evaluating {ty}.{name}")));
         }
         if is_field {
-            return Err(self.error(format!("{name} is an unexported field of struct type {ty}")));
+            return Err(self.error(format_args!("{name} is an unexported field of struct type {ty}")));
         }
         Ok(())
     }
@@ -314,7 +314,7 @@ pub(super) fn element(elem: &Type, value: Value) -> Operand {
 pub(crate) fn zero(ty: &'static Type) -> Value {
     use crate::value::{IntKind, List, NilPointer};
     let value = match ty.underlying() {
-        Type::Any | Type::Error | Type::Func(_) | Type::Struct(_) => Value::Nil,
+        Type::Any | Type::Error | Type::Func(_) | Type::Struct(_) | Type::Named(_) => Value::Nil,
         Type::Bool => Value::Bool(false),
         Type::Int(kind) => Value::int_of(*kind, 0),
         Type::Float32 => Value::Float32(0.0),
@@ -326,7 +326,6 @@ pub(crate) fn zero(ty: &'static Type) -> Value {
         Type::Array(len, elem) => return Value::List(List::with_type(ty, vec![zero(elem); *len])),
         Type::Map(..) => return Value::Map(Map::nil(ty)),
         Type::Ptr(_) => return Value::object(NilPointer { ty: *ty, fields: &[] }),
-        Type::Named(_) => Value::Nil,
     };
     match ty {
         Type::Named(named) if !matches!(value, Value::Nil) => Value::named(named, value),

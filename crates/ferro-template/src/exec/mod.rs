@@ -8,6 +8,7 @@ mod eval;
 mod iter;
 
 use std::any::Any;
+use std::fmt::Display;
 
 use ferro_gocompat::quote::quote_bytes;
 
@@ -206,7 +207,7 @@ impl<'t> Exec<'t, '_> {
                 Op::Action(action) => {
                     let value = self.pipeline(&action.pipe)?;
                     if action.pipe.variables.is_empty() {
-                        self.print(value, Node::Action(action))?;
+                        self.print(&value, Node::Action(action))?;
                     }
                 }
                 Op::If { pipe, otherwise } => {
@@ -240,10 +241,10 @@ impl<'t> Exec<'t, '_> {
                     self.at = Some(Node::Invoke(invoke));
                     let Some(tree) = self.templates.lookup(invoke.name.as_bytes()) else {
                         let name = quote_bytes(invoke.name.as_bytes());
-                        return Err(self.error(format!("template {name} not defined")));
+                        return Err(self.error(format_args!("template {name} not defined")));
                     };
                     if self.frames.len() >= MAX_DEPTH {
-                        return Err(self.error(format!("exceeded maximum template depth ({MAX_DEPTH})")));
+                        return Err(self.error(format_args!("exceeded maximum template depth ({MAX_DEPTH})")));
                     }
                     let dot = match &invoke.pipe {
                         Some(pipe) => self.pipeline(pipe)?,
@@ -409,7 +410,7 @@ impl<'t> Exec<'t, '_> {
         }
     }
 
-    fn print(&mut self, operand: Operand, node: Node<'t>) -> Result<(), Error> {
+    fn print(&mut self, operand: &Operand, node: Node<'t>) -> Result<(), Error> {
         self.at = Some(node);
         let start = self.out.len();
         let budget = self.options.max_output.saturating_sub(self.run.written);
@@ -417,9 +418,9 @@ impl<'t> Exec<'t, '_> {
             Ok(()) => self.count_output(self.out.len() - start),
             Err(print::Unprintable::Function) => {
                 let ty = operand.value.type_name();
-                Err(self.error(format!("can't print {} of type {ty}", node.text())))
+                Err(self.error(format_args!("can't print {} of type {ty}", node.text())))
             }
-            Err(print::Unprintable::TooDeep) => Err(self.limit(print::TOO_DEEP.to_owned())),
+            Err(print::Unprintable::TooDeep) => Err(self.limit(print::TOO_DEEP)),
         }
     }
 
@@ -439,13 +440,17 @@ impl<'t> Exec<'t, '_> {
 
     /// Makes an error about the current node.
     #[cold]
-    fn error(&self, message: String) -> Error {
-        Error::of_kind(ErrorKind::Exec, self.prefix() + &message)
+    fn error(&self, message: impl Display) -> Error {
+        self.error_of(ErrorKind::Exec, &message)
     }
 
     #[cold]
-    fn limit(&self, message: String) -> Error {
-        Error::of_kind(ErrorKind::Limit, self.prefix() + &message)
+    fn limit(&self, message: impl Display) -> Error {
+        self.error_of(ErrorKind::Limit, &message)
+    }
+
+    fn error_of(&self, kind: ErrorKind, message: &dyn Display) -> Error {
+        Error::of_kind(kind, format!("{}{message}", self.prefix()))
     }
 
     fn prefix(&self) -> String {
