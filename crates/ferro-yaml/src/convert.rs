@@ -81,7 +81,8 @@ fn fast_scalar(node: &Node, in_flow: bool) -> Option<Json> {
         let block = matches!(node.style(), ScalarStyle::Literal | ScalarStyle::Folded);
         return (!block && text.chars().all(is_faithful)).then(|| Json::String(text.to_owned()));
     }
-    if node.style() != ScalarStyle::Plain || (in_flow && text.is_empty()) {
+    // Within brackets, text with a colon is written in quotes, even where it is a time.
+    if node.style() != ScalarStyle::Plain || (in_flow && (text.is_empty() || text.contains(':'))) {
         return None;
     }
     let value = Dialect::V3.resolve(text);
