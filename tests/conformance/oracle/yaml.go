@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	yaml3 "go.yaml.in/yaml/v3"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
@@ -21,6 +23,8 @@ var yamlOperations = map[string]operation{
 	}),
 	// Plain data through go-yaml v3 with an indentation of two.
 	"yaml.v3.roundtrip": typed(v3Roundtrip),
+	// JSON data through go-yaml v3, as Helm's toYamlPretty writes it.
+	"yaml.v3.fromjson": typed(v3FromJSON),
 	// Nodes of all documents, styles and comments kept.
 	"yaml.v3.nodes": typed(v3Nodes),
 	"yaml.v3.wide": typed(func(r textRequest) (any, error) {
@@ -79,6 +83,46 @@ func v3Roundtrip(r textRequest) (any, error) {
 		return nil, err
 	}
 	return encode(r, value)
+}
+
+func v3FromJSON(r textRequest) (any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(r.bytes()))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	encoder := yaml3.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(withNumbers(value)); err != nil {
+		return nil, err
+	}
+	return out.String(), nil
+}
+
+// withNumbers replaces numbers by what a chart's values hold.
+func withNumbers(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, field := range value {
+			value[key] = withNumbers(field)
+		}
+	case []any:
+		for i, item := range value {
+			value[i] = withNumbers(item)
+		}
+	case json.Number:
+		if number, err := strconv.ParseInt(string(value), 10, 64); err == nil && value != "-0" {
+			return number
+		}
+		if number, err := strconv.ParseUint(string(value), 10, 64); err == nil {
+			return number
+		}
+		number, _ := value.Float64()
+		return number
+	}
+	return value
 }
 
 func v3Nodes(r textRequest) (any, error) {

@@ -213,8 +213,8 @@ impl<'a> Machine<'a> {
 
     pub(super) fn open(&mut self, open: &Open<'_>) -> Result<()> {
         let is_simple = open.is_empty && property_size(&open.properties) <= MAX_SIMPLE_KEY;
-        // A comment behind a key goes before whatever follows, except a flow sequence.
-        let is_block = open.is_mapping || !open.is_flow;
+        // A comment behind a key goes before the block that follows.
+        let is_block = !open.is_flow;
         let after = self.before_node(is_simple, false, is_block);
         self.write_properties(&open.properties)?;
         let is_flow = self.flow_level > 0 || open.is_flow || open.is_empty;

@@ -183,12 +183,14 @@ impl Expander<'_> {
             Kind::Mapping => Ok(vec![node.clone()]),
             Kind::Sequence => {
                 let mut sources = Vec::new();
-                for item in node.items().iter().rev() {
+                for item in node.items() {
                     if item.is_sequence() {
-                        return Err(merge_error(item, "invalid map merge: received a nested sequence"));
+                        let problem = "invalid map merge: received a nested sequence";
+                        return Err(merge_error(item, problem));
                     }
                     sources.extend(self.merge_sources(item)?);
                 }
+                sources.reverse();
                 Ok(sources)
             }
             _ => {

@@ -23,6 +23,7 @@ fn answer_or_error(op: &str, text: &[u8]) -> Result<Value, Error> {
         "yaml.v2.roundtrip" => both(&sigs::from_slice(text)?)?,
         "yaml.v2.strict" => both(&sigs::from_slice_strict(text)?)?,
         "yaml.v2.fromjson" => json!(sigs::to_string(&serde_json::from_str(utf8()).unwrap())?),
+        "yaml.v3.fromjson" => json!(sigs::to_string_pretty(&serde_json::from_str(utf8()).unwrap())?),
         "yaml.v3.nodes" => rewrite(text, &options, &EmitOptions::kyaml())?,
         "yaml.v3.wide" => rewrite(text, &options, &EmitOptions::kyaml_wide())?,
         "yaml.v3.four" => rewrite(text, &options, &EmitOptions::go_v3(4))?,
@@ -36,11 +37,13 @@ fn answer_or_error(op: &str, text: &[u8]) -> Result<Value, Error> {
             let mut document = first(text, &options)?;
             document.expand(&options.limits)?;
             let root = document.root;
-            // A comment of the document would count among the lines that an error names.
-            if root.is_scalar() || document.comments != Comments::default() {
+            let json = root.to_json();
+            // kyaml writes the document's comments, too, and so counts other lines.
+            let shifts = json.is_err() && !document.comments.head.is_empty();
+            if root.is_scalar() || shifts || !document.comments.foot.is_empty() {
                 return Err(Error::UnsupportedKey(NO_RESOURCE.to_owned()));
             }
-            both(&root.to_json()?)?
+            both(&json?)?
         }
         "tostring" => json!(to_string(&parse_one(text, &options)?, &EmitOptions::kyaml())?),
         op => panic!("no such operation: {op}"),

@@ -85,6 +85,14 @@ fn data_is_written_as_sigs_yaml_writes_it() {
 }
 
 #[test]
+fn data_is_written_as_go_yaml_v3_writes_it() {
+    compare(
+        "yaml.v3.fromjson",
+        data().prop_map(|value| ferro_gocompat::json::to_string(&value)),
+    );
+}
+
+#[test]
 fn texts_are_read_as_sigs_yaml_reads_them() {
     compare("yaml.v2.roundtrip", text());
 }

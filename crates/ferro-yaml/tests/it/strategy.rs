@@ -182,6 +182,10 @@ pub(crate) fn data() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 40, 6, |inner| {
         let key =
             prop_oneof![3 => "[a-z]{1,3}[0-9_.-]{0,3}[a-zA-Z0-9]{0,2}", 2 => nasty(), 1 => "[a-z]{120,135}"];
+        // Go's numbers overflow, so that it sorts such keys by chance.
+        let key = key.prop_filter("few digits", |key| {
+            key.chars().filter(char::is_ascii_digit).count() < 19
+        });
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(|items| json!(items)),
             prop::collection::btree_map(key, inner, 0..6).prop_map(|entries| json!(entries)),
