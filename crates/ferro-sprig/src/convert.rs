@@ -127,11 +127,25 @@ pub(crate) fn parse_float(text: &[u8]) -> Option<f64> {
     if let Some(hex) = lower.strip_prefix("0x") {
         return parse_hex_float(hex).map(|value| sign * value);
     }
+    if !underscores_separate(&lower) {
+        return None;
+    }
+    let lower = lower.replace('_', "");
     let is_decimal = lower
         .bytes()
         .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'+' | b'-'));
     let value: f64 = is_decimal.then(|| lower.parse().ok()).flatten()?;
     value.is_finite().then_some(sign * value)
+}
+
+/// Tells whether every underscore stands between digits, those of hexadecimal numbers included.
+fn underscores_separate(text: &str) -> bool {
+    let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().filter(|(_, byte)| **byte == b'_').all(|(at, _)| {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+        is_digit(before) && is_digit(bytes.get(at + 1))
+    })
 }
 
 /// `1.8p3` behind `0x`: the exponent is required.
@@ -143,8 +157,8 @@ fn parse_hex_float(text: &str) -> Option<f64> {
     }
     let mut exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { -100_000 } else { 100_000 });
     let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let is_separated = |text: &str| !text.starts_with("__") && !text.ends_with('_') && !text.contains("__");
-    if !is_separated(mantissa) || fraction.starts_with('_') {
+    // One may also stand behind the prefix.
+    if !underscores_separate(&format!("0{text}")) {
         return None;
     }
     let (mut bits, mut seen, mut lost) = (0_u64, false, false);

@@ -41,7 +41,10 @@ pub(crate) fn is_empty(value: &Value) -> bool {
 }
 
 /// Copies lists and maps at every level.
-pub(crate) fn copy(value: &Value) -> Outcome {
+fn copy(value: &Value) -> Outcome {
+    if matches!(value, Value::Nil) {
+        return fail("reflect: call of reflect.Value.Type on zero Value");
+    }
     copy_at(value, 0)
 }
 

@@ -103,11 +103,12 @@ fn register_yaml(table: &mut Table<'_>) {
 
 /// YAML as `sigs.k8s.io/yaml` writes it, by way of JSON, without the line break at the end.
 fn to_yaml(value: &Value) -> Result<String, String> {
-    with_data(value, Rules::Json, |json| {
-        ferro_yaml::sigs::to_string(json).map_err(|error| error.to_string())
-    })
-    .map(without_break)
-    .map_err(|problem| format!("error marshaling into JSON: {problem}"))
+    let written = with_data(value, Rules::Json, |json| {
+        Ok(ferro_yaml::sigs::to_string(json).map_err(|error| error.to_string()))
+    });
+    written
+        .map_err(|problem| format!("error marshaling into JSON: {problem}"))?
+        .map(without_break)
 }
 
 /// YAML as go-yaml v3 writes it with an indentation of two.
@@ -133,12 +134,19 @@ fn read_yaml(input: &[u8]) -> Result<Value, String> {
 
 const IN_YAML: &str = "error unmarshaling JSON: while decoding JSON: ";
 
+/// Unlike a null in JSON, one in YAML leaves Helm's empty map as it is.
 fn map_of_yaml(value: Value) -> Map {
+    if matches!(value, Value::Nil) {
+        return Map::new();
+    }
     let problem = mismatch(&value, "map[string]interface {}", |value| value.as_map().is_some());
     map_of(value, problem.map(|problem| format!("{IN_YAML}{problem}")))
 }
 
 fn list_of_yaml(value: Value) -> List {
+    if matches!(value, Value::Nil) {
+        return List::new(Vec::new());
+    }
     let problem = mismatch(&value, "[]interface {}", |value| value.as_list().is_some());
     list_of(value, problem.map(|problem| format!("{IN_YAML}{problem}")))
 }

@@ -165,17 +165,15 @@ fn chunk(args: Args<'_>) -> Outcome {
     let items = elements(args.any(1), "Cannot chunk type")?;
     let len = items.len();
     let count = truncate(((len as f64 - 1.0) / size as f64).floor() + 1.0);
-    let Ok(size) = usize::try_from(size) else {
+    if size <= 0 {
         // A size below zero takes one element, or none of several.
         return match (count, len) {
             (0, _) => Ok(list_of_lists(Vec::new())),
-            (1, 1) => Ok(list_of_lists(vec![Value::list(items.into_owned())])),
+            (1, 1) if size < -1 => Ok(list_of_lists(vec![Value::list(items.into_owned())])),
             _ => fail(NO_SUCH_LEN),
         };
-    };
-    if size == 0 {
-        return fail(NO_SUCH_LEN);
     }
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
     if items.len() > MAX_ITEMS {
         return fail(format!("a list of {len} elements is longer than the limit of {MAX_ITEMS}"));
     }

@@ -1,4 +1,4 @@
-//! Regular expressions in Go's syntax.
+//! Regular expressions in Go's syntax. In a subject that is not UTF-8, replacement characters are searched.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use ferro_gocompat::quote::quote_bytes;
 use ferro_gocompat::regexp::{self, Regex};
 use ferro_template::{Error, List, Text, Value};
 
-use crate::args::{Args, BOOL, INT, Outcome, STRING, TEXTS, Table, fail, text};
+use crate::args::{Args, BOOL, INT, Outcome, STRING, TEXTS, Table, bytes, fail, text};
 
 /// So many compiled patterns are kept per thread.
 const CACHE_SIZE: usize = 256;
@@ -27,6 +27,9 @@ pub(crate) fn register(table: &mut Table<'_>) {
     both(table, "regexFindAll", Form::new(&[STRING, STRING, INT], TEXTS), find_all);
     both(table, "regexSplit", Form::new(&[STRING, STRING, INT], TEXTS), split);
     both(table, "regexReplaceAll", Form::new(&[STRING, STRING, STRING], STRING), |regex, args| {
+        if !regex.is_match(&args.string(1)) {
+            return bytes(args.text(1));
+        }
         text(regex.replace_all(&args.string(1), &args.string(2)))
     });
     both(table, "regexReplaceAllLiteral", Form::new(&[STRING, STRING, STRING], STRING), replace_literal);
@@ -76,10 +79,10 @@ fn panicked(pattern: &[u8], error: &regexp::Error) -> Error {
 /// Compiles the first argument, or finds it among those compiled before: charts use few, in loops.
 fn compile(args: Args<'_>) -> Result<Regex, regexp::Error> {
     let pattern = &*args.string(0);
-    if std::str::from_utf8(args.text(0)).is_err() {
+    if let Err(error) = std::str::from_utf8(args.text(0)) {
         return Err(regexp::Error {
             problem: "invalid UTF-8",
-            fragment: pattern.to_owned(),
+            fragment: pattern.get(error.valid_up_to()..).unwrap_or(pattern).to_owned(),
         });
     }
     thread_local! {
@@ -142,6 +145,9 @@ fn split(regex: &Regex, args: Args<'_>) -> Outcome {
 
 fn replace_literal(regex: &Regex, args: Args<'_>) -> Outcome {
     let (subject, replacement) = (args.string(1), args.string(2));
+    if !regex.is_match(&subject) {
+        return bytes(args.text(1));
+    }
     let mut out = String::with_capacity(subject.len());
     let mut copied = 0;
     for range in regex.find_all(&subject).filter_map(|groups| groups.range(0)) {

@@ -2,7 +2,7 @@
 
 use ferro_gocompat::unicode::{is_digit, is_letter};
 
-use super::runes::{Rune, chars, collect, is_separator, is_space, runes};
+use super::runes::{Rune, chars, collect, is_separator, is_space, push, runes};
 
 /// Go's `unicode.ToUpper`.
 pub(crate) fn to_upper(c: char) -> char {
@@ -138,6 +138,10 @@ pub(crate) fn pascal_case(text: &[u8]) -> Vec<u8> {
     let (leading, rest) = all.split_at(start);
     let mut out = collect(leading.iter().copied());
     let Some((first, rest)) = rest.split_first() else {
+        // A text of connectors alone gets its last one twice, as in the original.
+        if let Some(last) = leading.last() {
+            push(&mut out, *last);
+        }
         return out;
     };
     let mut in_upper_run = is_upper(*first);
@@ -146,7 +150,7 @@ pub(crate) fn pascal_case(text: &[u8]) -> Vec<u8> {
         let previous = current;
         current = next;
         if is_connector(current) && is_connector(previous) {
-            super::runes::push(&mut out, previous);
+            push(&mut out, previous);
             continue;
         }
         if is_connector(previous) {
@@ -161,9 +165,9 @@ pub(crate) fn pascal_case(text: &[u8]) -> Vec<u8> {
                 in_upper_run = false;
             }
         }
-        super::runes::push(&mut out, previous);
+        push(&mut out, previous);
     }
-    super::runes::push(&mut out, current);
+    push(&mut out, current);
     out
 }
 
@@ -220,7 +224,7 @@ impl<'t> Words<'t> {
         let (mut kind, mut word) = found;
         if kind != Word::Number {
             if !matches!(kind, Word::Connector | Word::Punctuation) {
-                super::runes::push(out, connector);
+                push(out, connector);
             }
             return found;
         }
@@ -232,11 +236,11 @@ impl<'t> Words<'t> {
         if kind != Word::Alphabet {
             push_lower(out, Word::Number, number, connector);
             if !matches!(kind, Word::Connector | Word::Punctuation) {
-                super::runes::push(out, connector);
+                push(out, connector);
             }
             return (kind, word);
         }
-        super::runes::push(out, connector);
+        push(out, connector);
         push_lower(out, Word::Number, number, connector);
         while matches!(kind, Word::Alphabet | Word::Number) {
             push_lower(out, kind, word, connector);
@@ -348,7 +352,7 @@ fn upper_word_len(text: &[u8], first: Rune) -> usize {
 
 fn push_connector(out: &mut Vec<u8>, kind: Word, connector: char) {
     if !matches!(kind, Word::Invalid | Word::Punctuation | Word::Connector) {
-        super::runes::push(out, connector);
+        push(out, connector);
     }
 }
 
@@ -365,7 +369,7 @@ fn push_lower(out: &mut Vec<u8>, kind: Word, word: &[u8], connector: char) {
         } else {
             c
         };
-        super::runes::push(out, c);
+        push(out, c);
     }
 }
 

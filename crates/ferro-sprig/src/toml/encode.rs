@@ -17,6 +17,8 @@ const MAX_DEPTH: usize = 1_000;
 /// Why a value has no TOML.
 pub(super) struct Failure {
     pub(super) message: String,
+    /// It is no error of the library but a panic.
+    pub(super) is_panic: bool,
 }
 
 type Written = Result<(), Failure>;
@@ -24,6 +26,7 @@ type Written = Result<(), Failure>;
 fn fail<T>(message: impl Into<String>) -> Result<T, Failure> {
     Err(Failure {
         message: message.into(),
+        is_panic: false,
     })
 }
 
@@ -39,7 +42,10 @@ enum Shape {
 pub(super) fn encode(value: &Value) -> Result<Vec<u8>, Failure> {
     let mut writer = Writer { out: Vec::new() };
     if matches!(value, Value::Nil) {
-        return fail("runtime error: invalid memory address or nil pointer dereference");
+        return Err(Failure {
+            message: "reflect: call of reflect.Value.Type on zero Value".to_owned(),
+            is_panic: true,
+        });
     }
     writer.value(&[], value)?;
     Ok(writer.out)
@@ -208,7 +214,14 @@ impl Writer {
             return fail(format!("toml: a value is nested deeper than {MAX_DEPTH} levels"));
         }
         if let Some(time) = value.downcast::<TimeValue>() {
-            self.out.extend_from_slice(time.0.format(RFC3339_NANO).as_bytes());
+            let zone = time.0.zone().0;
+            let layout = match zone.as_str() {
+                "datetime-local" => "2006-01-02T15:04:05.999999999",
+                "date-local" => "2006-01-02",
+                "time-local" => "15:04:05.999999999",
+                _ => RFC3339_NANO,
+            };
+            self.out.extend_from_slice(time.0.format(layout).as_bytes());
             return Ok(());
         }
         if let Some(version) = crate::semver::json_text(value) {

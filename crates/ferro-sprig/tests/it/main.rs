@@ -11,7 +11,12 @@
 mod oracle;
 
 mod calls;
+mod certificates;
 mod environment;
+mod limits;
+mod probes;
 mod random;
 mod render;
 mod table;
+mod times;
+mod toml;

@@ -7,7 +7,11 @@ use serde_json::{Map, Value as Json, json};
 use crate::render::latin;
 
 /// A small generator with a fixed seed.
-pub(crate) struct Random(u64);
+pub(crate) struct Random {
+    state: u64,
+    /// Only texts that are UTF-8, numbers that JSON has, and no times.
+    pub(crate) plain: bool,
+}
 
 const TEXTS: &[&[u8]] = &[
     b"", b" ", b"a", b"abc", b"hello world", b"Hello World", b"foo-bar_baz", b"HTTPServerName", b"First Name2",
@@ -25,14 +29,17 @@ const TEXTS: &[&[u8]] = &[
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed ^ 0x9E37_79B9_7F4A_7C15)
+        Self {
+            state: seed ^ 0x9E37_79B9_7F4A_7C15,
+            plain: false,
+        }
     }
 
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        (self.state % bound as u64) as usize
     }
 
     pub(crate) fn one_in(&mut self, chance: usize) -> bool {
@@ -44,6 +51,15 @@ impl Random {
     }
 
     pub(crate) fn text(&mut self) -> Vec<u8> {
+        loop {
+            let text = self.any_text();
+            if !self.plain || std::str::from_utf8(&text).is_ok() {
+                return text;
+            }
+        }
+    }
+
+    fn any_text(&mut self) -> Vec<u8> {
         match self.below(8) {
             0 => (0..self.below(12)).map(|_| self.pick(b"abzAZ019 -_.,:/\n\t{}[]'\"#&*!|>%@`\\=+")).collect(),
             1 => [self.pick(TEXTS), self.pick(TEXTS)].concat(),
@@ -77,7 +93,7 @@ impl Random {
 
     fn float(&mut self) -> String {
         match self.below(5) {
-            0 => self.pick(&["NaN", "Inf", "-Inf", "-0", "1e20", "-1e300", "1e-7", "5e-324", "0.1"]).to_owned(),
+            0 if !self.plain => self.pick(&["NaN", "Inf", "-Inf", "-0", "1e20", "-1e300", "1e-7", "5e-324", "0.1"]).to_owned(),
             1 => format!("{}", self.number()),
             _ => format!("{}e-{}", self.number(), self.below(8)),
         }
@@ -102,13 +118,13 @@ impl Random {
 
     fn rare(&mut self) -> Json {
         match self.below(8) {
-            0 => json!({"bytes": latin(&self.text())}),
+            0 if !self.plain => json!({"bytes": latin(&self.text())}),
             1 => json!({"strings": (0..self.below(4)).map(|_| latin(&self.text())).collect::<Vec<_>>()}),
             2 => json!({"ints": (0..self.below(4)).map(|_| self.small()).collect::<Vec<_>>()}),
             3 => json!({"texts": { self.key(): latin(&self.text()), self.key(): latin(&self.text()) }}),
             4 => json!({"nil list": null}),
             5 => json!({"nil map": null}),
-            6 => json!({"time": self.pick(&[0, 1_700_000_000, 951_782_400, -62_135_596_800, 4_102_444_800_i64]).to_string()}),
+            6 if !self.plain => json!({"time": self.pick(&[0, 1_700_000_000, 951_782_400, -62_135_596_800, 4_102_444_800_i64]).to_string()}),
             _ => json!({"duration": self.number().to_string()}),
         }
     }
