@@ -1,4 +1,5 @@
-//! The client of the API server: all requests of a process share one HTTP/2 connection, with many in flight, and are counted.
+//! The client of the API server: the requests of a process share one HTTP/2 connection, with many in flight, and are counted; watches have further
+//! ones, see `spread`.
 //!
 //! kube's own stack speaks HTTP/1.1 only, where each request in flight needs a connection with its own TLS buffers. The layers here are kube's,
 //! around another connector. There is no limit of requests per second on our side: the API server's priority and fairness
@@ -11,7 +12,6 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -19,6 +19,11 @@ use kube::{Client, Config};
 use tower::{BoxError, Layer, Service, ServiceBuilder};
 
 use crate::metrics::Metrics;
+
+mod proxy;
+mod spread;
+
+use self::spread::Spread;
 
 /// An answer must begin within this time; watches answer at once, so it holds for them too.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,6 +46,14 @@ pub enum ClientError {
     /// The credentials or certificates cannot be used.
     #[error("cannot set up the connection to the API server")]
     Setup(#[source] Box<kube::Error>),
+    /// The proxy is of a kind that is not supported.
+    #[error(
+        "cannot reach the API server through a proxy of the kind `{scheme}://`: use http://, socks5:// or socks5h://"
+    )]
+    Proxy {
+        /// The scheme of its URL.
+        scheme: String,
+    },
 }
 
 /// Reads the configuration: from `kubeconfig`, or where that is empty from the environment or the pod.
@@ -72,24 +85,13 @@ pub fn build(mut config: Config, user_agent: &str, metrics: &Metrics) -> Result<
     if let Ok(value) = http::HeaderValue::from_str(user_agent) {
         config.headers.push((http::header::USER_AGENT, value));
     }
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(config.connect_timeout.or(Some(Duration::from_secs(30))));
     let https = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config().map_err(setup)?)
         .https_or_http()
         .enable_http2()
-        .wrap_connector(tcp);
-    // Pings notice a peer that is gone without a word, which a watch without them would wait for for ever.
-    let http = hyper_util::client::legacy::Builder::new(TokioExecutor::new())
-        .http2_only(config.cluster_url.scheme_str() == Some("https"))
-        .timer(TokioTimer::new())
-        .http2_keep_alive_interval(Duration::from_secs(30))
-        .http2_keep_alive_timeout(Duration::from_secs(15))
-        .http2_initial_stream_window_size(512 * 1024)
-        .http2_initial_connection_window_size(4 * 1024 * 1024)
-        .build(https);
+        .wrap_connector(proxy::connector(&config)?);
+    let http2 = config.cluster_url.scheme_str() == Some("https");
+    let connect = move || connections().http2_only(http2).build(https.clone());
     let observe = Observe {
         metrics: metrics.clone(),
         host: config
@@ -104,8 +106,23 @@ pub fn build(mut config: Config, user_agent: &str, metrics: &Metrics) -> Result<
         .layer(config.extra_headers_layer().map_err(setup)?)
         .layer(observe)
         .map_err(BoxError::from)
-        .service(http);
+        .service(Spread::new(connect));
     Ok(ClientBuilder::new(service, config.default_namespace).build())
+}
+
+/// How connections are made.
+fn connections() -> hyper_util::client::legacy::Builder {
+    let mut builder = hyper_util::client::legacy::Builder::new(TokioExecutor::new());
+    // Pings notice a peer that is gone without a word, which a watch without them would wait for for ever. One stream is opened until
+    // the server has said how many it allows: it refuses those beyond.
+    builder
+        .timer(TokioTimer::new())
+        .http2_initial_max_send_streams(1)
+        .http2_keep_alive_interval(Duration::from_secs(30))
+        .http2_keep_alive_timeout(Duration::from_secs(15))
+        .http2_initial_stream_window_size(512 * 1024)
+        .http2_initial_connection_window_size(4 * 1024 * 1024);
+    builder
 }
 
 /// Counts answers, and gives up on a server that does not begin to answer.

@@ -18,7 +18,7 @@ use crate::backoff::{Backoff, jittered};
 use crate::controller::Triggers;
 use crate::events::Recorder;
 use crate::metrics::{Metrics, ObjectLabels};
-use crate::reconcile::{Draft, Interrupt, Outcome, Pass, Reconciler};
+use crate::reconcile::{Cause, Draft, Interrupt, Outcome, Pass, Reconciler};
 use crate::status::Writer;
 
 /// A pass shorter than this writes the status once, at its end.
@@ -205,13 +205,17 @@ impl<R: Reconciler> Env<R> {
         if !object.finalizers().iter().any(|name| name == finalizer::NAME) {
             return Outcome::Done;
         }
-        let (mut pass, _drafts) = Pass::new(object, interrupt, self.recorder.clone());
+        let (mut pass, _drafts) = Pass::new(object, interrupt.clone(), self.recorder.clone());
         let caught = AssertUnwindSafe(self.reconciler.finalize(&mut pass))
             .catch_unwind()
             .await;
         if let Err(error) =
             caught.unwrap_or_else(|panic| Err(format!("panic: {}", panic_text(panic.as_ref()))))
         {
+            // What was left undone is done by the next process.
+            if interrupt.cause() == Some(Cause::Shutdown) {
+                return Outcome::Stopped;
+            }
             return Outcome::Backoff { error };
         }
         match self.writer.finalizer(&pass.object, finalizer::NAME, false).await {

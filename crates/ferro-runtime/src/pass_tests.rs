@@ -48,7 +48,11 @@ impl Reconciler for Scripted {
         self.outcome.clone().unwrap_or(Outcome::Done)
     }
 
-    async fn finalize(&self, _: &mut Pass<Kustomization>) -> Result<(), String> {
+    async fn finalize(&self, pass: &mut Pass<Kustomization>) -> Result<(), String> {
+        if self.waits_for_interrupt {
+            pass.interrupt.fired().await;
+            return Err("called off".to_owned());
+        }
         if self.cannot_finalize {
             Err("still in use".to_owned())
         } else {
@@ -270,6 +274,32 @@ async fn deletion_finalizes_before_it_lets_go() {
     );
     assert_eq!(fixture.api.take_request_lines(), [format!("PATCH {PATH}")]);
     assert!(fixture.api.get(PATH).is_none());
+}
+
+/// What a finalizer leaves undone because the process ends is no failure, and newer work before that changes nothing.
+#[tokio::test]
+async fn deletion_is_left_to_the_next_process() {
+    let metadata =
+        json!({ "finalizers": ["finalizers.fluxcd.io"], "deletionTimestamp": "2026-01-01T00:00:00Z" });
+    let fixture = fixture(Scripted {
+        waits_for_interrupt: true,
+        ..Scripted::default()
+    });
+    let object = fixture.object(metadata, json!({}));
+    let key = ObjectRef::from_obj(object.as_ref());
+    let (env, running) = (
+        Arc::clone(&fixture.env),
+        tokio::spawn(Arc::clone(&fixture.env).pass(object)),
+    );
+    while !lock(&env.triggers.running).contains_key(&key) {
+        tokio::task::yield_now().await;
+    }
+    let interrupt = lock(&env.triggers.running)[&key].clone();
+    interrupt.fire(Cause::NewWork("GitRepository/ns/g".to_owned()));
+    interrupt.fire(Cause::Shutdown);
+    interrupt.fire(Cause::NewWork("GitRepository/ns/g".to_owned()));
+    assert_eq!(running.await.unwrap(), Action::await_change());
+    assert!(fixture.api.take_requests().is_empty() && fixture.api.get(PATH).is_some());
 }
 
 #[tokio::test]

@@ -110,12 +110,16 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Fires; the first cause counts.
+    /// Fires; the first cause counts, but for the end of the process, which always does.
     pub fn fire(&self, cause: Cause) {
-        self.cause
+        let mut known = self
+            .cause
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get_or_insert(cause);
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if known.is_none() || cause == Cause::Shutdown {
+            *known = Some(cause);
+        }
+        drop(known);
         self.token.cancel();
     }
 

@@ -8,11 +8,13 @@ mod cluster;
 mod webhook;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 pub use webhook::{WebhookError, payload};
 
@@ -73,8 +75,26 @@ pub struct Recorder {
     webhook: Option<mpsc::Sender<Event>>,
 }
 
+/// Time that events get to leave when the process ends.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// The tasks that send events.
+#[derive(Debug)]
+pub struct Senders(JoinSet<()>);
+
+impl Senders {
+    /// Lets the events that wait go out, within bounds; to be called when all recorders are dropped.
+    pub async fn finish(mut self) {
+        let sent = async { while self.0.join_next().await.is_some() {} };
+        if tokio::time::timeout(FLUSH, sent).await.is_err() {
+            tracing::error!("events were lost: they could not be sent in time");
+            self.0.shutdown().await;
+        }
+    }
+}
+
 impl Recorder {
-    /// Starts the senders of the controller `controller`. The tasks end when the last recorder is dropped and the queues are empty.
+    /// Starts the senders of the controller `controller`. After `stop` they try each event only once more.
     ///
     /// # Errors
     /// When `events_addr` is not empty and no URL.
@@ -82,19 +102,20 @@ impl Recorder {
         client: Client,
         controller: &str,
         events_addr: &str,
-        tasks: &mut JoinSet<()>,
-    ) -> Result<Self, WebhookError> {
+        stop: &CancellationToken,
+    ) -> Result<(Self, Senders), WebhookError> {
+        let mut senders = JoinSet::new();
         let (cluster, queue) = mpsc::channel(QUEUE);
-        tasks.spawn(cluster::run(client, controller.to_owned(), queue));
+        senders.spawn(cluster::run(client, controller.to_owned(), queue));
         let webhook = if events_addr.is_empty() {
             None
         } else {
-            let sink = webhook::Webhook::new(events_addr, controller)?;
+            let sink = webhook::Webhook::new(events_addr, controller, stop.clone())?;
             let (sender, queue) = mpsc::channel(QUEUE);
-            tasks.spawn(sink.run(queue));
+            senders.spawn(sink.run(queue));
             Some(sender)
         };
-        Ok(Self { cluster, webhook })
+        Ok((Self { cluster, webhook }, Senders(senders)))
     }
 
     /// A recorder whose events can be read from the returned receiver, for tests.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::Event;
 
@@ -26,10 +27,11 @@ pub(super) struct Webhook {
     url: reqwest::Url,
     controller: String,
     instance: String,
+    stop: CancellationToken,
 }
 
 impl Webhook {
-    pub(super) fn new(url: &str, controller: &str) -> Result<Self, WebhookError> {
+    pub(super) fn new(url: &str, controller: &str, stop: CancellationToken) -> Result<Self, WebhookError> {
         let url = reqwest::Url::parse(url).map_err(|_| WebhookError::Url(url.to_owned()))?;
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)
@@ -40,6 +42,7 @@ impl Webhook {
             url,
             controller: controller.to_owned(),
             instance: crate::hostname(),
+            stop,
         })
     }
 
@@ -56,7 +59,8 @@ impl Webhook {
         }
     }
 
-    /// Posts with upstream's patience: up to four more tries after a refused connection or a server error. 429 says that it is a duplicate.
+    /// Posts with upstream's patience: up to four more tries after a refused connection or a server error, though not once the process is
+    /// to end. 429 says that it is a duplicate.
     async fn post(&self, body: String) {
         let mut pause = Duration::from_secs(1);
         for attempt in 0..=RETRIES {
@@ -70,11 +74,15 @@ impl Webhook {
                 Ok(_) => return,
                 Err(error) => error.without_url().to_string(),
             };
-            if attempt == RETRIES {
+            let is_last = attempt == RETRIES
+                || tokio::select! {
+                    () = self.stop.cancelled() => true,
+                    () = tokio::time::sleep(pause) => false,
+                };
+            if is_last {
                 tracing::error!(error, "event not posted");
                 return;
             }
-            tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(30));
         }
     }
@@ -124,6 +132,49 @@ mod tests {
     use super::super::Severity;
     use super::*;
     use k8s_openapi::api::core::v1::ObjectReference;
+
+    fn event() -> Event {
+        Event {
+            object: ObjectReference {
+                kind: Some("Kustomization".into()),
+                name: Some("apps".into()),
+                namespace: Some("default".into()),
+                ..ObjectReference::default()
+            },
+            severity: Severity::Info,
+            reason: "Progressing".into(),
+            message: "yes".into(),
+            metadata: std::collections::BTreeMap::new(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    /// Waiting for a receiver that is down must not keep the process from ending; each event is tried nevertheless.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn post_after_the_stop_is_tried_once() {
+        // Fails where another test has done it.
+        let _already_installed = rustls::crypto::ring::default_provider().install_default();
+        let (sender, mut seen) = mpsc::unbounded_channel();
+        let server = ferro_testkit::http::Server::start(move |_| {
+            let _ended = sender.send(());
+            ferro_testkit::http::Response::new(500, "")
+        });
+        let stop = CancellationToken::new();
+        let webhook = Webhook::new(&server.url("/"), "c", stop.clone()).unwrap();
+        let (queue, queued) = mpsc::channel(4);
+        let running = tokio::spawn(webhook.run(queued));
+        queue.send(event()).await.unwrap();
+        queue.send(event()).await.unwrap();
+        seen.recv().await.unwrap();
+        stop.cancel();
+        drop(queue);
+        running.await.unwrap();
+        let mut tries = 1;
+        while seen.try_recv().is_ok() {
+            tries += 1;
+        }
+        assert_eq!(tries, 2);
+    }
 
     #[test]
     fn payload_has_the_receivers_shape() {
