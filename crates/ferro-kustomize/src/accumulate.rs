@@ -98,10 +98,10 @@ impl<'o> Build<'o> {
     fn finish(&self, root: &Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
         let resources = &mut accumulated.resources;
         Transformer::Hash.transform(resources, self.cx())?;
-        resources.check_unique(&self.schema)?;
         let config = accumulated.config.as_ref().unwrap_or(&self.defaults);
         crate::nameref::fix(resources, &config.name_reference, &self.schema)?;
         vars::resolve(&accumulated.vars, resources, &config.var_reference, &self.schema)?;
+        resources.check_unique(&self.schema)?;
         for resource in resources.iter().filter(|resource| !resource.is_gone()) {
             if crate::read::metadata_problem(&resource.node).is_some() {
                 let mut resource = resource.clone();
@@ -402,26 +402,28 @@ impl<'o> Build<'o> {
     }
 
     fn run_generators(&mut self, layer: &mut Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
-        let mut generators = layer::generators(layer)?;
+        let charts = self.options.charts;
+        let mut generators = layer::generators(layer, charts)?;
         let entries = layer.kustomization.generators.clone();
         let words = || "loading generator plugins".to_owned();
         let configs = self
             .plugin_configs(layer, &entries, "configuring external generator")
             .during(words)?;
         for config in configs.iter() {
-            let generator = crate::plugin::generator(config, &layer.loader, &self.schema)
+            let generator = crate::plugin::generator(config, &layer.loader, &self.schema, charts)
                 .during(|| "failed to load generator".to_owned())
                 .during(words)?;
             generators.push((generator, Origin::of_plugin(config)));
         }
         for (generator, origin) in generators {
-            let mut resource = generator.generate(&layer.loader, self.options.quirks)?;
             self.has_used_schema = true;
-            if let Some(origin) = origin {
-                note_generator(&mut resource, &origin);
+            for mut resource in generator.generate(&layer.loader, self.options.quirks)? {
+                if let Some(origin) = &origin {
+                    note_generator(&mut resource, origin);
+                }
+                self.absorb(&mut accumulated.resources, resource)
+                    .during(|| "merging from generator".to_owned())?;
             }
-            self.absorb(&mut accumulated.resources, resource)
-                .during(|| "merging from generator".to_owned())?;
         }
         Ok(())
     }
@@ -486,12 +488,13 @@ impl<'o> Build<'o> {
     }
 
     fn run_transformers(&mut self, layer: &mut Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
+        let charts = self.options.charts;
         let config = Arc::clone(accumulated.config.as_ref().unwrap_or(&self.defaults));
         let mut transformers = layer::transformers(layer, &config)?;
         let entries = layer.kustomization.transformers.clone();
         let configs = self.plugin_configs(layer, &entries, CONFIGURING_TRANSFORMER)?;
         for config in configs.iter() {
-            let transformer = crate::plugin::transformer(config, &layer.loader, &self.schema)?;
+            let transformer = crate::plugin::transformer(config, &layer.loader, &self.schema, charts)?;
             transformers.push((transformer, Origin::of_plugin(config)));
         }
         for (transformer, origin) in transformers {
@@ -507,10 +510,11 @@ impl<'o> Build<'o> {
 
     /// Runs transformers that must change nothing but a label of their own.
     fn run_validators(&mut self, layer: &mut Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
+        let charts = self.options.charts;
         let entries = layer.kustomization.validators.clone();
         let configs = self.plugin_configs(layer, &entries, CONFIGURING_TRANSFORMER)?;
         for config in configs.iter() {
-            let validator = crate::plugin::transformer(config, &layer.loader, &self.schema)?;
+            let validator = crate::plugin::transformer(config, &layer.loader, &self.schema, charts)?;
             let before = accumulated.resources.clone();
             validator.transform(&mut accumulated.resources, self.cx())?;
             refuse_changes(&before, &mut accumulated.resources, &self.schema)

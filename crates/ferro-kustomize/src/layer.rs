@@ -4,8 +4,9 @@ use ferro_yaml::Node;
 
 use crate::accumulate::Layer;
 use crate::config::{TransformerConfig, merge_spec, merge_specs};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::generate::Generator;
+use crate::helm::{ChartGenerator, Charts};
 use crate::origin::Origin;
 use crate::transform::Transformer;
 use crate::transform::image::ImageTransformer;
@@ -39,7 +40,7 @@ fn trouble<T>(result: Result<T>, kind: &str, config: impl FnOnce() -> String) ->
 }
 
 /// Configures the generators of the file's own fields.
-pub(crate) fn generators(layer: &Layer<'_>) -> Result<Tracked<Generator>> {
+pub(crate) fn generators<'o>(layer: &Layer<'_>, charts: Charts<'o>) -> Result<Tracked<Generator<'o>>> {
     let kustomization = &layer.kustomization;
     let global = kustomization.generator_options.as_ref();
     let origin = |kind: &str| {
@@ -59,7 +60,7 @@ pub(crate) fn generators(layer: &Layer<'_>) -> Result<Tracked<Generator>> {
         args.options = GeneratorOptions::merged(args.options.as_ref(), global);
         generators.push((Generator::Secret(args), origin("SecretGenerator")));
     }
-    if let Some(chart) = kustomization.helm_charts.first() {
+    for chart in &kustomization.helm_charts {
         let mut chart = chart.clone();
         if chart.namespace.is_empty() {
             let own = &kustomization.namespace;
@@ -70,18 +71,14 @@ pub(crate) fn generators(layer: &Layer<'_>) -> Result<Tracked<Generator>> {
             });
         }
         let mut config = chart.encode().unwrap_or_else(crate::scalar::empty_mapping);
-        for entry in kustomization
-            .helm_globals
-            .encode()
-            .iter()
-            .flat_map(|globals| globals.entries())
-        {
+        let globals = kustomization.helm_globals.clone().unwrap_or_default();
+        for entry in globals.encode().iter().flat_map(Node::entries) {
             config.set(entry.name().unwrap_or_default(), entry.value.clone());
         }
-        let refused = Err(Error::other("must specify --enable-helm"));
-        return trouble(refused, "HelmChartInflationGenerator", || {
-            crate::emit::config(&config)
-        });
+        let kind = "HelmChartInflationGenerator";
+        let generator = ChartGenerator::configure(charts, chart, globals, &layer.loader);
+        let generator = trouble(generator, kind, || crate::emit::config(&config))?;
+        generators.push((Generator::Chart(generator), origin(kind)));
     }
     Ok(generators)
 }

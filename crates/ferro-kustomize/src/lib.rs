@@ -21,7 +21,8 @@
 //! hashes, references are repaired and variables resolved. Objects are [`ferro_yaml::Node`] trees, and what
 //! a build remembers of them (former names, prefixes, generator behaviour) is kept beside the tree.
 //!
-//! What it does not do: run plugins, fetch anything itself (see [`RemoteSource`]).
+//! What it does not do: run plugins, fetch anything itself (see [`RemoteSource`]), render charts itself (see
+//! [`ChartEngine`]).
 //!
 //! Where upstream loses data without a word, a build fails instead; [`Quirks::Upstream`] restores upstream's
 //! behaviour.
@@ -37,6 +38,7 @@ mod files;
 pub mod flux_overlay;
 mod generate;
 mod giturl;
+mod helm;
 mod id;
 mod layer;
 mod loader;
@@ -65,6 +67,7 @@ pub use dir::DirFiles;
 pub use error::{Error, ErrorKind, Location, Result};
 pub use files::{DirEntry, FileError, Files, MemoryFiles, OverlaidFiles, Resolved};
 pub use giturl::GitUrl;
+pub use helm::{ChartEngine, ChartError, ChartRelease, ChartSource, Charts, NoChartEngine};
 pub use id::{Gvk, ResourceId};
 pub use loader::LoadRestrictions;
 pub use options::{Options, Quirks, Resources, SchemaMode, build, build_with};

@@ -134,7 +134,8 @@ impl<'a> Loader<'a> {
         &self.root
     }
 
-    fn files(&self) -> &dyn Files {
+    /// The tree that the layer lies in.
+    pub(crate) fn files(&self) -> &dyn Files {
         self.checkout.as_deref().unwrap_or(self.sources.files)
     }
 

@@ -3,6 +3,7 @@
 use crate::accumulate::Build;
 use crate::error::Result;
 use crate::files::Files;
+use crate::helm::Charts;
 use crate::loader::{LoadRestrictions, Loader, Sources};
 use crate::order::Reorder;
 use crate::remote::RemoteSource;
@@ -45,6 +46,8 @@ pub struct Options<'a> {
     pub quirks: Quirks,
     /// Where remote files and repositories come from; without one they are refused.
     pub remote: Option<&'a dyn RemoteSource>,
+    /// What becomes of charts.
+    pub charts: Charts<'a>,
 }
 
 /// What a build made: resources in order, and notes for the user.

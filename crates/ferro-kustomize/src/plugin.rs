@@ -6,6 +6,7 @@ use ferro_yaml::Node;
 
 use crate::error::{Context, Error, ErrorKind, Result, fail};
 use crate::generate::{Generator, IamPolicyArgs};
+use crate::helm::{ChartGenerator, Charts};
 use crate::loader::Loader;
 use crate::resource::Resource;
 use crate::schema::Schema;
@@ -77,38 +78,60 @@ fn decode<T: Codec + Default>(node: &Node) -> Result<T> {
 }
 
 /// What a configuration turned into.
-enum Plugin {
-    Generator(Generator),
+enum Plugin<'a> {
+    Generator(Generator<'a>),
     Transformer(Transformer),
 }
 
 /// Configures a generator.
-pub(crate) fn generator(config: &Resource, loader: &Loader<'_>, schema: &Schema) -> Result<Generator> {
-    match load(config, loader, schema)? {
+pub(crate) fn generator<'a>(
+    config: &Resource,
+    loader: &Loader<'_>,
+    schema: &Schema,
+    charts: Charts<'a>,
+) -> Result<Generator<'a>> {
+    match load(config, loader, schema, charts)? {
         Plugin::Generator(generator) => Ok(generator),
         Plugin::Transformer(_) => fail!("plugin {} not a generator", config.original_id(schema)),
     }
 }
 
 /// Configures a transformer.
-pub(crate) fn transformer(config: &Resource, loader: &Loader<'_>, schema: &Schema) -> Result<Transformer> {
-    match load(config, loader, schema)? {
+pub(crate) fn transformer(
+    config: &Resource,
+    loader: &Loader<'_>,
+    schema: &Schema,
+    charts: Charts<'_>,
+) -> Result<Transformer> {
+    match load(config, loader, schema, charts)? {
         Plugin::Transformer(transformer) => Ok(transformer),
         Plugin::Generator(_) => fail!("plugin {} not a transformer", config.original_id(schema)),
     }
 }
 
-fn load(config: &Resource, loader: &Loader<'_>, schema: &Schema) -> Result<Plugin> {
+fn load<'a>(
+    config: &Resource,
+    loader: &Loader<'_>,
+    schema: &Schema,
+    charts: Charts<'a>,
+) -> Result<Plugin<'a>> {
     let gvk = config.gvk();
     if !gvk.group.is_empty() || gvk.version != "builtin" {
         let kind = config.original_id(schema).gvk.kind;
         return Err(Error::from(ErrorKind::ExternalPlugin { kind }).at(config.location()));
     }
+    // Upstream hands configurations over as text, so they must have one.
+    crate::emit::resource(config)
+        .during(|| format!("marshalling yaml from res {}", config.original_id(schema)))?;
     let plugin = match gvk.kind.as_str() {
         "ConfigMapGenerator" | "SecretGenerator" | "IAMPolicyGenerator" => {
             generator_of(&gvk.kind, config).map(|generator| Some(Plugin::Generator(generator)))
         }
-        "HelmChartInflationGenerator" => Err(Error::other("must specify --enable-helm")),
+        "HelmChartInflationGenerator" => {
+            let (chart, globals) = (decode(&config.node)?, decode(&config.node)?);
+            let generator = ChartGenerator::configure(charts, chart, globals, loader);
+            generator.map(|generator| Some(Plugin::Generator(Generator::Chart(generator))))
+        }
         kind => transformer_of(kind, config, loader).map(|transformer| transformer.map(Plugin::Transformer)),
     };
     let plugin = plugin
@@ -117,7 +140,7 @@ fn load(config: &Resource, loader: &Loader<'_>, schema: &Schema) -> Result<Plugi
     plugin.ok_or_else(|| Error::other(format!("unable to load builtin {gvk}")).at(config.location()))
 }
 
-fn generator_of(kind: &str, config: &Resource) -> Result<Generator> {
+fn generator_of(kind: &str, config: &Resource) -> Result<Generator<'static>> {
     let (name, namespace) = (config.name(), config.namespace());
     let or = |stated: &mut String, fallback: &str| {
         if stated.is_empty() {

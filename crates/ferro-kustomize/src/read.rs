@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ferro_yaml::{Dialect, Node, ParseOptions, parse_documents, parse_one};
+use ferro_yaml::{Dialect, Node, ParseOptions, parse_documents, parse_first, parse_one};
 
 use crate::error::{Error, ErrorKind, Location, Result, fail};
 use crate::resource::{Resource, Source};
@@ -144,12 +144,11 @@ fn parse_piece(piece: &Piece<'_>, source: &Source) -> Result<Option<Node>> {
         Error::from(ErrorKind::MalformedYaml { message, file: None }).at(Some(place(line)))
     };
     let options = ParseOptions::default();
-    let documents = parse_documents(piece.text.as_ref(), &options).map_err(|error| malformed(&error))?;
-    let mut documents = documents.into_iter();
-    let Some(mut document) = documents.next() else {
+    let found = parse_first(piece.text.as_ref(), &options).map_err(|error| malformed(&error))?;
+    let Some(mut document) = found else {
         return Ok(None);
     };
-    if documents.any(|document| !document.root.is_null()) {
+    if has_end_mark(&piece.text) && !is_alone(&piece.text, &options) {
         let text = "a document starts inside another one; kustomize would drop it without a word";
         return Err(Error::from(ErrorKind::DataLoss(text.to_owned())).at(Some(place(0))));
     }
@@ -157,6 +156,17 @@ fn parse_piece(piece: &Piece<'_>, source: &Source) -> Result<Option<Node>> {
         .expand(&options.limits)
         .map_err(|error| malformed(&error))?;
     Ok((!document.root.is_null()).then_some(document.root))
+}
+
+/// Tells whether a line may end the document before the text ends.
+fn has_end_mark(text: &str) -> bool {
+    text.starts_with("...") || text.contains("\n...")
+}
+
+/// Tells whether nothing but blanks and comments follows the first document.
+fn is_alone(text: &str, options: &ParseOptions) -> bool {
+    parse_documents(text, options)
+        .is_ok_and(|documents| documents.iter().skip(1).all(|document| document.root.is_null()))
 }
 
 fn is_wrapper(node: &Node) -> bool {

@@ -444,7 +444,12 @@ impl Record {
         };
         let mut annotations = Vec::new();
         if !self.history.is_empty() {
-            annotations.push(("previousNames", of_history(|previous| &previous.name)));
+            let names: Vec<&str> = self.history.iter().map(|previous| previous.name.as_str()).collect();
+            // A blank name leaves no trace.
+            let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
+            if !names.is_empty() {
+                annotations.push(("previousNames", joined(names)));
+            }
             annotations.push(("previousNamespaces", of_history(|previous| &previous.namespace)));
             annotations.push(("previousKinds", of_history(|previous| &previous.kind)));
         }

@@ -8,6 +8,7 @@ use ferro_yaml::{Entry, Node};
 
 use crate::Quirks;
 use crate::error::{Result, fail};
+use crate::helm::ChartGenerator;
 use crate::loader::Loader;
 use crate::resource::{Behavior, Resource};
 use crate::types::decode::record;
@@ -18,10 +19,11 @@ use sources::Sources;
 const LINE: usize = 70;
 
 /// A configured generator.
-pub(crate) enum Generator {
+pub(crate) enum Generator<'a> {
     ConfigMap(ConfigMapArgs),
     Secret(SecretArgs),
     IamPolicy(IamPolicyArgs),
+    Chart(ChartGenerator<'a>),
 }
 
 record! {
@@ -56,9 +58,10 @@ record! {
     }
 }
 
-impl Generator {
-    pub(crate) fn generate(&self, loader: &Loader<'_>, quirks: Quirks) -> Result<Resource> {
-        match self {
+impl Generator<'_> {
+    pub(crate) fn generate(&self, loader: &Loader<'_>, quirks: Quirks) -> Result<Vec<Resource>> {
+        let one = match self {
+            Self::Chart(chart) => return chart.generate(loader, quirks),
             Self::ConfigMap(args) => {
                 let sources = Sources {
                     literals: &args.literals,
@@ -78,7 +81,8 @@ impl Generator {
                 secret(args, &sources, loader)
             }
             Self::IamPolicy(args) => iam_policy(args),
-        }
+        };
+        Ok(vec![one?])
     }
 }
 
