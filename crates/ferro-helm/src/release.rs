@@ -272,6 +272,6 @@ mod tests {
             Ok("---\n# Source: app/templates/a.yaml\na: 1\n\n")
         );
         let missing = show_only(output, &["templates/b.yaml".to_owned()]);
-        assert_eq!(missing.as_deref(), Err("templates/b.yaml"));
+        assert_eq!(missing, Err("templates/b.yaml".to_owned()));
     }
 }

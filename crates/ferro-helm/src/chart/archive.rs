@@ -154,7 +154,7 @@ impl Reader {
             .take()
             .unwrap_or_else(|| header_name(entry.header()));
         let name = String::from_utf8_lossy(&name).into_owned();
-        if kind == EntryType::Directory || name.ends_with('/') {
+        if is_directory(entry.header(), &name) {
             return Ok(());
         }
         let path = inner_path(&name)?;
@@ -179,6 +179,13 @@ impl Reader {
         self.files.push(File::new(path, data));
         Ok(())
     }
+}
+
+/// Tells by the type, by the mode, or by the name of what says that it is a file.
+fn is_directory(header: &Header, name: &str) -> bool {
+    let is_file = matches!(header.entry_type(), EntryType::Regular | EntryType::Continuous);
+    let has_directory_mode = header.mode().is_ok_and(|mode| mode & !0o7777 == 0o40000);
+    header.entry_type() == EntryType::Directory || has_directory_mode || (is_file && name.ends_with('/'))
 }
 
 /// Links and devices have no content, whatever their header claims; upstream takes them for empty files.

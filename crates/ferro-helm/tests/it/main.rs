@@ -16,10 +16,16 @@ mod corpus;
 #[cfg(test)]
 mod environment;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 #[path = "../../../../tests/conformance/oracle.rs"]
 mod oracle;
 #[cfg(test)]
 mod random;
+#[cfg(test)]
+mod render;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod small;
 #[cfg(test)]

@@ -1,0 +1,155 @@
+//! Looking a schema through before it is used: references, expressions, the form of keywords.
+
+use std::collections::BTreeSet;
+
+use ferro_gocompat::quote::quote;
+use ferro_gocompat::regexp::Regex;
+use serde_json::{Map, Value as Json};
+
+use super::document::{Document, Draft, Node, Target};
+
+/// Checks all that can be reached; returns the names that were let pass.
+pub(super) fn check(document: &Document<'_>) -> Result<Vec<String>, String> {
+    let mut checker = Checker {
+        document,
+        seen: BTreeSet::new(),
+        pending: document.root().into_iter().collect(),
+        unresolved: Vec::new(),
+    };
+    while let Some(node) = checker.pending.pop() {
+        if checker.seen.insert(std::ptr::from_ref(node.schema).addr()) {
+            checker.node(node)?;
+        }
+    }
+    Ok(checker.unresolved)
+}
+
+struct Checker<'d, 's> {
+    document: &'d Document<'s>,
+    seen: BTreeSet<usize>,
+    pending: Vec<Node<'s>>,
+    unresolved: Vec<String>,
+}
+
+impl<'s> Checker<'_, 's> {
+    fn node(&mut self, node: Node<'s>) -> Result<(), String> {
+        let object = match node.schema {
+            Json::Object(object) => object,
+            Json::Bool(_) => return Ok(()),
+            _ => return Err(invalid("a schema must be an object or a boolean")),
+        };
+        let draft = self.document.draft(node);
+        for keyword in ["$ref", "$recursiveRef", "$dynamicRef"] {
+            if let Some(reference) = object.get(keyword).and_then(Json::as_str) {
+                self.reference(node, reference)?;
+            }
+        }
+        if draft < Draft::V2019 && object.contains_key("$ref") {
+            return Ok(());
+        }
+        check_forms(object, draft)?;
+        for keyword in draft.subschema_keywords() {
+            let Some(value) = object.get(keyword) else {
+                continue;
+            };
+            self.subschemas(node, keyword, value)?;
+        }
+        Ok(())
+    }
+
+    fn reference(&mut self, node: Node<'s>, reference: &str) -> Result<(), String> {
+        match self.document.resolve(node, reference)? {
+            Target::Schema(target) => self.pending.push(target),
+            Target::Anything(urn) => self.unresolved.extend(urn),
+        }
+        Ok(())
+    }
+
+    fn subschemas(&mut self, node: Node<'s>, keyword: &str, value: &'s Json) -> Result<(), String> {
+        let mut push = |schema| self.pending.push(self.document.inner(node, schema));
+        let wants_object = matches!(
+            keyword,
+            "definitions"
+                | "$defs"
+                | "properties"
+                | "patternProperties"
+                | "dependencies"
+                | "dependentSchemas"
+        );
+        let wants_list = matches!(keyword, "allOf" | "anyOf" | "oneOf" | "prefixItems");
+        match value {
+            Json::Object(inner) if wants_object => {
+                for (name, schema) in inner {
+                    if keyword == "patternProperties" {
+                        regex(name)?;
+                    }
+                    if !(keyword == "dependencies" && schema.is_array()) {
+                        push(schema);
+                    }
+                }
+            }
+            Json::Array(items) if wants_list || keyword == "items" => items.iter().for_each(push),
+            _ if wants_object => return Err(invalid(&format!("{keyword} must be an object"))),
+            _ if wants_list => return Err(invalid(&format!("{keyword} must be an array"))),
+            other => push(other),
+        }
+        Ok(())
+    }
+}
+
+fn check_forms(object: &Map<String, Json>, draft: Draft) -> Result<(), String> {
+    for (keyword, value) in object {
+        let is_well_formed = match keyword.as_str() {
+            "type" => match value {
+                Json::String(name) => is_type(name),
+                Json::Array(names) => names.iter().all(|name| name.as_str().is_some_and(is_type)),
+                _ => false,
+            },
+            "pattern" => {
+                regex(
+                    value
+                        .as_str()
+                        .ok_or_else(|| invalid("pattern must be a string"))?,
+                )?;
+                true
+            }
+            "required" => value
+                .as_array()
+                .is_some_and(|names| names.iter().all(Json::is_string)),
+            "enum" => value.is_array(),
+            "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
+            | "minContains" | "maxContains" => value.as_f64().is_some_and(|value| value >= 0.0),
+            "minimum" | "maximum" | "multipleOf" => value.is_number(),
+            "exclusiveMinimum" | "exclusiveMaximum" if draft == Draft::V4 => value.is_boolean(),
+            "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
+            "uniqueItems" => value.is_boolean(),
+            "format" | "title" | "description" | "$ref" => value.is_string(),
+            _ => true,
+        };
+        if !is_well_formed {
+            return Err(invalid(&format!("{keyword} has a value of the wrong form")));
+        }
+    }
+    Ok(())
+}
+
+fn is_type(name: &str) -> bool {
+    [
+        "null", "boolean", "number", "integer", "string", "array", "object",
+    ]
+    .contains(&name)
+}
+
+fn regex(pattern: &str) -> Result<(), String> {
+    Regex::go(pattern).map(drop).map_err(|error| {
+        invalid(&format!(
+            "{} is not valid regex: {error}",
+            super::failure::quote(pattern)
+        ))
+    })
+}
+
+fn invalid(problem: &str) -> String {
+    let url = quote("file:///values.schema.json#");
+    format!("{url} is not valid against metaschema: {problem}")
+}
