@@ -97,9 +97,10 @@ fn parse_magnitude(text: &[u8], base: u32) -> Result<u64, NotAnInteger> {
             }
         } else {
             let digit = char::from(byte).to_digit(radix).ok_or(NotAnInteger::Syntax)?;
-            value = value
-                .saturating_mul(u64::from(radix))
-                .saturating_add(u64::from(digit));
+            let next = value.checked_mul(u64::from(radix)).and_then(|value| value.checked_add(u64::from(digit)));
+            // A number that is too large is so whatever follows.
+            let Some(next) = next else { return Ok(u64::MAX) };
+            value = next;
         }
         previous = byte;
     }

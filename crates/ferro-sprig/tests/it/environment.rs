@@ -8,7 +8,7 @@ use ferro_sprig::Environment;
 /// A clock that stands still, and pseudo-random bytes.
 #[derive(Default)]
 pub(crate) struct Fixed {
-    state: AtomicU64,
+    pub(crate) state: AtomicU64,
     /// Bytes that come before the pseudo-random ones.
     pub(crate) prefix: std::sync::Mutex<Vec<u8>>,
     pub(crate) seconds: i64,
