@@ -53,7 +53,8 @@ fn complex(text: &str) -> Result<Number, String> {
         return Err(BAD.to_owned());
     }
     let (im, rest) = float_token(rest);
-    if rest != "i" {
+    // Go takes a lone "i" for the beginning of "inf".
+    if rest != "i" || im.len() == 1 {
         return Err(BAD.to_owned());
     }
     let read = |text: &str| {

@@ -279,21 +279,13 @@ impl<'p> Parser<'p> {
         Ok(())
     }
 
-    /// Parses the body of a nested template with `parse` and adds it.
-    fn nested(&mut self, parse: impl FnOnce(&mut Self) -> Result<Text, Error>) -> Result<(), Error> {
-        let outer = std::mem::replace(&mut self.body, Body::new());
-        let name = parse(self)?;
-        let inner = std::mem::replace(&mut self.body, outer);
-        self.add(name, inner)
-    }
-
     /// The whole text: like [`Self::list`], but with definitions and up to the end.
     fn file(&mut self) -> Result<(), Error> {
         while self.peek().kind != Kind::Eof {
             if self.peek().kind == Kind::LeftDelim {
                 let delim = self.next();
                 if self.next_non_space().kind == Kind::Define {
-                    self.nested(Self::definition)?;
+                    self.definition()?;
                     continue;
                 }
                 self.backup_two(delim);
@@ -305,19 +297,22 @@ impl<'p> Parser<'p> {
         Ok(())
     }
 
-    fn definition(&mut self) -> Result<Text, Error> {
+    fn definition(&mut self) -> Result<(), Error> {
         const CONTEXT: &str = "define clause";
+        let outer = std::mem::replace(&mut self.body, Body::new());
         let token = self.next_non_space();
         let name = self.template_name(&token, CONTEXT)?;
         self.expect(Kind::RightDelim, CONTEXT)?;
-        self.list_to_end(CONTEXT)?;
-        Ok(name)
+        let end = self.list()?;
+        self.check_end(&end, CONTEXT)?;
+        let inner = std::mem::replace(&mut self.body, outer);
+        self.add(name, inner)
     }
 
-    fn list_to_end(&mut self, context: &str) -> Result<(), Error> {
-        match self.list()? {
+    fn check_end(&self, end: &End, context: &str) -> Result<(), Error> {
+        match end {
             End::End => Ok(()),
-            end @ End::Else => Err(self.error(format_args!("unexpected {} in {context}", end.show()))),
+            End::Else => Err(self.error(format_args!("unexpected {} in {context}", end.show()))),
         }
     }
 
@@ -462,13 +457,11 @@ impl<'p> Parser<'p> {
         let token = self.next_non_space();
         let name = self.template_name(&token, CONTEXT)?;
         let pipe = self.pipeline(CONTEXT, Kind::RightDelim)?;
-        let defined = name.clone();
-        guarded(|| {
-            self.nested(|parser| {
-                parser.list_to_end(CONTEXT)?;
-                Ok(defined)
-            })
-        })?;
+        let outer = std::mem::replace(&mut self.body, Body::new());
+        let end = guarded(|| self.list())?;
+        let inner = std::mem::replace(&mut self.body, outer);
+        self.check_end(&end, CONTEXT)?;
+        self.add(name.clone(), inner)?;
         self.emit(Op::Template(Invoke {
             pos: pos_of(&token),
             name,

@@ -74,9 +74,15 @@ pub(crate) fn verb(value: &Value, verb: char) -> String {
     text(|show| show.arg(value, verb)).to_string()
 }
 
-/// Formats what a pointer points to, and other values as they are.
-pub(crate) fn dereferenced(value: &Value) -> String {
-    text(|show| show.dereferenced(value)).to_string()
+/// Formats what a pointer points to, without the pointer's methods, and other values as they are.
+pub(crate) fn pointee(value: &Value) -> String {
+    let shown = text(|show| match value {
+        Value::Object(object) if value.kind() == Kind::Ptr && !object.is_nil() => {
+            show.structure(&**object, 'v')
+        }
+        _ => show.arg(value, 'v'),
+    });
+    shown.to_string()
 }
 
 /// Prints the value of an action.

@@ -13,7 +13,8 @@ import (
 
 // templateOperations are answered by text/template and fmt.
 var templateOperations = map[string]operation{
-	"template": typed(executeTemplate),
+	"template":      typed(executeTemplate),
+	"template.time": typed(timeTemplate),
 	"go.printf": typed(func(r struct {
 		Format []byte      `json:"format"`
 		Args   []typedData `json:"args"`
@@ -251,8 +252,7 @@ func templateFunctions(root *template.Template) template.FuncMap {
 	}
 }
 
-// executeTemplate parses texts into one set and executes one of them.
-func executeTemplate(r struct {
+type templateRequest struct {
 	Templates []struct {
 		Name string `json:"name"`
 		Text []byte `json:"text"`
@@ -260,7 +260,10 @@ func executeTemplate(r struct {
 	Execute    string    `json:"execute"`
 	Data       typedData `json:"data"`
 	MissingKey string    `json:"missingkey"`
-}) (any, error) {
+	Rounds     int       `json:"rounds"`
+}
+
+func (r templateRequest) parse() (*template.Template, error) {
 	root := template.New("root").Option("missingkey=" + r.MissingKey)
 	root.Funcs(templateFunctions(root))
 	for _, t := range r.Templates {
@@ -268,9 +271,35 @@ func executeTemplate(r struct {
 			return nil, err
 		}
 	}
+	return root, nil
+}
+
+// executeTemplate parses texts into one set and executes one of them.
+func executeTemplate(r templateRequest) (any, error) {
+	root, err := r.parse()
+	if err != nil {
+		return nil, err
+	}
 	var out bytes.Buffer
 	if err := root.ExecuteTemplate(&out, r.Execute, r.Data.value()); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// timeTemplate tells how many nanoseconds one execution takes.
+func timeTemplate(r templateRequest) (any, error) {
+	root, err := r.parse()
+	if err != nil {
+		return nil, err
+	}
+	data := r.Data.value()
+	start := time.Now()
+	for range r.Rounds {
+		var out bytes.Buffer
+		if err := root.ExecuteTemplate(&out, r.Execute, data); err != nil {
+			return nil, err
+		}
+	}
+	return time.Since(start).Nanoseconds() / int64(max(r.Rounds, 1)), nil
 }

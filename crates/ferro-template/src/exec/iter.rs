@@ -59,10 +59,7 @@ impl Iter {
                 Some(items) => Ok(Self::Items { items, variables }),
                 None => {
                     let value = Value::Object(object);
-                    Err(format!(
-                        "range can't iterate over {}",
-                        print::dereferenced(&value)
-                    ))
+                    Err(format!("range can't iterate over {}", print::pointee(&value)))
                 }
             },
             value => Self::of_number(&value, variables),
