@@ -54,7 +54,12 @@ pub(crate) async fn finalize(env: &KustomizeReconciler, pass: &Pass<Kustomizatio
             .filter(|change| change.action == Action::Deleted);
         let entries: Vec<Entry> = deleted.map(|change| change.entry).collect();
         let timeout = kustomization.spec.timeout_or_default().to_std();
-        if let Err(left) = env.cluster.wait_for_termination(&entries, timeout).await {
+        let waited = tokio::select! {
+            waited = env.cluster.wait_for_termination(&entries, timeout) => waited,
+            // The next process waits for the rest.
+            () = env.stop.cancelled() => return Err("the process stops".to_owned()),
+        };
+        if let Err(left) = waited {
             let names: Vec<String> = left.iter().map(ToString::to_string).collect();
             let message = format!(
                 "failed to wait for resources termination: still there: {}",

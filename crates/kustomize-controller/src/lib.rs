@@ -62,11 +62,11 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
     };
 
     let mut tasks = JoinSet::new();
-    let recorder = Recorder::start(
+    let (recorder, senders) = Recorder::start(
         process.client.clone(),
         controller::KUSTOMIZE,
         &process.flags.events_addr,
-        &mut tasks,
+        &process.stop,
     )?;
     let kustomizations = Controller::<Kustomization>::default();
     let (store, triggers) = (kustomizations.store.clone(), kustomizations.triggers.clone());
@@ -110,6 +110,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         store,
         dependents: Dependents::default(),
         wake,
+        stop: process.stop.clone(),
         artifacts,
         remote_bases,
         flags: Arc::new(flags),
@@ -125,6 +126,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         .run(&process, namespace, recorder, options, reconciler)
         .await;
     tasks.shutdown().await;
+    senders.finish().await;
     leadership.release().await;
     Ok(())
 }

@@ -16,9 +16,10 @@ use ferro_kstatus::{HealthExpr, HealthExprs};
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
 use ferro_runtime::flags::FeatureGates;
-use ferro_runtime::reconcile::{Outcome, Pass, Reconciler};
+use ferro_runtime::reconcile::{Cause, Outcome, Pass, Reconciler};
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
+use tokio_util::sync::CancellationToken;
 
 use crate::args::{KustomizeFlags, PaceFlags, gate};
 use crate::build::{BuildOptions, Built, build};
@@ -49,6 +50,8 @@ pub(crate) struct KustomizeReconciler {
     pub(crate) store: Store<Kustomization>,
     pub(crate) dependents: Dependents,
     pub(crate) wake: Box<dyn Fn(Key) + Send + Sync>,
+    /// Cancelled when the process is to stop.
+    pub(crate) stop: CancellationToken,
     pub(crate) artifacts: Cache,
     /// None where they are refused.
     pub(crate) remote_bases: Option<Arc<RemoteBases>>,
@@ -315,7 +318,12 @@ impl KustomizeReconciler {
         let kustomization = kustomization.clone();
         let task =
             tokio::task::spawn_blocking(move || build(unpacked.path(), &folder, &kustomization, &options));
-        match task.await {
+        let built = tokio::select! {
+            built = task => built,
+            // Nothing comes of a build that is not applied any more.
+            () = self.stop.cancelled() => return Err(Stop::Interrupted(Cause::Shutdown)),
+        };
+        match built {
             Ok(built) => built.map_err(|error| Stop::failed(reason::BUILD_FAILED, error)),
             Err(panic) => Err(Stop::failed(
                 reason::BUILD_FAILED,

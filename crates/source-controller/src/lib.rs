@@ -26,6 +26,7 @@ mod gitrepository;
 mod reconcile;
 mod sweep;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,10 +48,11 @@ use crate::args::SourceFlags;
 use crate::gitrepository::{GitCache, GitRepositoryReconciler};
 use crate::reconcile::Shared;
 
-/// Time for the last events and downloads after the last pass.
+/// Time for the last downloads after the last pass.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Runs the controller until the process stops.
+/// Runs the controller until the process stops. Only the holder of the lease listens: what another replica has in its storage is
+/// of no use, and whoever does not listen is not ready behind the Service of the artifacts.
 ///
 /// # Errors
 /// When the flags cannot be honoured, the storage cannot be used, or its address is taken.
@@ -58,18 +60,37 @@ pub async fn run(process: Process, flags: SourceFlags) -> Result<(), Fatal> {
     let gates = FeatureGates::parse(&args::FEATURE_GATES, &process.flags.feature_gates)?;
     flags.validate(&gates)?;
     let namespace = process.flags.watch_namespace()?;
-    let listener = bind(listen_addr(&flags.storage_addr)?, "artifacts").await?;
-    let storage = open_storage(&flags, listener.local_addr()?.port())?;
-    // Every replica serves what it has, whoever holds the lease.
+    let address = listen_addr(&flags.storage_addr)?;
+    // Shows at start when there is no such folder.
+    let server = FileServer::new(flags.storage_path.as_ref())?;
+    let Some(leadership) = process.lead(controller::SOURCE).await else {
+        return Ok(());
+    };
+    let result = lead(&process, &flags, gates, namespace, address, server).await;
+    leadership.release().await;
+    result
+}
+
+/// Serves artifacts and makes them.
+async fn lead(
+    process: &Process,
+    flags: &SourceFlags,
+    gates: FeatureGates,
+    namespace: Option<String>,
+    address: SocketAddr,
+    server: FileServer,
+) -> Result<(), Fatal> {
+    let listener = bind(address, "artifacts").await?;
+    let storage = open_storage(flags, listener.local_addr()?.port())?;
     let (served, mut servers) = (CancellationToken::new(), JoinSet::new());
-    servers.spawn(FileServer::new(storage.base())?.serve(listener, served.clone()));
-    let result = act(&process, &flags, gates, namespace, &storage).await;
+    servers.spawn(server.serve(listener, served.clone()));
+    let result = act(process, flags, gates, namespace, &storage).await;
     served.cancel();
     finish(servers).await;
     result
 }
 
-/// What only the holder of the lease does.
+/// Makes artifacts.
 async fn act(
     process: &Process,
     flags: &SourceFlags,
@@ -77,15 +98,11 @@ async fn act(
     namespace: Option<String>,
     storage: &Storage,
 ) -> Result<(), Fatal> {
-    let Some(leadership) = process.lead(controller::SOURCE).await else {
-        return Ok(());
-    };
-    let mut senders = JoinSet::new();
-    let recorder = Recorder::start(
+    let (recorder, senders) = Recorder::start(
         process.client.clone(),
         controller::SOURCE,
         &process.flags.events_addr,
-        &mut senders,
+        &process.stop,
     )?;
     let shared = Shared {
         client: process.client.clone(),
@@ -120,8 +137,7 @@ async fn act(
     );
     let reconciling = controller.run(process, namespace, recorder, options, reconciler);
     tokio::join!(reconciling, sweeping);
-    finish(senders).await;
-    leadership.release().await;
+    senders.finish().await;
     Ok(())
 }
 
