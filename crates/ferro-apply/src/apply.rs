@@ -11,11 +11,12 @@
 //! not dry-run: each write validates its own.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_kstatus::HealthExprs;
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +29,7 @@ use crate::object::Object;
 use crate::observe::Owner;
 use crate::order::{Stage, rank, stages};
 use crate::plan::{Plan, Step};
-use crate::wait::WaitOptions;
+use crate::wait::{WaitError, WaitOptions};
 
 /// So many more new objects are written at once than others are dry-run.
 const CREATE_FACTOR: usize = 4;
@@ -75,8 +76,12 @@ impl Cluster {
         for stage in stages(objects, &options.custom_stage_kinds) {
             let first = applied.0.len();
             let wait = stage.wait;
-            if let Err(causes) = self.apply_stage(stage, &run, &mut applied).await {
-                return Err(ApplyError { applied, causes });
+            if let Err((causes, uncertain)) = self.apply_stage(stage, &run, &mut applied).await {
+                return Err(ApplyError {
+                    applied,
+                    causes,
+                    uncertain,
+                });
             }
             if !wait {
                 continue;
@@ -99,6 +104,7 @@ impl Cluster {
                 return Err(ApplyError {
                     applied,
                     causes: vec![Cause::Stage(error)],
+                    uncertain: Vec::new(),
                 });
             }
             if !run.defined.is_empty() {
@@ -108,18 +114,16 @@ impl Cluster {
         Ok(applied)
     }
 
+    /// Fails with the causes, and the objects of which is not known whether they were written.
     async fn apply_stage(
         &self,
         stage: Stage,
         run: &Run<'_>,
         applied: &mut ChangeSet,
-    ) -> Result<(), Vec<Cause>> {
-        let concurrency = run.options.concurrency.max(1);
-        let planned = stream::iter(stage.objects)
-            .map(|object| self.plan(object, run))
-            .buffered(concurrency);
-        let plans = all_or_causes(planned.collect::<Vec<_>>().await)?;
-        let plans = self.validate_new(plans, run).await?;
+    ) -> Result<(), (Vec<Cause>, Vec<Entry>)> {
+        let unwritten = |causes| (causes, Vec::new());
+        let plans = self.plan_all(stage.objects, run).await.map_err(unwritten)?;
+        let plans = self.validate_new(plans, run).await.map_err(unwritten)?;
         let mut plans = plans.into_iter().peekable();
         while let Some(first) = plans.next() {
             // Objects of one rank have no order among themselves, so they are written together.
@@ -128,29 +132,56 @@ impl Cluster {
             while let Some(plan) = plans.next_if(|plan| rank(&plan.object.id().kind) == current) {
                 group.push(plan);
             }
-            let is_new = group.iter().any(|plan| matches!(plan.step, Step::Create));
-            let concurrency = if is_new {
-                concurrency * CREATE_FACTOR
-            } else {
-                concurrency
-            };
-            let results: Vec<_> = stream::iter(group)
-                .map(|plan| self.carry_out(plan, run))
-                .buffered(concurrency)
-                .collect()
-                .await;
-            let mut causes = Vec::new();
-            for result in results {
-                match result {
-                    Ok((entry, action)) => applied.push(entry, action),
-                    Err(failure) => causes.push(Cause::Object(failure)),
-                }
-            }
-            if !causes.is_empty() {
-                return Err(causes);
-            }
+            self.write_group(group, run, applied).await?;
         }
         Ok(())
+    }
+
+    async fn plan_all(&self, objects: Vec<Object>, run: &Run<'_>) -> Result<Vec<Plan>, Vec<Cause>> {
+        let (expected, stop) = (objects.len(), run.options.cancel.child_token());
+        let planned = until_cancelled(objects, &stop)
+            .map(|object| self.plan(object, run))
+            .buffered(run.options.concurrency.max(1));
+        all_or_causes(planned, expected, &stop).await
+    }
+
+    /// Writes objects that have no order among themselves.
+    async fn write_group(
+        &self,
+        group: Vec<Plan>,
+        run: &Run<'_>,
+        applied: &mut ChangeSet,
+    ) -> Result<(), (Vec<Cause>, Vec<Entry>)> {
+        let is_new = group.iter().any(|plan| matches!(plan.step, Step::Create));
+        let factor = if is_new { CREATE_FACTOR } else { 1 };
+        let expected = group.len();
+        let mut written = until_cancelled(group, &run.options.cancel)
+            .map(|plan| async move {
+                let entry = plan.entry();
+                (self.carry_out(plan, run).await, entry)
+            })
+            .buffered(run.options.concurrency.max(1) * factor);
+        let (mut causes, mut uncertain, mut done) = (Vec::new(), Vec::new(), 0);
+        while let Some((result, entry)) = written.next().await {
+            done += 1;
+            match result {
+                Ok(action) => applied.push(entry, action),
+                Err(failure) => {
+                    if failure.is_uncertain() {
+                        uncertain.push(entry);
+                    }
+                    causes.push(Cause::Object(failure));
+                }
+            }
+        }
+        if done < expected {
+            causes.push(Cause::Stage(WaitError::Cancelled));
+        }
+        if causes.is_empty() {
+            Ok(())
+        } else {
+            Err((causes, uncertain))
+        }
     }
 
     /// Dry-runs new objects where a failure among them would come after others were changed.
@@ -160,30 +191,27 @@ impl Cluster {
         }
         let validate = |plan: Plan| async move {
             if matches!(plan.step, Step::Create) {
-                self.validate(plan, run).await
+                self.validate(plan).await
             } else {
                 Ok(plan)
             }
         };
-        let validated = stream::iter(plans)
+        let (expected, stop) = (plans.len(), run.options.cancel.child_token());
+        let validated = until_cancelled(plans, &stop)
             .map(validate)
             .buffered(run.options.concurrency.max(1));
-        all_or_causes(validated.collect::<Vec<_>>().await)
+        all_or_causes(validated, expected, &stop).await
     }
 
-    async fn carry_out(&self, plan: Plan, run: &Run<'_>) -> Result<(Entry, Action), ObjectFailure> {
+    async fn carry_out(&self, plan: Plan, run: &Run<'_>) -> Result<Action, ObjectFailure> {
         let Plan {
             object,
             mapping,
             desired,
             step,
         } = plan;
-        let entry = Entry {
-            id: object.id().clone(),
-            version: object.version().to_owned(),
-        };
         let plan = match step {
-            Step::Settled(action) => return Ok((entry, action)),
+            Step::Settled(action) => return Ok(action),
             Step::Configure => Plan {
                 object,
                 mapping,
@@ -191,18 +219,18 @@ impl Cluster {
                 step,
             },
             Step::Create => match self.create(object, mapping, desired, run).await? {
-                None => return Ok((entry, Action::Created)),
+                None => return Ok(Action::Created),
                 // It is there, though without our labels.
                 Some(plan) => plan,
             },
         };
         match plan.step {
-            Step::Settled(action) => return Ok((entry, action)),
+            Step::Settled(action) => return Ok(action),
             Step::Create | Step::Configure => {}
         }
         self.configure(&plan.object, &plan.mapping, plan.desired, run)
             .await?;
-        Ok((entry, Action::Configured))
+        Ok(Action::Configured)
     }
 }
 
@@ -221,14 +249,33 @@ fn defined_kind(object: &Object) -> Option<(String, String)> {
     Some((text("/spec/group")?, text("/spec/names/kind")?))
 }
 
-/// All plans, or else all failures.
-fn all_or_causes(planned: Vec<Result<Plan, ObjectFailure>>) -> Result<Vec<Plan>, Vec<Cause>> {
-    let (mut plans, mut causes) = (Vec::with_capacity(planned.len()), Vec::new());
-    for plan in planned {
+/// Items until `stop` fires: what was begun is ended, and nothing else is begun.
+fn until_cancelled<T>(items: Vec<T>, stop: &CancellationToken) -> impl Stream<Item = T> + Unpin + use<T> {
+    let stop = stop.clone();
+    stream::iter(items.into_iter().take_while(move |_| !stop.is_cancelled()))
+}
+
+/// All plans, or else all failures; once the server cannot be reached, no others are tried.
+async fn all_or_causes(
+    planned: impl Stream<Item = Result<Plan, ObjectFailure>>,
+    expected: usize,
+    stop: &CancellationToken,
+) -> Result<Vec<Plan>, Vec<Cause>> {
+    let mut planned = pin!(planned);
+    let (mut plans, mut causes) = (Vec::with_capacity(expected), Vec::new());
+    while let Some(plan) = planned.next().await {
         match plan {
             Ok(plan) => plans.push(plan),
-            Err(failure) => causes.push(Cause::Object(failure)),
+            Err(failure) => {
+                if failure.is_unreachable() {
+                    stop.cancel();
+                }
+                causes.push(Cause::Object(failure));
+            }
         }
+    }
+    if causes.is_empty() && plans.len() < expected {
+        causes.push(Cause::Stage(WaitError::Cancelled));
     }
     if causes.is_empty() { Ok(plans) } else { Err(causes) }
 }

@@ -3,6 +3,7 @@
 use kube::core::Status;
 
 use crate::changeset::ChangeSet;
+use crate::inventory::Entry;
 use crate::mapper::MapError;
 use crate::object::ObjectId;
 use crate::wait::WaitError;
@@ -35,7 +36,7 @@ pub enum ObjectFailure {
         status: Box<Status>,
     },
     /// The server could not be asked.
-    #[error("{id} {action} failed: {source}")]
+    #[error("{id} {action} failed: {}", message(source.as_ref()))]
     Request {
         /// The object.
         id: ObjectId,
@@ -50,6 +51,28 @@ pub enum ObjectFailure {
 }
 
 impl ObjectFailure {
+    /// Whether the server gave no answer that tells what became of the request.
+    #[must_use]
+    pub fn is_uncertain(&self) -> bool {
+        match self {
+            Self::Request { .. } => true,
+            Self::DryRun { status, .. } | Self::Apply { status, .. } => status.code >= 500,
+            Self::Unmapped { .. } | Self::Undeletable(..) => false,
+        }
+    }
+
+    /// Whether the server could not be reached at all, so that asking for the next object is of no use.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        let discovery = matches!(
+            self,
+            Self::Unmapped {
+                source: MapError::Discovery(_),
+                ..
+            }
+        );
+        discovery || matches!(self, Self::Request { .. })
+    }
+
     /// Sorts a client error by what the server said, if it said something.
     #[must_use]
     pub fn from_kube(id: &ObjectId, dry_run: bool, action: &'static str, error: kube::Error) -> Self {
@@ -69,6 +92,32 @@ impl ObjectFailure {
             },
         }
     }
+}
+
+/// What went wrong, in words for users: what the API server said if it said something, else the error with its causes.
+///
+/// The client's own texts repeat an answer of the API server in Rust's notation.
+#[must_use]
+pub fn message(error: &(dyn std::error::Error + 'static)) -> String {
+    let answer = |error: &(dyn std::error::Error + 'static)| match error.downcast_ref() {
+        Some(kube::Error::Api(status)) => Some(status.message.clone()),
+        _ => error
+            .downcast_ref::<Status>()
+            .map(|status| status.message.clone()),
+    };
+    let (mut texts, mut next): (Vec<String>, _) = (Vec::new(), Some(error));
+    while let Some(error) = next {
+        if let Some(answer) = answer(error).filter(|answer| !answer.is_empty()) {
+            return answer;
+        }
+        let text = error.to_string();
+        // Some errors repeat their cause in their own text.
+        if !texts.last().is_some_and(|last| last.contains(&text)) {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    texts.join(": ")
 }
 
 fn dry_run_text(id: &ObjectId, status: &Status) -> String {
@@ -105,6 +154,8 @@ pub struct ApplyError {
     pub applied: ChangeSet,
     /// What went wrong, with the first object first.
     pub causes: Vec<Cause>,
+    /// Objects that may have been written: the answer to the request was lost.
+    pub uncertain: Vec<Entry>,
 }
 
 /// One reason for which an apply stopped.
@@ -146,6 +197,23 @@ mod tests {
             message: "m".into(),
             ..Status::default()
         }
+    }
+
+    #[test]
+    fn message_is_what_the_server_said_or_the_chain_of_causes() {
+        let mut answer = status(404, "NotFound");
+        answer.message = "configmaps \"a\" not found".into();
+        let refused = kube::Error::Api(Box::new(answer));
+        assert_eq!(message(&refused), "configmaps \"a\" not found");
+        let watch = kube::runtime::watcher::Error::InitialListFailed(refused);
+        assert_eq!(message(&watch), "configmaps \"a\" not found");
+        let lost = kube::Error::Service(Box::new(std::io::Error::other("connection refused")));
+        assert_eq!(message(&lost), "ServiceError: connection refused");
+        let discovery = MapError::Discovery(std::sync::Arc::new(lost));
+        assert_eq!(
+            discovery.to_string(),
+            "cannot discover the APIs of the cluster: ServiceError: connection refused"
+        );
     }
 
     #[test]

@@ -152,12 +152,6 @@ impl Rules {
             .map(Self)
     }
 
-    /// Whether there are no rules.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Whether a rule is about this object.
     #[must_use]
     pub fn applies_to(&self, object: &Value) -> bool {

@@ -1,7 +1,7 @@
 //! Which resource serves a kind, learnt from aggregated discovery: two requests for the whole cluster.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use kube::Client;
@@ -10,8 +10,12 @@ use kube::core::discovery::v2::{APIGroupDiscovery, APIResourceDiscovery};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::error::message;
+
 /// Discovery is not asked again sooner than this, however many kinds are missing.
 const REFRESH_AFTER: Duration = Duration::from_secs(2);
+/// A failure of discovery is everybody's answer for so long.
+const FAILED_FOR: Duration = Duration::from_secs(1);
 
 /// How a kind is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +37,15 @@ pub enum MapError {
         /// Its `group/version`.
         api_version: String,
     },
+    /// The server that has it does not answer now: an aggregated API whose backend is down.
+    #[error("the API \"{group_version}\" does not answer now: stale GroupVersion discovery: {group_version}")]
+    Stale {
+        /// Its `group/version`.
+        group_version: String,
+    },
     /// Discovery failed.
-    #[error("cannot discover the APIs of the cluster")]
-    Discovery(#[source] Box<kube::Error>),
+    #[error("cannot discover the APIs of the cluster: {}", message(.0.as_ref()))]
+    Discovery(Arc<kube::Error>),
 }
 
 #[derive(Clone, Debug)]
@@ -44,13 +54,43 @@ struct Version {
     mapping: Mapping,
 }
 
-type Kinds = HashMap<(String, String), Vec<Version>>;
+/// What discovery has told.
+#[derive(Debug, Default)]
+struct Kinds {
+    /// Versions by group and kind.
+    served: HashMap<(String, String), Vec<Version>>,
+    /// Versions, by group, whose server does not answer: which kinds they have is not known.
+    stale: HashMap<String, Vec<String>>,
+}
+
+impl Kinds {
+    /// Keeps what `old` knew of versions that do not answer now.
+    fn keep_stale(&mut self, old: &Self) {
+        for ((group, kind), versions) in &old.served {
+            let Some(stale) = self.stale.get(group) else {
+                continue;
+            };
+            let known = versions.iter().filter(|version| stale.contains(&version.name));
+            let missing: Vec<Version> = known.cloned().collect();
+            if !missing.is_empty() {
+                let key = (group.clone(), kind.clone());
+                self.served.entry(key).or_default().extend(missing);
+            }
+        }
+    }
+}
+
+/// The last time that discovery was asked.
+struct Asked {
+    at: Instant,
+    failed: Option<Arc<kube::Error>>,
+}
 
 /// Maps kinds to resources; shared by all that talk to one cluster.
 pub struct Mapper {
     client: Client,
     kinds: RwLock<Kinds>,
-    refreshed: Mutex<Option<Instant>>,
+    asked: Mutex<Option<Asked>>,
 }
 
 impl Mapper {
@@ -60,7 +100,7 @@ impl Mapper {
         Self {
             client,
             kinds: RwLock::default(),
-            refreshed: Mutex::new(None),
+            asked: Mutex::new(None),
         }
     }
 
@@ -75,16 +115,11 @@ impl Mapper {
                 .find(|v| v.name == version)
                 .map(|v| v.mapping.clone())
         };
-        let api_version = if group.is_empty() {
-            version.to_owned()
-        } else {
-            format!("{group}/{version}")
-        };
         self.find(group, kind, exact)
             .await?
             .ok_or_else(|| MapError::NoMatch {
                 kind: kind.to_owned(),
-                api_version,
+                api_version: api_version(group, version),
             })
     }
 
@@ -100,22 +135,17 @@ impl Mapper {
                 .or_else(|| versions.first());
             found.map(|v| v.mapping.clone())
         };
-        let api_version = if group.is_empty() {
-            version.to_owned()
-        } else {
-            format!("{group}/{version}")
-        };
         self.find(group, kind, any)
             .await?
             .ok_or_else(|| MapError::NoMatch {
                 kind: kind.to_owned(),
-                api_version,
+                api_version: api_version(group, version),
             })
     }
 
     /// Has discovery asked again at the next miss, whenever that is: something was just defined.
     pub async fn invalidate(&self) {
-        *self.refreshed.lock().await = None;
+        *self.asked.lock().await = None;
     }
 
     async fn find(
@@ -127,26 +157,62 @@ impl Mapper {
         let key = (group.to_owned(), kind.to_owned());
         let known = || {
             let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
-            kinds.get(&key).and_then(|versions| pick(versions))
+            kinds.served.get(&key).and_then(|versions| pick(versions))
+        };
+        // Of a group that does not answer nobody can say what it does not have.
+        let missing = || {
+            let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+            match kinds.stale.get(group).and_then(|versions| versions.first()) {
+                None => Ok(None),
+                Some(version) => Err(MapError::Stale {
+                    group_version: api_version(group, version),
+                }),
+            }
         };
         if let Some(mapping) = known() {
             return Ok(Some(mapping));
         }
         // One asks, the others wait here and then find the answer.
-        let mut refreshed = self.refreshed.lock().await;
+        let mut asked = self.asked.lock().await;
         if let Some(mapping) = known() {
             return Ok(Some(mapping));
         }
-        if refreshed.is_some_and(|at| at.elapsed() < REFRESH_AFTER) {
-            return Ok(None);
+        match &*asked {
+            // Those who waited here learn of the failure at once, instead of each running into it.
+            Some(Asked {
+                at,
+                failed: Some(error),
+            }) if at.elapsed() < FAILED_FOR => {
+                return Err(MapError::Discovery(Arc::clone(error)));
+            }
+            Some(Asked { at, failed: None }) if at.elapsed() < REFRESH_AFTER => return missing(),
+            _ => {}
         }
-        let kinds = discover(&self.client)
-            .await
-            .map_err(|error| MapError::Discovery(Box::new(error)))?;
-        *self.kinds.write().unwrap_or_else(PoisonError::into_inner) = kinds;
-        *refreshed = Some(Instant::now());
-        drop(refreshed);
-        Ok(known())
+        let discovered = discover(&self.client).await.map_err(Arc::new);
+        *asked = Some(Asked {
+            at: Instant::now(),
+            failed: discovered.as_ref().err().cloned(),
+        });
+        let mut kinds = discovered.map_err(MapError::Discovery)?;
+        {
+            let mut old = self.kinds.write().unwrap_or_else(PoisonError::into_inner);
+            kinds.keep_stale(&old);
+            *old = kinds;
+        }
+        drop(asked);
+        match known() {
+            Some(mapping) => Ok(Some(mapping)),
+            None => missing(),
+        }
+    }
+}
+
+/// `group/version`, or `version` in the core group.
+fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
     }
 }
 
@@ -155,7 +221,7 @@ async fn discover(client: &Client) -> kube::Result<Kinds> {
         client.list_core_api_versions_aggregated(),
         client.list_api_groups_aggregated()
     )?;
-    let mut kinds = Kinds::new();
+    let mut kinds = Kinds::default();
     for group in core.items.iter().chain(&groups.items) {
         add_group(&mut kinds, group);
     }
@@ -173,29 +239,32 @@ fn add_group(kinds: &mut Kinds, group: &APIGroupDiscovery) {
         let Some(version_name) = &version.version else {
             continue;
         };
+        if version.freshness.as_deref() == Some("Stale") {
+            let stale = kinds.stale.entry(name.clone()).or_default();
+            stale.push(version_name.clone());
+        }
         for resource in &version.resources {
             let Some((kind, mapping)) = mapping(&name, version_name, resource) else {
                 continue;
             };
-            kinds.entry((name.clone(), kind)).or_default().push(Version {
-                name: version_name.clone(),
-                mapping,
-            });
+            kinds
+                .served
+                .entry((name.clone(), kind))
+                .or_default()
+                .push(Version {
+                    name: version_name.clone(),
+                    mapping,
+                });
         }
     }
 }
 
 fn mapping(group: &str, version: &str, resource: &APIResourceDiscovery) -> Option<(String, Mapping)> {
     let kind = resource.response_kind.as_ref()?.kind.clone()?;
-    let api_version = if group.is_empty() {
-        version.to_owned()
-    } else {
-        format!("{group}/{version}")
-    };
     let api = ApiResource {
         group: group.to_owned(),
         version: version.to_owned(),
-        api_version,
+        api_version: api_version(group, version),
         kind: kind.clone(),
         plural: resource.resource.clone()?,
     };

@@ -32,8 +32,21 @@ impl fmt::Display for ObjectId {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ObjectError {
     /// Not a mapping, or without one of the fields that every object has.
-    #[error("failed to decode Kubernetes apiVersion, kind and name from: {0}")]
-    Incomplete(String),
+    ///
+    /// Nothing else of it is shown: it may hold secrets.
+    #[error(
+        "failed to decode Kubernetes apiVersion, kind and name from: apiVersion '{api_version}', kind '{kind}', namespace '{namespace}', name '{name}'"
+    )]
+    Incomplete {
+        /// What it has of each.
+        api_version: String,
+        /// As above.
+        kind: String,
+        /// As above.
+        namespace: String,
+        /// As above.
+        name: String,
+    },
 }
 
 /// An object as it is to be.
@@ -59,16 +72,12 @@ impl Object {
         };
         let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
         if api_version.is_empty() || kind.is_empty() || name.is_empty() {
-            let mut shown = value.to_string();
-            if shown.len() > 200 {
-                let end = (0..=200)
-                    .rev()
-                    .find(|end| shown.is_char_boundary(*end))
-                    .unwrap_or(0);
-                shown.truncate(end);
-                shown.push_str("...");
-            }
-            return Err(ObjectError::Incomplete(shown));
+            return Err(ObjectError::Incomplete {
+                api_version,
+                kind,
+                namespace: text("/metadata/namespace"),
+                name,
+            });
         }
         let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
         let id = ObjectId {
@@ -91,16 +100,6 @@ impl Object {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
-    }
-
-    /// `group/version`, or `version` in the core group.
-    #[must_use]
-    pub fn api_version(&self) -> String {
-        if self.id.group.is_empty() {
-            self.version.clone()
-        } else {
-            format!("{}/{}", self.id.group, self.version)
-        }
     }
 
     /// The whole object.
@@ -225,11 +224,10 @@ mod tests {
         .unwrap();
         assert_eq!(object.id().to_string(), "Deployment/default/web");
         assert_eq!((object.id().group.as_str(), object.version()), ("apps", "v1"));
-        let error = Object::new(json!({ "kind": "ConfigMap" })).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("failed to decode Kubernetes apiVersion, kind and name")
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "data": { "password": "aHVudGVyMg==" } });
+        assert_eq!(
+            Object::new(secret).unwrap_err().to_string(),
+            "failed to decode Kubernetes apiVersion, kind and name from: apiVersion 'v1', kind 'Secret', namespace '', name ''"
         );
     }
 

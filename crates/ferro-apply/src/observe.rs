@@ -90,6 +90,8 @@ pub struct Observation {
     pub owner: Option<Owner>,
     /// Policy.
     pub markers: Markers,
+    /// Whether it may vanish by itself: it has done its work, or says that it goes when it has.
+    pub transient: bool,
     /// Who wrote last, other than us.
     pub last_writer: Option<String>,
 }
@@ -135,6 +137,7 @@ pub fn observe(mut object: DynamicObject, ownership: &Ownership, now: Timestamp)
     let owned = owned_hash(&value, &entries, &ownership.manager);
     let content = content_hash(&value);
     let health = ferro_kstatus::health(&value, now);
+    let transient = is_transient(&value);
     (
         Observation {
             version,
@@ -145,6 +148,7 @@ pub fn observe(mut object: DynamicObject, ownership: &Ownership, now: Timestamp)
             health,
             owner,
             markers,
+            transient,
             last_writer,
         },
         value,
@@ -189,7 +193,26 @@ pub(crate) fn version_of(object: &impl ResourceExt) -> u64 {
         .unwrap_or(0)
 }
 
-fn owner_of(object: &DynamicObject, ownership: &Ownership) -> Option<Owner> {
+/// Whether an object that vanishes has only done what was to be expected of it: Jobs with a time to live, and what has run to its end
+/// (Jobs, Pods, runs of Tekton and Argo), which garbage collectors and pruners remove.
+fn is_transient(value: &Value) -> bool {
+    let text = |pointer| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let is_set = |pointer| value.pointer(pointer).is_some_and(|value| !value.is_null());
+    let is_job = text("/kind") == "Job" && text("/apiVersion").starts_with("batch/");
+    let has_failed = |condition: &Value| condition["type"] == "Failed" && condition["status"] == "True";
+    let conditions = || value.pointer("/status/conditions").and_then(Value::as_array);
+    match text("/kind") {
+        _ if is_set("/status/completionTime") || is_set("/status/finishedAt") => true,
+        _ if is_job => {
+            is_set("/spec/ttlSecondsAfterFinished")
+                || conditions().is_some_and(|conditions| conditions.iter().any(has_failed))
+        }
+        "Pod" => matches!(text("/status/phase"), "Succeeded" | "Failed"),
+        _ => false,
+    }
+}
+
+pub(crate) fn owner_of(object: &impl ResourceExt, ownership: &Ownership) -> Option<Owner> {
     let label = |name: &str| object.labels().get(&ownership.key(name)).cloned();
     Some(Owner {
         namespace: label("namespace")?,
@@ -275,5 +298,30 @@ mod tests {
         );
         assert!(!first.same_state(&observe(object(2, "hpa"), &ownership(), now).0));
         assert!(!first.same_state(&observe(object(1, "kubectl-edit"), &ownership(), now).0));
+    }
+
+    #[test]
+    fn objects_that_vanish_by_themselves_are_transient() {
+        let job = |rest: Value| {
+            let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}});
+            job.as_object_mut()
+                .unwrap()
+                .extend(rest.as_object().unwrap().clone());
+            is_transient(&job)
+        };
+        assert!(!job(json!({})));
+        assert!(job(json!({"spec": {"ttlSecondsAfterFinished": 0}})));
+        assert!(!job(json!({"spec": {"ttlSecondsAfterFinished": null}})));
+        assert!(job(json!({"status": {"completionTime": "2026-01-01T00:00:00Z"}})));
+        assert!(job(
+            json!({"status": {"conditions": [{"type": "Failed", "status": "True"}]}})
+        ));
+        let pod = |phase: &str| {
+            is_transient(&json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": phase}}))
+        };
+        assert!(pod("Succeeded") && !pod("Running"));
+        assert!(!is_transient(
+            &json!({"apiVersion": "x/v1", "kind": "Job", "spec": {"ttlSecondsAfterFinished": 1}})
+        ));
     }
 }

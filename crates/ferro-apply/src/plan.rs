@@ -11,7 +11,8 @@ use crate::apply::Run;
 use crate::changeset::Action;
 use crate::cluster::Cluster;
 use crate::error::ObjectFailure;
-use crate::live::Known;
+use crate::inventory::Entry;
+use crate::live::{Known, Left};
 use crate::mapper::{MapError, Mapping};
 use crate::object::{Object, ObjectId};
 use crate::observe::{Observation, observe};
@@ -29,6 +30,15 @@ pub(crate) struct Plan {
     /// The fingerprint of the object as asked for, before ignore rules or the server's schema took something out.
     pub(crate) desired: u64,
     pub(crate) step: Step,
+}
+
+impl Plan {
+    pub(crate) fn entry(&self) -> Entry {
+        Entry {
+            id: self.object.id().clone(),
+            version: self.object.version().to_owned(),
+        }
+    }
 }
 
 /// What is to be done.
@@ -66,7 +76,7 @@ impl Cluster {
             self.live.release(object.id());
             return Ok(settled(object, mapping, Action::Skipped));
         }
-        self.live.follow(&mapping.resource).await;
+        self.live.follow(&mapping).await;
         let seen = match self.live.get(object.id(), object.version()) {
             Known::There(seen) => seen,
             Known::NotOurs => {
@@ -141,7 +151,10 @@ impl Cluster {
                     source,
                 });
             }
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = run.options.cancel.cancelled() => return Err(ObjectFailure::Unmapped { id: id.clone(), source }),
+            }
             pause = (pause * 2).min(Duration::from_secs(1));
             self.mapper.invalidate().await;
         }
@@ -159,14 +172,22 @@ impl Cluster {
 
     /// Whether an object that is there is to stay as it is.
     fn left_alone(&self, object: &Object, seen: &Observation, run: &Run<'_>) -> Option<Action> {
-        let once = object.has_marker(&self.live.ownership().key("ssa"), "IfNotPresent");
+        let left = self.left(object, object.fingerprint(), run);
+        let once = left.once;
         if once {
             // Whoever changes it may; should it go, it is made again.
-            let (id, owner) = (object.id(), &run.options.owner);
-            self.live
-                .accept(id, object.version(), owner, object.fingerprint(), seen);
+            self.live.accept(object.id(), object.version(), left, seen);
         }
         (once || seen.markers.ignore).then_some(Action::Skipped)
+    }
+
+    /// How an apply leaves an object of which `desired` is asked for.
+    pub(crate) fn left<'a>(&self, object: &Object, desired: u64, run: &Run<'a>) -> Left<'a> {
+        Left {
+            owner: &run.options.owner,
+            desired,
+            once: object.has_marker(&self.live.ownership().key("ssa"), "IfNotPresent"),
+        }
     }
 
     async fn read(&self, id: &ObjectId, mapping: &Mapping) -> Result<Option<Present>, ObjectFailure> {
@@ -205,7 +226,7 @@ impl Cluster {
             Err(kube::Error::Api(status))
                 if self.may_recreate(&object, &present.seen, run) && immutable::is_immutable(&status) =>
             {
-                self.delete_and_wait(&id, &mapping).await?;
+                self.delete_and_wait(&id, &mapping, run).await?;
                 return Ok(Plan {
                     object,
                     mapping,
@@ -253,8 +274,8 @@ impl Cluster {
         let step = if differs || cleaned {
             Step::Configure
         } else {
-            self.live
-                .accept(&id, object.version(), &run.options.owner, desired, &present.seen);
+            let left = self.left(&object, desired, run);
+            self.live.accept(&id, object.version(), left, &present.seen);
             Step::Settled(Action::Unchanged)
         };
         Ok(Plan {

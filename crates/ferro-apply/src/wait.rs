@@ -1,13 +1,13 @@
 //! Waiting until objects are ready, on watches (`spec/kustomize-and-notification.md` G.1).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_kstatus::{Health, HealthExprs, Status};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use kube::api::{DynamicObject, ListParams, TypeMeta};
+use kube::api::{DynamicObject, ListParams};
 use kube::{Api, Client};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -17,13 +17,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::inventory::Entry;
-use crate::live::Known;
-use crate::mapper::Mapping;
+use crate::live::{Bodies, Known};
 use crate::object::ObjectId;
+
+mod others;
+
+use self::others::{Others, Report};
 
 /// How often the pods of a workload that makes no progress are looked at.
 const POD_CHECK: Duration = Duration::from_secs(5);
-/// How long to pause when an object cannot be watched.
+/// How long to pause before objects are judged anew that could not be read.
 const RETRY: Duration = Duration::from_secs(1);
 /// Objects read at once.
 const READS: usize = 8;
@@ -57,10 +60,6 @@ pub enum WaitError {
     Cancelled,
 }
 
-/// Readiness of the objects that the index does not hold: each has a watch of its own while the wait lasts.
-type Others = watch::Receiver<HashMap<ObjectId, Health>>;
-type Report = Arc<watch::Sender<HashMap<ObjectId, Health>>>;
-
 /// An object waited for, and how ready it is if that is known.
 type Standing<'a> = (&'a ObjectId, Option<Health>);
 
@@ -68,9 +67,11 @@ type Standing<'a> = (&'a ObjectId, Option<Health>);
 struct Progress<'a> {
     entries: &'a [Entry],
     options: &'a WaitOptions,
-    /// The objects that the index held when the wait began.
+    /// The objects that the index holds, and tells of when they change.
     indexed: HashSet<&'a ObjectId>,
-    others: Others,
+    others: watch::Receiver<Others>,
+    /// Keep whole objects of the kinds that expressions judge.
+    bodies: Vec<Bodies>,
     failed_pods: HashMap<ObjectId, String>,
     /// Answers that ceased to hold with time, and those that replace them.
     renewed: HashMap<ObjectId, (Health, Health)>,
@@ -98,20 +99,23 @@ impl Cluster {
     ) -> Result<(), WaitError> {
         let subscription = self.live.subscribe(entries.iter().map(|entry| &entry.id));
         let mut tasks = JoinSet::new();
-        let (report, others) = watch::channel(HashMap::new());
+        let (report, others) = watch::channel(Others::new());
         let mut changed_others = others.clone();
         let report: Report = Arc::new(report);
-        let indexed = self.watch_others(entries, options, &report, &mut tasks).await;
-        let (failed_pods, renewed) = (HashMap::new(), HashMap::new());
+        let (indexed, unknown) = self.divide(entries);
+        others::follow(self, unknown, &options.exprs, &report, &mut tasks);
         let mut progress = Progress {
             entries,
             options,
             indexed,
             others,
-            failed_pods,
-            renewed,
+            bodies: Vec::new(),
+            failed_pods: HashMap::new(),
+            renewed: HashMap::new(),
         };
+        self.keep_bodies(&mut progress).await;
         let mut next_pod_check = Instant::now() + POD_CHECK;
+        let mut next_renewal = Instant::now();
         loop {
             changed_others.mark_unchanged();
             let states = self.states(&progress);
@@ -133,15 +137,20 @@ impl Cluster {
                 .iter()
                 .filter_map(|(_, health)| health.as_ref()?.until)
                 .min()
-                .map_or(deadline, until);
+                .map_or(deadline, |time| until(time).max(next_renewal));
             let stuck = states.iter().any(is_stuck_workload);
             tokio::select! {
-                () = subscription.changed() => {}
+                () = subscription.changed() => {
+                    let blind = self.blind(&mut progress);
+                    others::follow(self, blind, &options.exprs, &report, &mut tasks);
+                }
                 _ = changed_others.changed() => {}
                 () = tokio::time::sleep_until(deadline) => {}
                 () = tokio::time::sleep_until(renewal), if renewal < deadline => {
                     let renewed = tokio::time::timeout_at(deadline, self.renew(&progress)).await;
                     progress.renewed.extend(renewed.unwrap_or_default());
+                    // What could not be read is not asked for in a hurry.
+                    next_renewal = Instant::now() + RETRY;
                 }
                 () = tokio::time::sleep_until(next_pod_check), if stuck => {
                     let failed = tokio::time::timeout_at(deadline, self.failed_pods(&states)).await;
@@ -152,52 +161,59 @@ impl Cluster {
         }
     }
 
-    /// Starts watches on the objects that the index does not hold, arranges for whole objects where expressions need them, and returns
-    /// the objects that the index holds.
-    async fn watch_others<'a>(
-        &self,
-        entries: &'a [Entry],
-        options: &WaitOptions,
-        report: &Report,
-        tasks: &mut JoinSet<()>,
-    ) -> HashSet<&'a ObjectId> {
-        let (mut indexed, mut bare) = (HashSet::new(), Vec::new());
+    /// Those that the index holds, and the others.
+    fn divide<'a>(&self, entries: &'a [Entry]) -> (HashSet<&'a ObjectId>, Vec<&'a Entry>) {
+        let (mut indexed, mut unknown) = (HashSet::new(), Vec::new());
         for entry in entries {
-            let id = &entry.id;
-            if !matches!(self.live.get(id, &entry.version), Known::There(_)) {
-                let one = One {
-                    cluster: self.clone(),
-                    entry: entry.clone(),
-                    exprs: Arc::clone(&options.exprs),
-                };
-                tasks.spawn(one.watch(Arc::clone(report)));
-                continue;
-            }
-            indexed.insert(id);
-            if options.exprs.cover(&id.group, &id.kind) {
-                self.live.keep_bodies(&id.group, &id.kind);
-                if self.live.body(id).is_none() {
-                    bare.push(entry);
-                }
+            if matches!(self.live.get(&entry.id, &entry.version), Known::There(_)) {
+                indexed.insert(&entry.id);
+            } else {
+                unknown.push(entry);
             }
         }
-        let add_body = |entry: &'a Entry| async move {
+        (indexed, unknown)
+    }
+
+    /// Takes out those of which the index no longer learns, because the watch of their kind does not work.
+    fn blind<'a>(&self, progress: &mut Progress<'a>) -> Vec<&'a Entry> {
+        let mut blind = Vec::new();
+        for entry in progress.entries {
+            let unknown = matches!(self.live.get(&entry.id, &entry.version), Known::Unknown);
+            if unknown && progress.indexed.remove(&entry.id) {
+                blind.push(entry);
+            }
+        }
+        blind
+    }
+
+    /// Arranges for whole objects where expressions need them.
+    async fn keep_bodies(&self, progress: &mut Progress<'_>) {
+        let (mut kinds, mut bare) = (BTreeSet::new(), Vec::new());
+        for entry in progress.entries {
+            let id = &entry.id;
+            if !progress.indexed.contains(id) || !progress.options.exprs.cover(&id.group, &id.kind) {
+                continue;
+            }
+            if kinds.insert((&id.group, &id.kind)) {
+                progress.bodies.push(self.live.keep_bodies(&id.group, &id.kind));
+            }
+            if self.live.body(id).is_none() {
+                bare.push(entry);
+            }
+        }
+        let add_body = |entry: Entry| async move {
             let mapping = self.map(&entry.id, &entry.version).await.ok()?;
-            let object = self
-                .api(&mapping, &entry.id.namespace)
-                .get_opt(&entry.id.name)
-                .await
-                .ok()??;
+            let api = self.api(&mapping, &entry.id.namespace);
+            let object = api.get_opt(&entry.id.name).await.ok()??;
             self.live.add_body(&entry.id, value_of(&object));
             Some(())
         };
-        stream::iter(bare)
+        stream::iter(bare.into_iter().cloned())
             .for_each_concurrent(READS, |entry| async move {
                 // What cannot be read now comes with the watch.
                 let _read = add_body(entry).await;
             })
             .await;
-        indexed
     }
 
     fn states<'a>(&self, progress: &Progress<'a>) -> Vec<Standing<'a>> {
@@ -329,56 +345,6 @@ fn label_selector(workload: &Value) -> Option<String> {
         .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
         .collect();
     (!pairs.is_empty()).then(|| pairs.join(","))
-}
-
-/// An object that the index does not hold.
-struct One {
-    cluster: Cluster,
-    entry: Entry,
-    exprs: Arc<HealthExprs>,
-}
-
-impl One {
-    /// Follows the object and reports its readiness, for as long as the task is let run.
-    async fn watch(self, report: Report) {
-        let id = &self.entry.id;
-        let mapping = loop {
-            match self.cluster.map(id, &self.entry.version).await {
-                Ok(mapping) => break mapping,
-                // Its kind may yet be defined.
-                Err(_) => tokio::time::sleep(RETRY).await,
-            }
-        };
-        let tell = |health: Health| {
-            report.send_if_modified(|others| {
-                others.insert(id.clone(), health.clone()).as_ref() != Some(&health)
-            });
-        };
-        let api = self.cluster.api(&mapping, &id.namespace);
-        let mut objects = Box::pin(kube::runtime::watcher::watch_object(api, &id.name));
-        while let Some(object) = objects.next().await {
-            match object {
-                Ok(Some(object)) => tell(self.health(object, &mapping)),
-                Ok(None) => tell(Health::not_found()),
-                Err(error) => {
-                    tell(Health::new(Status::Unknown, error.to_string()));
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
-        }
-    }
-
-    fn health(&self, mut object: DynamicObject, mapping: &Mapping) -> Health {
-        // The items of a list do not say what they are.
-        object.types.get_or_insert_with(|| TypeMeta {
-            api_version: mapping.resource.api_version.clone(),
-            kind: mapping.resource.kind.clone(),
-        });
-        let value = value_of(&object);
-        self.exprs
-            .health(&value)
-            .unwrap_or_else(|| ferro_kstatus::health(&value, Timestamp::now()))
-    }
 }
 
 fn value_of(object: &DynamicObject) -> Value {

@@ -75,7 +75,7 @@ impl Cluster {
     }
 
     /// Has the server check a new object.
-    pub(crate) async fn validate(&self, mut plan: Plan, _run: &Run<'_>) -> Result<Plan, ObjectFailure> {
+    pub(crate) async fn validate(&self, mut plan: Plan) -> Result<Plan, ObjectFailure> {
         match self.patch_new(&mut plan.object, &plan.mapping, true).await {
             Ok(_) => Ok(plan),
             // It is there after all, which the write will find out as well.
@@ -97,8 +97,8 @@ impl Cluster {
         match self.patch_new_kind(&mut object, &mapping, run).await {
             Ok(created) => {
                 let (seen, body) = observe(created, self.live.ownership(), Timestamp::now());
-                self.live
-                    .written(&id, object.version(), &run.options.owner, desired, seen, body);
+                let left = self.left(&object, desired, run);
+                self.live.written(&id, object.version(), left, seen, body);
                 Ok(None)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => {
@@ -156,8 +156,8 @@ impl Cluster {
         match self.patch(&mut object.clone(), mapping, false).await {
             Ok(written) => {
                 let (seen, body) = observe(written, self.live.ownership(), Timestamp::now());
-                self.live
-                    .written(id, object.version(), &run.options.owner, desired, seen, body);
+                let left = self.left(object, desired, run);
+                self.live.written(id, object.version(), left, seen, body);
                 Ok(())
             }
             Err(error) => {
@@ -172,6 +172,7 @@ impl Cluster {
         &self,
         id: &ObjectId,
         mapping: &Mapping,
+        run: &Run<'_>,
     ) -> Result<(), ObjectFailure> {
         self.live.release(id);
         let api = self.api(mapping, &id.namespace);
@@ -189,9 +190,11 @@ impl Cluster {
             }
             Ok::<_, kube::runtime::watcher::Error>(())
         };
+        // Newer work need not wait for finalizers.
+        let gone = run.options.cancel.run_until_cancelled(gone);
         match tokio::time::timeout(RECREATE_TIMEOUT, gone).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(ObjectFailure::Undeletable(id.clone(), RECREATE_TIMEOUT)),
+            Ok(Some(Ok(()))) => Ok(()),
+            Ok(Some(Err(_)) | None) | Err(_) => Err(ObjectFailure::Undeletable(id.clone(), RECREATE_TIMEOUT)),
         }
     }
 }

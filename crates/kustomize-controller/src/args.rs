@@ -11,10 +11,11 @@ pub const FEATURE_GATES: [(&str, bool); 12] = [
     ("DisableStatusPollerCache", true),
     (gate::DISABLE_FAIL_FAST, false),
     (gate::STRICT_SUBSTITUTIONS, true),
-    ("GroupChangeLog", false),
+    (gate::GROUP_CHANGE_LOG, false),
     (gate::ADDITIVE_CEL_DEPENDENCY_CHECK, false),
     (gate::EXTERNAL_ARTIFACT, false),
-    ("CancelHealthCheckOnNewRevision", true),
+    // Off upstream, where a fix that is pushed waits until the check of what it fixes has timed out.
+    (gate::CANCEL_HEALTH_CHECKS, true),
     (gate::DISABLE_CONFIG_WATCHERS, false),
     ("DirectSourceFetch", false),
     (gate::MIGRATE_API_VERSION, false),
@@ -22,9 +23,11 @@ pub const FEATURE_GATES: [(&str, bool); 12] = [
 ];
 
 /// Feature gates that change what this controller does. The others of upstream are accepted: what they switch is decided by the design
-/// (health is watched, newer work always ends a wait).
+/// (health is watched, sources and variables are what the watches and reads say).
 pub(crate) mod gate {
     pub(crate) const DISABLE_FAIL_FAST: &str = "DisableFailFastBehavior";
+    pub(crate) const GROUP_CHANGE_LOG: &str = "GroupChangeLog";
+    pub(crate) const CANCEL_HEALTH_CHECKS: &str = "CancelHealthCheckOnNewRevision";
     pub(crate) const STRICT_SUBSTITUTIONS: &str = "StrictPostBuildSubstitutions";
     pub(crate) const ADDITIVE_CEL_DEPENDENCY_CHECK: &str = "AdditiveCELDependencyCheck";
     pub(crate) const EXTERNAL_ARTIFACT: &str = "ExternalArtifact";
@@ -56,7 +59,7 @@ impl Default for PaceFlags {
 /// Flags of kustomize-controller.
 #[derive(Args, Clone, Debug)]
 pub struct KustomizeFlags {
-    /// Dry-runs and applies in flight for one Kustomization.
+    /// Dry-runs and applies in flight for one Kustomization; up to four times as many where objects are new.
     #[arg(long, default_value_t = 4)]
     pub concurrent_ssa: u16,
     /// Refuse bases that are fetched from elsewhere.
@@ -71,9 +74,31 @@ pub struct KustomizeFlags {
     /// Field managers, besides kubectl's, whose fields are taken over; can be repeated.
     #[arg(long)]
     pub override_manager: Vec<String>,
-    /// Kinds applied before the rest, as `group/Kind` with commas between.
-    #[arg(long, default_value = "", value_delimiter = ',')]
+    /// Kinds applied before the rest, as `group/Kind`, or `Kind` in the core group, with commas between.
+    #[arg(long, value_delimiter = ',', value_parser = stage_kind)]
     pub custom_apply_stage_kinds: Vec<String>,
+    /// Service account with whose rights objects are applied whose Kustomization names none. This version cannot take on other rights:
+    /// it refuses to apply anything when this is set.
+    #[arg(long, default_value = "")]
+    pub default_service_account: String,
+    /// Service account that decrypts where a Kustomization names none. This version refuses such Kustomizations when this is set.
+    #[arg(long, default_value = "")]
+    pub default_decryption_service_account: String,
+    /// Service account that reaches remote clusters where a kubeconfig names none; this version refuses remote clusters.
+    #[arg(long, default_value = "")]
+    pub default_kubeconfig_service_account: String,
+    /// Secret with age keys for those who name none; this version refuses encrypted Secrets.
+    #[arg(long, default_value = "")]
+    pub sops_age_secret: String,
+    /// ConfigMap with the address of Vault for those who name none; this version refuses encrypted Secrets.
+    #[arg(long, default_value = "")]
+    pub sops_vault_configmap: String,
+    /// Allow programs in kubeconfigs; this version refuses remote clusters.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub insecure_kubeconfig_exec: bool,
+    /// Allow kubeconfigs that do not check certificates; this version refuses remote clusters.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub insecure_kubeconfig_tls: bool,
     /// Repair managed objects as soon as they change, not only at the next interval.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, action = clap::ArgAction::Set)]
     pub watch_drift: bool,
@@ -83,4 +108,64 @@ pub struct KustomizeFlags {
     /// Bytes of unpacked artifacts that are kept.
     #[arg(long, default_value_t = 1 << 30)]
     pub artifact_cache_size: u64,
+}
+
+/// A kind as `group/Kind`, or `Kind` in the core group.
+fn stage_kind(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let kind = match text.split('/').collect::<Vec<_>>().as_slice() {
+        [kind] | [_, kind] => *kind,
+        _ => "",
+    };
+    let is_kind = kind.starts_with(|c: char| c.is_ascii_uppercase());
+    if (is_kind && !text.starts_with('/')) || text.is_empty() {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is no kind; expected `group/Kind` or `Kind`"))
+    }
+}
+
+/// Flags as a command line gives them.
+#[cfg(test)]
+pub(crate) fn test_flags(arguments: &[&str]) -> KustomizeFlags {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        flags: KustomizeFlags,
+    }
+    Program::parse_from(["program"].iter().chain(arguments)).flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_upstreams_lockdown_are_accepted() {
+        let flags = test_flags(&[
+            "--no-cross-namespace-refs=true",
+            "--no-remote-bases=true",
+            "--default-service-account=default",
+            "--default-decryption-service-account=default",
+            "--default-kubeconfig-service-account=default",
+            "--sops-age-secret=keys",
+            "--sops-vault-configmap=vault",
+            "--insecure-kubeconfig-exec",
+            "--insecure-kubeconfig-tls=false",
+        ]);
+        assert!(flags.no_cross_namespace_refs && flags.no_remote_bases);
+        assert_eq!(flags.default_service_account, "default");
+        assert!(flags.insecure_kubeconfig_exec && !flags.insecure_kubeconfig_tls);
+    }
+
+    #[test]
+    fn stage_kinds_may_have_blanks_but_must_be_kinds() {
+        let flags = test_flags(&["--custom-apply-stage-kinds=apps/Deployment, Service"]);
+        assert_eq!(flags.custom_apply_stage_kinds, ["apps/Deployment", "Service"]);
+        assert!(test_flags(&[]).custom_apply_stage_kinds.is_empty());
+        assert!(stage_kind("apps/v1/Deployment").is_err() && stage_kind("deployments").is_err());
+        assert!(stage_kind("/Service").is_err());
+    }
 }

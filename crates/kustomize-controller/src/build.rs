@@ -299,6 +299,8 @@ fn finished(resource: &Resource, options: &BuildOptions) -> Result<(String, Valu
         resource: name(),
         source,
     })?;
+    // Upstream prints the result anew; the digest in the history is that of the print.
+    let text = ferro_yaml::sigs::to_string(&value).map_err(json)?;
     Ok((text, value))
 }
 

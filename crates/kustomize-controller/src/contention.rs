@@ -27,6 +27,8 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 struct Fight {
     repairs: u32,
+    /// It has drifted, and was not written since.
+    drifted: bool,
     last: Instant,
 }
 
@@ -35,16 +37,18 @@ struct Fight {
 pub(crate) struct Contention(HashMap<ObjectId, Fight>);
 
 impl Contention {
-    /// Counts a drift of `object` at `now`.
+    /// Notes that `object` drifted at `now`, and says when to see about it. Whether that takes a repair shows only then.
     pub(crate) fn drifted(&mut self, object: &ObjectId, now: Instant) -> Verdict {
         self.0
             .retain(|_, fight| now.saturating_duration_since(fight.last) < QUIET);
         let fight = self.0.entry(object.clone()).or_insert(Fight {
             repairs: 0,
+            drifted: true,
             last: now,
         });
-        fight.repairs = fight.repairs.saturating_add(1);
-        let extra = fight.repairs.saturating_sub(FREE);
+        fight.drifted = true;
+        let next = fight.repairs.saturating_add(1);
+        let extra = next.saturating_sub(FREE);
         let wait = match extra {
             0 => Duration::ZERO,
             n => FIRST.saturating_mul(2_u32.saturating_pow(n - 1)).min(LONGEST),
@@ -59,6 +63,16 @@ impl Contention {
             }
         }
     }
+
+    /// Counts a write of `object` if it had drifted, and says whether it had.
+    pub(crate) fn repaired(&mut self, object: &ObjectId) -> bool {
+        let Some(fight) = self.0.get_mut(object).filter(|fight| fight.drifted) else {
+            return false;
+        };
+        fight.drifted = false;
+        fight.repairs = fight.repairs.saturating_add(1);
+        true
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +82,12 @@ mod tests {
     #[tokio::test]
     async fn drifted_waits_longer_and_longer_until_it_is_quiet() {
         let (mut contention, object, now) = (Contention::default(), ObjectId::default(), Instant::now());
-        let waits: Vec<_> = (0..6).map(|_| contention.drifted(&object, now)).collect();
+        let fight = |contention: &mut Contention| {
+            let verdict = contention.drifted(&object, now);
+            assert!(contention.repaired(&object));
+            verdict
+        };
+        let waits: Vec<_> = (0..6).map(|_| fight(&mut contention)).collect();
         let after = |seconds, repairs| Verdict::After {
             wait: Duration::from_secs(seconds),
             repairs,
@@ -79,18 +98,28 @@ mod tests {
                 Verdict::Now,
                 Verdict::Now,
                 Verdict::Now,
-                after(1, 4),
-                after(2, 5),
-                after(4, 6)
+                after(1, 3),
+                after(2, 4),
+                after(4, 5)
             ]
         );
         for _ in 0..20 {
-            contention.drifted(&object, now);
+            fight(&mut contention);
         }
-        assert_eq!(contention.drifted(&object, now), after(300, 27));
+        assert_eq!(contention.drifted(&object, now), after(300, 26));
         assert_eq!(
             contention.drifted(&object, now + Duration::from_secs(1000)),
             Verdict::Now
         );
+    }
+
+    #[tokio::test]
+    async fn drift_that_nothing_had_to_be_done_about_is_no_fight() {
+        let (mut contention, object, now) = (Contention::default(), ObjectId::default(), Instant::now());
+        assert!(!contention.repaired(&object));
+        for _ in 0..10 {
+            assert_eq!(contention.drifted(&object, now), Verdict::Now);
+        }
+        assert!(contention.repaired(&object) && !contention.repaired(&object));
     }
 }

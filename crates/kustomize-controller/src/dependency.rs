@@ -3,13 +3,14 @@
 //! Beyond upstream, a cycle is reported as such, and those who wait are told as soon as a dependency becomes ready.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use ferro_api::FluxObject;
 use ferro_api::kustomize::Kustomization;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 
+use crate::lock;
 use crate::source::SourceId;
 
 /// A Kustomization's key.
@@ -56,62 +57,86 @@ pub(crate) fn check(
 /// The cycle that `start` is part of, as `ns/a -> ns/b -> ns/a`, if there is one.
 pub(crate) fn cycle(store: &Store<Kustomization>, start: &Kustomization) -> Option<String> {
     let origin = ObjectRef::from_obj(start);
-    let mut path = vec![origin.clone()];
+    // Not by recursion: a chain of dependencies may be as long as there are objects.
+    let mut path = vec![(
+        origin.clone(),
+        dependencies(start).collect::<Vec<_>>().into_iter(),
+    )];
     let mut visited = HashSet::new();
-    find(store, start, &origin, &mut path, &mut visited).then(|| {
-        path.iter()
-            .map(|key| format!("{}/{}", key.namespace.as_deref().unwrap_or_default(), key.name))
-            .collect::<Vec<_>>()
-            .join(" -> ")
-    })
-}
-
-fn find(
-    store: &Store<Kustomization>,
-    at: &Kustomization,
-    origin: &Key,
-    path: &mut Vec<Key>,
-    visited: &mut HashSet<Key>,
-) -> bool {
-    for key in dependencies(at) {
-        path.push(key.clone());
-        if key == *origin {
-            return true;
+    while let Some((_, ahead)) = path.last_mut() {
+        let Some(next) = ahead.next() else {
+            path.pop();
+            continue;
+        };
+        if next == origin {
+            let keys = path.iter().map(|(key, _)| key).chain([&origin]);
+            let name = |key: &Key| format!("{}/{}", key.namespace.as_deref().unwrap_or_default(), key.name);
+            return Some(keys.map(name).collect::<Vec<_>>().join(" -> "));
         }
-        // The depth is bounded by the number of objects, as each is visited once.
-        if visited.insert(key.clone())
-            && let Some(next) = store.get(&key)
-            && find(store, &next, origin, path, visited)
+        if visited.insert(next.clone())
+            && let Some(dependency) = store.get(&next)
         {
-            return true;
+            let ahead: Vec<Key> = dependencies(&dependency).collect();
+            path.push((next, ahead.into_iter()));
         }
-        path.pop();
     }
-    false
+    None
 }
 
 /// Who waits for whom.
 #[derive(Debug, Default)]
-pub(crate) struct Dependents(Mutex<HashMap<Key, HashSet<Key>>>);
+pub(crate) struct Dependents(Mutex<Links>);
+
+#[derive(Debug, Default)]
+struct Links {
+    dependents: HashMap<Key, HashSet<Key>>,
+    dependencies: HashMap<Key, Vec<Key>>,
+}
+
+impl Links {
+    fn set(&mut self, own: &Key, dependencies: Vec<Key>) {
+        if self
+            .dependencies
+            .get(own)
+            .is_some_and(|known| *known == dependencies)
+        {
+            return;
+        }
+        for old in self.dependencies.remove(own).unwrap_or_default() {
+            if let Some(dependents) = self.dependents.get_mut(&old) {
+                dependents.remove(own);
+                if dependents.is_empty() {
+                    self.dependents.remove(&old);
+                }
+            }
+        }
+        for new in &dependencies {
+            self.dependents
+                .entry(new.clone())
+                .or_default()
+                .insert(own.clone());
+        }
+        if !dependencies.is_empty() {
+            self.dependencies.insert(own.clone(), dependencies);
+        }
+    }
+}
 
 impl Dependents {
     /// Records what `kustomization` depends on.
     pub(crate) fn record(&self, kustomization: &Kustomization) {
-        if kustomization.spec.depends_on.is_empty() {
-            return;
-        }
         let own = ObjectRef::from_obj(kustomization);
-        let mut dependents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in dependencies(kustomization) {
-            dependents.entry(key).or_default().insert(own.clone());
-        }
+        // One that is being deleted waits for nobody.
+        let is_leaving = kustomization.metadata.deletion_timestamp.is_some();
+        let needed = dependencies(kustomization).filter(|_| !is_leaving).collect();
+        lock(&self.0).set(&own, needed);
     }
 
-    /// Those that depend on `key`, by what was recorded; some may have changed their mind.
+    /// Those that depend on `key`.
     pub(crate) fn of(&self, key: &Key) -> Vec<Key> {
-        let dependents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let links = lock(&self.0);
+        let dependents = links.dependents.get(key);
         dependents
-            .get(key)
             .map(|keys| keys.iter().cloned().collect())
             .unwrap_or_default()
     }
@@ -120,29 +145,31 @@ impl Dependents {
 /// Sorts `keys` so that each comes after those of them that it depends on; within a cycle the order is that given.
 pub(crate) fn in_order(store: &Store<Kustomization>, keys: Vec<Key>) -> Vec<Key> {
     let wanted: HashSet<Key> = keys.iter().cloned().collect();
+    let needed = |key: &Key| -> Vec<Key> {
+        let kustomization = store.get(key);
+        let needed = kustomization
+            .iter()
+            .flat_map(|kustomization| dependencies(kustomization));
+        needed.filter(|dependency| wanted.contains(dependency)).collect()
+    };
     let (mut sorted, mut visited) = (Vec::with_capacity(keys.len()), HashSet::new());
     for key in keys {
-        visit(store, key, &wanted, &mut visited, &mut sorted);
-    }
-    sorted
-}
-
-fn visit(
-    store: &Store<Kustomization>,
-    key: Key,
-    wanted: &HashSet<Key>,
-    visited: &mut HashSet<Key>,
-    sorted: &mut Vec<Key>,
-) {
-    if !visited.insert(key.clone()) {
-        return;
-    }
-    if let Some(kustomization) = store.get(&key) {
-        for dependency in dependencies(&kustomization).filter(|dependency| wanted.contains(dependency)) {
-            visit(store, dependency, wanted, visited, sorted);
+        if !visited.insert(key.clone()) {
+            continue;
+        }
+        let ahead = needed(&key).into_iter();
+        let mut path = vec![(key, ahead)];
+        while let Some((_, ahead)) = path.last_mut() {
+            match ahead.find(|next| visited.insert(next.clone())) {
+                Some(next) => {
+                    let ahead = needed(&next).into_iter();
+                    path.push((next, ahead));
+                }
+                None => sorted.extend(path.pop().map(|(done, _)| done)),
+            }
         }
     }
-    sorted.push(key);
+    sorted
 }
 
 #[cfg(test)]
@@ -221,10 +248,31 @@ mod tests {
     }
 
     #[test]
-    fn dependents_are_known_by_what_they_wait_for() {
+    fn chain_of_dependencies_may_be_long() {
+        let name = |index: usize| format!("k{index}");
+        let objects: Vec<_> = (0..20_000)
+            .map(|index| kustomization(&name(index), &[&name(index + 1)]))
+            .collect();
+        let store = store(&objects);
+        assert_eq!(cycle(&store, &objects[0]), None);
+        let keys = objects.iter().map(ObjectRef::from_obj).collect();
+        assert_eq!(in_order(&store, keys)[0].name, name(19_999));
+    }
+
+    #[test]
+    fn dependents_are_known_by_what_they_wait_for_and_forgotten_with_it() {
         let dependents = Dependents::default();
+        let of = |name: &str| dependents.of(&ObjectRef::new(name).within("ns")).len();
         dependents.record(&kustomization("b", &["a"]));
-        assert_eq!(dependents.of(&ObjectRef::new("a").within("ns")).len(), 1);
-        assert!(dependents.of(&ObjectRef::new("b").within("ns")).is_empty());
+        assert_eq!((of("a"), of("b")), (1, 0));
+        dependents.record(&kustomization("b", &["c"]));
+        assert_eq!((of("a"), of("c")), (0, 1));
+        let mut leaving = kustomization("b", &["c"]);
+        leaving.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+            jiff::Timestamp::UNIX_EPOCH,
+        ));
+        dependents.record(&leaving);
+        let links = lock(&dependents.0);
+        assert!(links.dependents.is_empty() && links.dependencies.is_empty());
     }
 }

@@ -3,7 +3,8 @@
 use ferro_api::kustomize::Kustomization;
 use ferro_api::meta::{DependencyReference, Duration};
 use ferro_api::reason;
-use ferro_kstatus::{ExprError, ReadyExpr};
+use ferro_apply::error::message;
+use ferro_kstatus::ReadyExpr;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
@@ -54,10 +55,16 @@ async fn one(
     let subject = format!("{namespace}/{}", reference.name);
     let dependency = match read(env, &namespace, &reference.name).await {
         Ok(dependency) => dependency,
-        Err(error) => return Ok(Err(format!("dependency '{subject}' not found: {error}"))),
+        Err(error) => {
+            let cause = message(&error);
+            return Ok(Err(format!("dependency '{subject}' not found: {cause}")));
+        }
     };
     if let Some(expr) = reference.ready_expr.as_deref().filter(|expr| !expr.is_empty()) {
-        let compiled = ReadyExpr::compile(expr).map_err(|error| invalid_expression(&error))?;
+        let compiled = ReadyExpr::compile(expr).map_err(|error| {
+            let name = &reference.name;
+            invalid_expression(format_args!("failed to evaluate dependency {name}: {error}"))
+        })?;
         let value = |object: &Kustomization| serde_json::to_value(object).unwrap_or_default();
         match compiled.eval(&value(kustomization), &value(&dependency)) {
             Ok(true) => {}
@@ -66,7 +73,7 @@ async fn one(
                     "dependency '{subject}' is not ready according to readyExpr eval"
                 )));
             }
-            Err(error) => return Ok(Err(format!("dependency '{subject}' is not ready: {error}"))),
+            Err(error) => return Ok(Err(error.to_string())),
         }
         if !env.gates.enabled(gate::ADDITIVE_CEL_DEPENDENCY_CHECK) {
             return Ok(Ok(()));
@@ -85,7 +92,7 @@ async fn read(env: &KustomizeReconciler, namespace: &str, name: &str) -> kube::R
 }
 
 /// A malformed expression: only another spec helps.
-pub(crate) fn invalid_expression(error: &ExprError) -> Stop {
+pub(crate) fn invalid_expression(error: impl std::fmt::Display) -> Stop {
     let message = format!("Reconciliation failed terminally due to configuration error: {error}");
     Stop::Terminal {
         reason: reason::INVALID_CEL_EXPRESSION,

@@ -7,11 +7,23 @@ use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::Pass;
 use kube::runtime::reflector::ObjectRef;
 
-use crate::notice::metadata;
-use crate::reconciler::{KustomizeReconciler, inventory, owner};
+use crate::inventory::inventory;
+use crate::notice::{of_last_applied, with_commit_status};
+use crate::reconciler::{KustomizeReconciler, finished, owner};
 
 /// Deletes, or leaves, what the inventory names.
 pub(crate) async fn finalize(env: &KustomizeReconciler, pass: &Pass<Kustomization>) -> Result<(), String> {
+    remove(env, pass).await?;
+    // As after each run that leaves the object ready.
+    if pass.object.is_ready() && !pass.object.is_suspended() {
+        let metadata = with_commit_status(of_last_applied(&pass.object));
+        let reason = pass.ready_reason(Severity::Info);
+        pass.event(Severity::Info, &reason, &finished(pass), metadata);
+    }
+    Ok(())
+}
+
+async fn remove(env: &KustomizeReconciler, pass: &Pass<Kustomization>) -> Result<(), String> {
     let kustomization = &pass.object;
     env.forget(&ObjectRef::from_obj(kustomization));
     let entries = inventory(kustomization);
@@ -21,14 +33,11 @@ pub(crate) async fn finalize(env: &KustomizeReconciler, pass: &Pass<Kustomizatio
             .for_each(|entry| env.cluster.live.release(&entry.id));
         return Ok(());
     }
-    let revision = kustomization
-        .status()
-        .and_then(|status| status.last_applied_revision.clone());
-    let metadata = metadata(revision.as_deref(), None);
+    let metadata = of_last_applied(kustomization);
     let concurrency = usize::from(env.flags.concurrent_ssa.max(1));
     let pruned = match env
         .cluster
-        .prune(entries, &owner(kustomization), concurrency)
+        .prune(entries, &[], &owner(kustomization), concurrency)
         .await
     {
         Ok(pruned) => pruned,
@@ -61,11 +70,12 @@ pub(crate) async fn finalize(env: &KustomizeReconciler, pass: &Pass<Kustomizatio
         };
         if let Err(left) = waited {
             let names: Vec<String> = left.iter().map(ToString::to_string).collect();
-            let message = format!(
-                "failed to wait for resources termination: still there: {}",
-                names.join(", ")
+            tracing::error!(
+                left = names.join(", "),
+                "failed to wait for resources termination"
             );
-            pass.event(Severity::Error, &reason, &message, metadata);
+            let message = "failed to wait for resources termination";
+            pass.event(Severity::Error, &reason, message, metadata);
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ferro_api::kustomize::Kustomization;
 use ferro_api::meta::{Artifact, Duration};
-use ferro_api::{FluxObject, condition, group, reason};
+use ferro_api::{FluxObject, condition, reason};
 use ferro_apply::ignore::RuleSpec;
 use ferro_apply::{ChangeSet, Cluster, Entry, ObjectId, WaitError, WaitOptions};
 use ferro_kstatus::{HealthExpr, HealthExprs};
@@ -14,11 +14,13 @@ use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::Pass;
 use kube::ResourceExt;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use crate::mask::Mask;
 use crate::notice::of_artifact;
 use crate::stop::Stop;
 
-/// What is to be checked: all that was applied, or what the spec names; never the Kustomization itself. None if nothing is asked for.
+/// What is to be checked: all that was applied, or what the spec names; never the Kustomization itself. None if there is nothing to check.
 pub(crate) fn targets(kustomization: &Kustomization, changes: &ChangeSet) -> Option<Vec<Entry>> {
     let spec = &kustomization.spec;
     let mut entries: Vec<Entry> = if spec.wait {
@@ -38,10 +40,9 @@ pub(crate) fn targets(kustomization: &Kustomization, changes: &ChangeSet) -> Opt
         kustomization.name_any(),
     );
     entries.retain(|Entry { id, .. }| {
-        (id.group.as_str(), id.kind.as_str()) != (group::KUSTOMIZE, Kustomization::KIND)
-            || (&id.namespace, &id.name) != (&own.0, &own.1)
+        id.kind != Kustomization::KIND || (&id.namespace, &id.name) != (&own.0, &own.1)
     });
-    Some(entries)
+    (!entries.is_empty()).then_some(entries)
 }
 
 fn named(check: &ferro_api::kustomize::HealthCheck) -> Entry {
@@ -69,6 +70,18 @@ pub(crate) struct Check<'a> {
     pub(crate) vanishing: Vec<ObjectId>,
     /// Whether this run changed anything.
     pub(crate) changed: bool,
+    /// Cuts the check short.
+    pub(crate) cancel: &'a CancellationToken,
+    /// What errors must not show.
+    pub(crate) mask: &'a Mask,
+}
+
+/// A check did not pass.
+pub(crate) enum CheckError {
+    /// Something is not healthy.
+    Failed(Stop),
+    /// It was cut short.
+    Cancelled,
 }
 
 /// Waits for `targets`; sets the Healthy condition.
@@ -76,7 +89,7 @@ pub(crate) async fn check(
     pass: &mut Pass<Kustomization>,
     targets: Option<Vec<Entry>>,
     check: Check<'_>,
-) -> Result<(), Stop> {
+) -> Result<(), CheckError> {
     let Some(targets) = targets else {
         conditions::delete(&mut pass.object, condition::HEALTHY);
         return Ok(());
@@ -103,7 +116,7 @@ pub(crate) async fn check(
         timeout: timeout.to_std(),
         fail_fast: check.fail_fast,
         exprs: Arc::clone(check.exprs),
-        cancel: pass.interrupt.token().clone(),
+        cancel: check.cancel.clone(),
         vanishing: check.vanishing,
     };
     let started = Instant::now();
@@ -117,26 +130,34 @@ pub(crate) async fn check(
                 conditions::mark_true(&mut pass.object, condition::HEALTHY, reason::SUCCEEDED, &message);
                 let reason = pass.ready_reason(Severity::Info);
                 pass.event(Severity::Info, &reason, &message, of_artifact(check.artifact));
+            } else {
+                renew(&mut pass.object);
             }
             Ok(())
         }
-        Err(WaitError::Cancelled) => {
-            let cause = pass.interrupt.fired().await;
-            Err(Stop::Interrupted(cause))
-        }
+        Err(WaitError::Cancelled) => Err(CheckError::Cancelled),
         Err(error) => {
-            let message = error.to_string();
+            let message = check.mask.hide(error.to_string());
             conditions::mark_false(
                 &mut pass.object,
                 condition::HEALTHY,
                 reason::HEALTH_CHECK_FAILED,
                 &message,
             );
-            Err(Stop::failed(
+            Err(CheckError::Failed(Stop::failed(
                 reason::HEALTH_CHECK_FAILED,
                 format!("health check failed after {took}: {message}"),
-            ))
+            )))
         }
+    }
+}
+
+/// Healthy still holds, for this generation too.
+fn renew(kustomization: &mut Kustomization) {
+    let known = kustomization.condition(condition::HEALTHY);
+    let known = known.map(|healthy| (healthy.reason.clone(), healthy.message.clone()));
+    if let Some((reason, message)) = known {
+        conditions::mark_true(kustomization, condition::HEALTHY, &reason, &message);
     }
 }
 
@@ -221,6 +242,11 @@ mod tests {
         );
         let waiting = targets(&kustomization(&serde_json::json!({ "wait": true })), &changes).unwrap();
         assert_eq!(waiting, [entry("apps", "Deployment", "a")]);
+        let nothing = targets(
+            &kustomization(&serde_json::json!({ "wait": true })),
+            &ChangeSet::default(),
+        );
+        assert_eq!(nothing, None);
         assert_eq!(targets(&kustomization(&serde_json::json!({})), &changes), None);
     }
 

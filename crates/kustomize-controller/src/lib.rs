@@ -17,18 +17,22 @@ mod dependency_gate;
 mod finalize;
 mod health;
 mod history;
+mod inventory;
+mod mask;
 mod notice;
 mod path;
 mod reconciler;
 mod refusal;
 mod remote;
+#[cfg(test)]
+mod scenario;
 mod source;
 mod stop;
 mod variables;
 mod watches;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferro_api::kustomize::Kustomization;
 use ferro_api::{controller, label};
@@ -75,7 +79,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         manager: controller::KUSTOMIZE.to_owned(),
         override_managers: flags.override_manager.clone(),
     };
-    let (live, drifts) = LiveIndex::new(process.client.clone(), ownership);
+    let (live, drifts) = LiveIndex::new(process.client.clone(), ownership, namespace.clone());
     let cluster = Cluster {
         client: process.client.clone(),
         mapper: Arc::new(Mapper::new(process.client.clone())),
@@ -93,12 +97,14 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
             triggers.clone(),
         ));
     }
+    let contention = Arc::default();
     if flags.watch_drift {
         let repairs = Repairs {
             store: store.clone(),
             triggers: triggers.clone(),
             recorder: recorder.clone(),
             metrics: process.metrics.clone(),
+            contention: Arc::clone(&contention),
             postponed: Arc::default(),
         };
         tasks.spawn(repairs.run(drifts));
@@ -117,6 +123,9 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         pace,
         gates,
         settled: Mutex::default(),
+        contention,
+        metrics: process.metrics.clone(),
+        patient: Mutex::default(),
     };
     let options = Options {
         manager: format!("gotk-{}", controller::KUSTOMIZE),
@@ -131,7 +140,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
     Ok(())
 }
 
-/// Follows the sources; returns once each kind was listed, so that the first runs do not miss a source that is there.
+/// Follows the sources; returns once each kind was listed or found to be missing, so that the first runs do not miss a source that is there.
 async fn follow_sources(
     process: &Process,
     namespace: Option<String>,
@@ -196,4 +205,9 @@ fn cache_options(flags: &KustomizeFlags) -> CacheOptions {
 /// The part of a label before the slash.
 fn group_of(label: &str) -> String {
     label.split_once('/').map_or(label, |(group, _)| group).to_owned()
+}
+
+/// A panic while something was locked leaves it as it was.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ferro_runtime::flags::ProcessFlags;
+use ferro_runtime::flags::{self, ProcessFlags};
 use kustomize_controller::args::{KustomizeFlags, PaceFlags};
 
 #[global_allocator]
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         process,
         kustomize,
         pace,
-    } = Args::parse();
+    } = flags::parse::<Args>();
     ferro_runtime::process::main("kustomize-controller", process, |process| {
         kustomize_controller::run(process, kustomize, pace)
     })

@@ -1,21 +1,23 @@
 //! The reconciler of Kustomizations: gate, fetch, build, apply, prune, health (`spec/kustomize-and-notification.md` B.2, B.5).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ferro_api::kustomize::Kustomization;
-use ferro_api::meta::{Artifact, Duration, ResourceInventory, ResourceRef};
+use ferro_api::meta::{Artifact, Duration};
 use ferro_api::{FluxObject, condition, reason};
+use ferro_apply::changeset::Change;
 use ferro_apply::ignore::Rules;
-use ferro_apply::inventory::{format_id, parse_id, stale, union};
-use ferro_apply::{ApplyOptions, ChangeSet, Cluster, Entry, Object, Owner};
+use ferro_apply::inventory::{stale, union};
+use ferro_apply::{Action, ApplyError, ApplyOptions, ChangeSet, Cluster, Entry, Object, Owner};
 use ferro_artifact::fetch::{Cache, FetchError, Unpacked};
 use ferro_kstatus::{HealthExpr, HealthExprs};
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
 use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::metrics::Metrics;
 use ferro_runtime::reconcile::{Cause, Outcome, Pass, Reconciler};
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -23,15 +25,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{KustomizeFlags, PaceFlags, gate};
 use crate::build::{BuildOptions, Built, build};
+use crate::contention::Contention;
 use crate::dependency::{Dependents, Key};
-use crate::health::{self, Check, check, targets, vanishing};
+use crate::health::{self, Check, CheckError, check, targets, vanishing};
 use crate::history::{Run, record};
-use crate::notice::{of_artifact, of_success, origin_revision};
+use crate::inventory::{announce_objects, inventory, set_inventory};
+use crate::lock;
+use crate::mask::Mask;
+use crate::notice::{change_log, labels, of_artifact, of_success, origin_revision};
 use crate::refusal::{refuse_encrypted, refuse_unsupported};
 use crate::remote::RemoteBases;
-use crate::source::{Lookup, SourceId, Sources, plural};
+use crate::source::{Lookup, SourceId, Sources};
 use crate::stop::Stop;
-use crate::variables;
+use crate::variables::{self, Variables, VariablesError};
 
 /// Time within which definitions and classes must become current before the rest is applied.
 const STAGE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -59,29 +65,37 @@ pub(crate) struct KustomizeReconciler {
     pub(crate) pace: PaceFlags,
     pub(crate) gates: FeatureGates,
     pub(crate) settled: Mutex<HashMap<Key, Settled>>,
+    pub(crate) contention: Arc<Mutex<Contention>>,
+    pub(crate) metrics: Metrics,
+    /// Passes that only a deletion or the end of the process may cut short.
+    pub(crate) patient: Mutex<HashMap<Key, CancellationToken>>,
 }
 
 /// What a run works with.
 struct Work {
     artifact: Arc<Artifact>,
     exprs: Arc<HealthExprs>,
+    /// Cuts the work short.
+    cancel: CancellationToken,
+    /// Values that errors must not show.
+    mask: Mask,
 }
 
 impl Reconciler for KustomizeReconciler {
     type Object = Kustomization;
 
     async fn reconcile(&self, pass: &mut Pass<Kustomization>) -> Outcome {
-        let work = match self.gate(pass).await {
+        let mut work = match self.gate(pass).await {
             Ok(work) => work,
-            Err(stop) => return stop.report(pass, None),
+            Err((stop, artifact)) => return stop.report(pass, artifact.as_deref()),
         };
-        let revision = work.artifact.revision.clone();
-        match self.run(pass, &work).await {
+        let result = self.run(pass, &mut work).await;
+        let key = ObjectRef::from_obj(&pass.object);
+        lock(&self.patient).remove(&key);
+        match result {
             Ok(()) => {
-                let interval = pass.object.spec.interval;
-                let took = Duration::from(pass.started.elapsed());
-                let message = format!("Reconciliation finished in {took}, next run in {interval}");
-                tracing::info!(revision, "{message}");
+                let message = finished(pass);
+                tracing::info!(revision = work.artifact.revision, "{message}");
                 pass.event(
                     Severity::Info,
                     reason::RECONCILIATION_SUCCEEDED,
@@ -91,8 +105,8 @@ impl Reconciler for KustomizeReconciler {
                 Outcome::Done
             }
             Err(stop) => {
-                self.forget(&ObjectRef::from_obj(&pass.object));
-                stop.report(pass, Some(&revision))
+                self.forget(&key);
+                stop.masked(&work.mask).report(pass, Some(&work.artifact))
             }
         }
     }
@@ -104,6 +118,11 @@ impl Reconciler for KustomizeReconciler {
     /// Those that wait for a dependency are told as soon as it is ready.
     fn observed(&self, object: &Kustomization) {
         self.dependents.record(object);
+        if object.metadata.deletion_timestamp.is_some()
+            && let Some(cancel) = lock(&self.patient).get(&ObjectRef::from_obj(object))
+        {
+            cancel.cancel();
+        }
         if !object.is_ready() || object.observed_generation() != object.metadata.generation {
             return;
         }
@@ -122,12 +141,27 @@ impl Reconciler for KustomizeReconciler {
 
 impl KustomizeReconciler {
     /// Everything that must hold before work begins: a valid spec, a source with an artifact, dependencies that are ready.
-    async fn gate(&self, pass: &mut Pass<Kustomization>) -> Result<Work, Stop> {
-        let exprs = Arc::new(compile_exprs(&pass.object)?);
-        refuse_unsupported(&pass.object, &self.gates)?;
-        let artifact = self.artifact(&pass.object)?;
-        crate::dependency_gate::ready(self, &pass.object, &artifact.revision).await?;
-        Ok(Work { artifact, exprs })
+    async fn gate(&self, pass: &Pass<Kustomization>) -> Result<Work, (Stop, Option<Arc<Artifact>>)> {
+        let early = |stop| (stop, None);
+        let exprs = Arc::new(compile_exprs(&pass.object).map_err(early)?);
+        refuse_unsupported(&pass.object, &self.gates, &self.flags).map_err(early)?;
+        let artifact = self.artifact(&pass.object).map_err(early)?;
+        if let Err(stop) = crate::dependency_gate::ready(self, &pass.object, &artifact.revision).await {
+            return Err((stop, Some(artifact)));
+        }
+        let cancel = if self.gates.enabled(gate::CANCEL_HEALTH_CHECKS) {
+            pass.interrupt.token().clone()
+        } else {
+            let cancel = self.stop.child_token();
+            lock(&self.patient).insert(ObjectRef::from_obj(&pass.object), cancel.clone());
+            cancel
+        };
+        Ok(Work {
+            artifact,
+            exprs,
+            cancel,
+            mask: Mask::default(),
+        })
     }
 
     fn artifact(&self, kustomization: &Kustomization) -> Result<Arc<Artifact>, Stop> {
@@ -158,7 +192,7 @@ impl KustomizeReconciler {
             Lookup::NotFound => {
                 let message = format!(
                     "{}.source.toolkit.fluxcd.io \"{}\" not found",
-                    plural(id.kind),
+                    id.kind.as_str(),
                     id.name
                 );
                 Err(waiting(
@@ -174,8 +208,8 @@ impl KustomizeReconciler {
         }
     }
 
-    async fn run(&self, pass: &mut Pass<Kustomization>, work: &Work) -> Result<(), Stop> {
-        let artifact = &work.artifact;
+    async fn run(&self, pass: &mut Pass<Kustomization>, work: &mut Work) -> Result<(), Stop> {
+        let artifact = Arc::clone(&work.artifact);
         let timeout = pass.object.spec.timeout_or_default();
         let phase = |what: &str| {
             format!(
@@ -183,32 +217,32 @@ impl KustomizeReconciler {
                 artifact.revision
             )
         };
-        self.begin(pass, artifact, &phase("Fetching manifests"));
-        let namespace = pass.object.namespace().unwrap_or_default();
-        let loaded = variables::load(
-            &self.cluster.client,
-            &namespace,
-            pass.object.spec.post_build.as_ref(),
-        )
-        .await;
-        let variables = loaded.map_err(|error| Stop::failed(reason::BUILD_FAILED, error))?;
-        let inputs = fingerprint(&pass.object, artifact, variables.as_ref());
-        if let Some(digest) = self.is_settled(&pass.object, inputs) {
-            self.succeed(pass, artifact, &digest);
+        self.begin(pass, &artifact, &phase("Fetching manifests"));
+        let variables = self.variables(pass, work).await;
+        let values = variables
+            .as_ref()
+            .ok()
+            .and_then(|variables| variables.values.as_ref());
+        let inputs = fingerprint(&pass.object, &artifact, values);
+        if variables.is_ok()
+            && let Some(digest) = self.is_settled(&pass.object, inputs)
+        {
+            self.succeed(pass, &artifact, &digest);
             return Ok(());
         }
         // A server that does not answer must not keep a deletion or another revision waiting.
         let unpacked = tokio::select! {
-            unpacked = self.fetch(artifact) => unpacked?,
+            unpacked = self.fetch(&artifact) => unpacked?,
             cause = pass.interrupt.fired() => return Err(Stop::Interrupted(cause)),
         };
         let folder = self.path(&pass.object, &unpacked)?;
         pass.object.status_mut().last_attempted_revision = Some(artifact.revision.clone());
         pass.progress(&phase("Building manifests"));
+        let variables = variables.map_err(|error| Stop::failed(reason::BUILD_FAILED, error))?;
         let remote = self.remote_bases.clone();
         let options = BuildOptions {
             remote: remote.map(|bases| (bases, pass.interrupt.token().clone())),
-            variables,
+            variables: variables.values,
             strict: self.gates.enabled(gate::STRICT_SUBSTITUTIONS),
         };
         let built = match self.build(&pass.object, folder, options, unpacked).await {
@@ -217,25 +251,7 @@ impl KustomizeReconciler {
         };
         pass.progress(&phase("Detecting drift"));
         let (digest, uses_remote_bases) = (built.digest.clone(), built.uses_remote_bases);
-        let vanishing = vanishing(&built.objects);
-        let result = async {
-            let old = inventory(&pass.object);
-            let changes = self.apply(pass, work, built.objects).await?;
-            let pruned = self.prune(pass, &old, &changes, artifact).await?;
-            let notable = !changes.notable().is_empty() || pruned;
-            let check_ = Check {
-                cluster: &self.cluster,
-                exprs: &work.exprs,
-                fail_fast: !self.gates.enabled(gate::DISABLE_FAIL_FAST),
-                artifact,
-                vanishing,
-                changed: notable,
-            };
-            let targets = targets(&pass.object, &changes);
-            check(pass, targets, check_).await
-        }
-        .await;
-        match result {
+        match self.act(pass, work, built).await {
             Ok(()) => {
                 if !uses_remote_bases {
                     let settled = Settled {
@@ -244,16 +260,65 @@ impl KustomizeReconciler {
                     };
                     lock(&self.settled).insert(ObjectRef::from_obj(&pass.object), settled);
                 }
-                self.succeed(pass, artifact, &digest);
+                self.succeed(pass, &artifact, &digest);
                 Ok(())
             }
             Err(stop) => {
                 if let Stop::Failed { reason, .. } = &stop {
-                    remember(pass, artifact, &digest, reason);
+                    remember(pass, &artifact, &digest, reason);
                 }
                 Err(stop)
             }
         }
+    }
+
+    /// Makes the cluster what was built, and waits until it works.
+    async fn act(&self, pass: &mut Pass<Kustomization>, work: &Work, built: Built) -> Result<(), Stop> {
+        let vanishing = vanishing(&built.objects);
+        let old = inventory(&pass.object);
+        let changes = self.apply(pass, work, built.objects).await?;
+        let pruned = self.prune(pass, &old, &changes, &work.artifact).await?;
+        let check_ = Check {
+            cluster: &self.cluster,
+            exprs: &work.exprs,
+            fail_fast: !self.gates.enabled(gate::DISABLE_FAIL_FAST),
+            artifact: &work.artifact,
+            vanishing,
+            changed: !changes.notable().is_empty() || pruned,
+            cancel: &work.cancel,
+            mask: &work.mask,
+        };
+        let targets = targets(&pass.object, &changes);
+        match check(pass, targets, check_).await {
+            Ok(()) => Ok(()),
+            Err(CheckError::Failed(stop)) => Err(stop),
+            Err(CheckError::Cancelled) => match self.cause(pass) {
+                Cause::Shutdown => Err(Stop::Interrupted(Cause::Shutdown)),
+                Cause::NewWork(by) => Err(Stop::HealthCheckCanceled(by)),
+            },
+        }
+    }
+
+    /// Why a pass is cut short; of a patient one it is its own object, which is being deleted.
+    fn cause(&self, pass: &Pass<Kustomization>) -> Cause {
+        match pass.interrupt.cause() {
+            _ if self.stop.is_cancelled() => Cause::Shutdown,
+            Some(cause) => cause,
+            None => Cause::NewWork(pass.subject()),
+        }
+    }
+
+    /// The variables of the spec; what came from Secrets is not shown from now on.
+    async fn variables(
+        &self,
+        pass: &Pass<Kustomization>,
+        work: &mut Work,
+    ) -> Result<Variables, VariablesError> {
+        let namespace = pass.object.namespace().unwrap_or_default();
+        let post_build = pass.object.spec.post_build.as_ref();
+        let variables = variables::load(&self.cluster.client, &namespace, post_build).await?;
+        work.mask = Mask::new(variables.secrets.iter().map(String::as_str));
+        Ok(variables)
     }
 
     /// Shows what is going on. Ready turns Unknown only when there is something new, so that a run without news leaves no trace.
@@ -336,7 +401,7 @@ impl KustomizeReconciler {
         &self,
         pass: &mut Pass<Kustomization>,
         work: &Work,
-        objects: Vec<Object>,
+        mut objects: Vec<Object>,
     ) -> Result<ChangeSet, Stop> {
         refuse_encrypted(&objects)?;
         let rules = compile_ignore(&pass.object)?;
@@ -348,23 +413,65 @@ impl KustomizeReconciler {
             ignore: Arc::new(rules),
             exprs: Arc::clone(&work.exprs),
             stage_timeout: STAGE_TIMEOUT,
-            cancel: pass.interrupt.token().clone(),
+            cancel: work.cancel.clone(),
         };
         let old = inventory(&pass.object);
+        self.cluster.settle_namespaces(&mut objects).await;
         announce_objects(pass, &objects, &old).await?;
         match self.cluster.apply(objects, &options).await {
             Ok(changes) => {
-                announce(pass, &changes, &work.artifact);
+                self.count_repairs(&pass.object, &changes);
+                self.announce(pass, &changes, &work.artifact);
                 Ok(changes)
             }
             Err(error) => {
-                // Unlike upstream, what was created before the failure is not lost from the inventory.
-                set_inventory(&mut pass.object, &union(error.applied.entries(), &old));
-                if let Some(cause) = pass.interrupt.cause().filter(|_| is_cancelled(&error)) {
-                    return Err(Stop::Interrupted(cause));
+                self.count_repairs(&pass.object, &error.applied);
+                // Unlike upstream, what was created before the failure, or may have been, is not lost from the inventory.
+                let there = union(error.applied.entries(), &error.uncertain);
+                set_inventory(&mut pass.object, &union(there, &old));
+                if is_cancelled(&error) {
+                    return Err(Stop::Interrupted(self.cause(pass)));
                 }
                 Err(Stop::failed(reason::RECONCILIATION_FAILED, error))
             }
+        }
+    }
+
+    /// Counts the objects that had drifted and were written.
+    fn count_repairs(&self, kustomization: &Kustomization, changes: &ChangeSet) {
+        let mut contention = lock(&self.contention);
+        let repaired = |change: &&Change| {
+            matches!(change.action, Action::Created | Action::Configured)
+                && contention.repaired(&change.entry.id)
+        };
+        let repairs = changes.0.iter().filter(repaired).count();
+        if repairs > 0 {
+            let labels = labels(&ObjectRef::from_obj(kustomization));
+            let repairs = u64::try_from(repairs).unwrap_or(u64::MAX);
+            self.metrics.drift_repaired(&labels, repairs);
+        }
+    }
+
+    /// Tells users what an apply did.
+    fn announce(&self, pass: &Pass<Kustomization>, changes: &ChangeSet, artifact: &Artifact) {
+        if !changes.is_empty() {
+            let is_grouped = self.gates.enabled(gate::GROUP_CHANGE_LOG);
+            let output = change_log(changes, is_grouped).to_string();
+            tracing::info!(
+                revision = artifact.revision,
+                output,
+                "server-side apply completed"
+            );
+        }
+        let notable = changes.notable();
+        if !notable.is_empty() {
+            let metadata = of_artifact(artifact);
+            pass.event(
+                Severity::Info,
+                reason::PROGRESSING,
+                &notable.to_string(),
+                metadata,
+            );
         }
     }
 
@@ -386,6 +493,7 @@ impl KustomizeReconciler {
             .cluster
             .prune(
                 gone,
+                &new,
                 &owner(&pass.object),
                 usize::from(self.flags.concurrent_ssa.max(1)),
             )
@@ -410,6 +518,11 @@ impl KustomizeReconciler {
         let settled = lock(&self.settled)
             .get(&ObjectRef::from_obj(kustomization))
             .cloned()?;
+        // Who asks for a reconcile gets one.
+        let requested = kustomization.reconcile_requested_at();
+        if requested.is_some() && requested != kustomization.last_handled_reconcile_at() {
+            return None;
+        }
         if settled.inputs != inputs
             || !kustomization.spec.health_checks.is_empty() && !kustomization.spec.wait
         {
@@ -420,10 +533,11 @@ impl KustomizeReconciler {
             health.is_some_and(|health| health.status == ferro_kstatus::Status::Current)
         };
         let judged_by_exprs = kustomization.spec.wait && !kustomization.spec.health_check_exprs.is_empty();
-        let entries = inventory(kustomization);
+        let (entries, owner) = (inventory(kustomization), owner(kustomization));
         let untouched = !judged_by_exprs
             && entries.iter().all(|entry| {
-                self.cluster.live.is_untouched(&entry.id) && (!kustomization.spec.wait || current(entry))
+                self.cluster.live.is_untouched(&entry.id, &owner)
+                    && (!kustomization.spec.wait || current(entry))
             });
         untouched.then_some(settled.digest)
     }
@@ -460,43 +574,14 @@ fn remember(pass: &mut Pass<Kustomization>, artifact: &Artifact, digest: &str, s
     record(&mut pass.object.status_mut().history, &run);
 }
 
-/// Tells users what an apply did.
-fn announce(pass: &Pass<Kustomization>, changes: &ChangeSet, artifact: &Artifact) {
-    let notable = changes.notable();
-    if notable.is_empty() {
-        return;
-    }
-    tracing::info!(revision = artifact.revision, output = %notable, "server-side apply completed");
-    pass.event(
-        Severity::Info,
-        reason::PROGRESSING,
-        &notable.to_string(),
-        of_artifact(artifact),
-    );
+/// The text of the event that ends a good run.
+pub(crate) fn finished(pass: &Pass<Kustomization>) -> String {
+    let took = Duration::from(pass.started.elapsed());
+    let interval = pass.object.spec.interval;
+    format!("Reconciliation finished in {took}, next run in {interval}")
 }
 
-/// Writes the names of new objects into the inventory before they are made: should this process be killed in between, and the next commit
-/// not have them any more, they are still pruned.
-async fn announce_objects(
-    pass: &mut Pass<Kustomization>,
-    objects: &[Object],
-    old: &[Entry],
-) -> Result<(), Stop> {
-    let entry = |object: &Object| Entry {
-        id: object.id().clone(),
-        version: object.version().to_owned(),
-    };
-    let coming: Vec<Entry> = objects.iter().map(entry).collect();
-    if stale(&coming, old).is_empty() {
-        return Ok(());
-    }
-    set_inventory(&mut pass.object, &union(coming, old));
-    pass.flush()
-        .await
-        .map_err(|error| Stop::failed(reason::RECONCILIATION_FAILED, error))
-}
-
-fn is_cancelled(error: &ferro_apply::ApplyError) -> bool {
+fn is_cancelled(error: &ApplyError) -> bool {
     use ferro_apply::error::Cause;
     error
         .causes
@@ -511,34 +596,6 @@ pub(crate) fn owner(kustomization: &Kustomization) -> Owner {
     }
 }
 
-/// The inventory of a status; entries that cannot be read are left out, as they name nothing.
-pub(crate) fn inventory(kustomization: &Kustomization) -> Vec<Entry> {
-    let entries = kustomization
-        .status
-        .as_ref()
-        .and_then(|status| status.inventory.as_ref());
-    let read = |entry: &ResourceRef| {
-        Some(Entry {
-            id: parse_id(&entry.id)?,
-            version: entry.v.clone(),
-        })
-    };
-    entries
-        .map(|inventory| inventory.entries.iter().filter_map(read).collect())
-        .unwrap_or_default()
-}
-
-fn set_inventory(kustomization: &mut Kustomization, entries: &[Entry]) {
-    let entries = entries
-        .iter()
-        .map(|entry| ResourceRef {
-            id: format_id(&entry.id),
-            v: entry.version.clone(),
-        })
-        .collect();
-    kustomization.status_mut().inventory = Some(ResourceInventory { entries });
-}
-
 fn compile_exprs(kustomization: &Kustomization) -> Result<HealthExprs, Stop> {
     let exprs: Vec<HealthExpr<'_>> = kustomization
         .spec
@@ -546,7 +603,7 @@ fn compile_exprs(kustomization: &Kustomization) -> Result<HealthExprs, Stop> {
         .iter()
         .map(health::expression)
         .collect();
-    HealthExprs::compile(&exprs).map_err(|error| crate::dependency_gate::invalid_expression(&error))
+    HealthExprs::compile(&exprs).map_err(|error| crate::dependency_gate::invalid_expression(error))
 }
 
 fn compile_ignore(kustomization: &Kustomization) -> Result<Rules, Stop> {
@@ -563,7 +620,7 @@ fn compile_ignore(kustomization: &Kustomization) -> Result<Rules, Stop> {
 fn fingerprint(
     kustomization: &Kustomization,
     artifact: &Artifact,
-    variables: Option<&std::collections::BTreeMap<String, String>>,
+    variables: Option<&BTreeMap<String, String>>,
 ) -> u64 {
     let mut hasher = DefaultHasher::new();
     artifact.digest.hash(&mut hasher);
@@ -572,24 +629,4 @@ fn fingerprint(
     kustomization.metadata.generation.hash(&mut hasher);
     variables.hash(&mut hasher);
     hasher.finish()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn inventory_survives_the_status() {
-        let mut kustomization = Kustomization::default();
-        let entry = Entry {
-            id: parse_id("ns_web_apps_Deployment").unwrap(),
-            version: "v1".into(),
-        };
-        set_inventory(&mut kustomization, std::slice::from_ref(&entry));
-        assert_eq!(inventory(&kustomization), [entry]);
-    }
 }

@@ -5,11 +5,15 @@ use ferro_api::reason;
 use ferro_apply::Object;
 use ferro_runtime::flags::FeatureGates;
 
-use crate::args::gate;
+use crate::args::{KustomizeFlags, gate};
 use crate::stop::Stop;
 
 /// What this version cannot do is refused, never done with other rights than those asked for.
-pub(crate) fn refuse_unsupported(kustomization: &Kustomization, gates: &FeatureGates) -> Result<(), Stop> {
+pub(crate) fn refuse_unsupported(
+    kustomization: &Kustomization,
+    gates: &FeatureGates,
+    flags: &KustomizeFlags,
+) -> Result<(), Stop> {
     let spec = &kustomization.spec;
     let service_account = spec
         .decryption
@@ -29,8 +33,12 @@ pub(crate) fn refuse_unsupported(kustomization: &Kustomization, gates: &FeatureG
         .is_some_and(|name| !name.is_empty())
     {
         "spec.serviceAccountName"
+    } else if !flags.default_service_account.is_empty() {
+        "the service account of --default-service-account"
     } else if spec.kube_config.is_some() {
         "spec.kubeConfig"
+    } else if spec.decryption.is_some() && !flags.default_decryption_service_account.is_empty() {
+        "the service account of --default-decryption-service-account"
     } else {
         return Ok(());
     };
@@ -45,7 +53,9 @@ pub(crate) fn refuse_unsupported(kustomization: &Kustomization, gates: &FeatureG
 /// An encrypted Secret must never reach the cluster.
 pub(crate) fn refuse_encrypted(objects: &[Object]) -> Result<(), Stop> {
     let encrypted = |object: &&Object| {
-        object.value().get("sops").is_some_and(|sops| sops.is_object())
+        let id = object.id();
+        (id.group.as_str(), object.version(), id.kind.as_str()) == ("", "v1", "Secret")
+            && object.value().get("sops").is_some()
             && !object.has_marker(ferro_api::annotation::DECRYPT, ferro_api::annotation::DISABLED)
     };
     match objects.iter().find(encrypted) {
@@ -77,17 +87,78 @@ mod tests {
         assert!(message.starts_with("Secret/n/a is SOPS encrypted"), "{message}");
         object.add_annotations([(ferro_api::annotation::DECRYPT, "Disabled")]);
         assert!(refuse_encrypted(&[object]).is_ok());
+        // An operator's resource that is encrypted on purpose.
+        let theirs = serde_json::json!({
+            "apiVersion": "isindir.github.com/v1alpha3", "kind": "SopsSecret", "metadata": { "name": "a", "namespace": "n" }, "sops": { "mac": "x" }
+        });
+        assert!(refuse_encrypted(&[Object::new(theirs).unwrap()]).is_ok());
     }
 
     #[test]
     fn rights_that_cannot_be_taken_on_are_refused() {
         let gates = FeatureGates::parse(&[], "").unwrap();
+        let flags = crate::args::test_flags(&[]);
         let mut kustomization = Kustomization::default();
-        assert!(refuse_unsupported(&kustomization, &gates).is_ok());
+        assert!(refuse_unsupported(&kustomization, &gates, &flags).is_ok());
         kustomization.spec.service_account_name = Some("tenant".into());
         assert!(matches!(
-            refuse_unsupported(&kustomization, &gates),
+            refuse_unsupported(&kustomization, &gates, &flags),
             Err(Stop::Terminal { .. })
         ));
+    }
+
+    #[test]
+    fn default_service_accounts_are_never_replaced_by_other_rights() {
+        let gates = FeatureGates::parse(&[], "").unwrap();
+        let refused = |kustomization: &Kustomization, flag: &str| {
+            let flags = crate::args::test_flags(&[flag]);
+            match refuse_unsupported(kustomization, &gates, &flags) {
+                Err(Stop::Terminal { reason, message }) => Some((reason, message)),
+                _ => None,
+            }
+        };
+        let plain = Kustomization::default();
+        let (reason, message) = refused(&plain, "--default-service-account=default").unwrap();
+        assert_eq!(reason, reason::RECONCILIATION_FAILED);
+        assert_eq!(
+            message,
+            "the service account of --default-service-account is not supported by this version; nothing is applied with other rights"
+        );
+        assert_eq!(
+            refused(&plain, "--default-decryption-service-account=default"),
+            None
+        );
+        assert_eq!(
+            refused(&plain, "--default-kubeconfig-service-account=default"),
+            None
+        );
+        let object =
+            |spec| -> Kustomization { serde_json::from_value(serde_json::json!({ "spec": spec })).unwrap() };
+        let decrypts = object(serde_json::json!({ "decryption": { "provider": "sops" } }));
+        assert!(refused(&decrypts, "--default-decryption-service-account=default").is_some());
+        let remote = object(serde_json::json!({ "kubeConfig": { "configMapRef": { "name": "a" } } }));
+        assert!(refused(&remote, "--default-kubeconfig-service-account=default").is_some());
+        for flag in ["--insecure-kubeconfig-exec", "--insecure-kubeconfig-tls"] {
+            assert!(refused(&remote, flag).is_some(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn decryption_account_needs_the_gate_object_level_workload_identity() {
+        let flags = crate::args::test_flags(&[]);
+        let kustomization: Kustomization = serde_json::from_value(serde_json::json!({
+            "spec": { "decryption": { "provider": "sops", "serviceAccountName": "keys" } }
+        }))
+        .unwrap();
+        let reason = |gates: &str| {
+            let gates = FeatureGates::parse(&crate::args::FEATURE_GATES, gates).unwrap();
+            match refuse_unsupported(&kustomization, &gates, &flags) {
+                Err(Stop::Terminal { reason, .. }) => Some(reason),
+                _ => None,
+            }
+        };
+        assert_eq!(reason(""), Some(reason::FEATURE_GATE_DISABLED));
+        // With the gate it is not the gate that stands in the way; decryption itself is refused where something is encrypted.
+        assert_eq!(reason("ObjectLevelWorkloadIdentity=true"), None);
     }
 }

@@ -4,13 +4,14 @@
 //! fails keeps its last artifact in use (`spec/kustomize-and-notification.md` B.7).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ferro_api::group;
 use ferro_api::kustomize::{Kustomization, KustomizationSourceKind};
 use ferro_api::meta::Artifact;
+use ferro_apply::error::message;
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ApiResource;
@@ -51,6 +52,9 @@ impl std::fmt::Display for SourceId {
     }
 }
 
+/// How long to pause after a watch failed, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+
 /// The kinds of sources, with the plural in their URL.
 const KINDS: [(KustomizationSourceKind, &str); 4] = [
     (KustomizationSourceKind::GitRepository, "gitrepositories"),
@@ -58,14 +62,6 @@ const KINDS: [(KustomizationSourceKind, &str); 4] = [
     (KustomizationSourceKind::Bucket, "buckets"),
     (KustomizationSourceKind::ExternalArtifact, "externalartifacts"),
 ];
-
-/// The plural of a kind, as the API server writes it in messages.
-pub(crate) fn plural(kind: KustomizationSourceKind) -> &'static str {
-    KINDS
-        .iter()
-        .find(|(known, _)| *known == kind)
-        .map_or("sources", |(_, plural)| plural)
-}
 
 /// A source of any kind, with all but its artifact left out when decoding.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -156,6 +152,14 @@ impl Sources {
             .remove(id);
     }
 
+    /// Forgets the sources of a kind that a complete list did not have.
+    fn keep_only(&self, kind: KustomizationSourceKind, listed: &HashSet<SourceId>) {
+        self.artifacts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|id, _| id.kind != kind || listed.contains(id));
+    }
+
     /// Follows the sources of all kinds for ever and calls `changed` when one has a new revision. `listed` turns true once each
     /// kind was listed, or found to be missing in this cluster.
     pub(crate) async fn follow(
@@ -206,27 +210,75 @@ impl Sources {
                 done();
             }
         };
-        let mut pause = Duration::from_millis(500);
+        let mut listed = HashSet::new();
+        let mut pause = PAUSE.0;
         while let Some(event) = events.next().await {
-            match event {
-                Ok(Event::Apply(source) | Event::InitApply(source)) => {
-                    pause = Duration::from_millis(500);
-                    let id = id_of(kind, &source);
-                    if self.set(id.clone(), source.status.artifact) {
+            let error = match event {
+                Ok(event) => {
+                    if !matches!(event, Event::Init) {
+                        pause = PAUSE.0;
+                    }
+                    if matches!(event, Event::InitDone) {
+                        report();
+                    }
+                    if let Some(id) = self.take_in(kind, event, &mut listed) {
                         changed(&id);
                     }
+                    continue;
                 }
-                Ok(Event::Delete(source)) => self.remove(&id_of(kind, &source)),
-                Ok(Event::Init) => {}
-                Ok(Event::InitDone) => report(),
-                Err(error) => {
+                Err(error) => error,
+            };
+            let text = message(&error);
+            match refused(&error) {
+                // A cluster without the kind has no sources of it.
+                Some(404) => report(),
+                Some(403) => {
+                    tracing::warn!(
+                        error = text,
+                        kind = kind.as_str(),
+                        "sources of this kind may not be listed"
+                    );
                     report();
-                    tracing::debug!(%error, kind = kind.as_str(), "cannot watch sources");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(10));
                 }
+                _ => tracing::debug!(error = text, kind = kind.as_str(), "cannot watch sources"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Notes what an event tells; the source that has something new.
+    fn take_in(
+        &self,
+        kind: KustomizationSourceKind,
+        event: Event<Source>,
+        listed: &mut HashSet<SourceId>,
+    ) -> Option<SourceId> {
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitDone => self.keep_only(kind, &std::mem::take(listed)),
+            Event::Delete(source) => self.remove(&id_of(kind, &source)),
+            Event::InitApply(source) => {
+                let id = id_of(kind, &source);
+                listed.insert(id.clone());
+                return self.set(id.clone(), source.status.artifact).then_some(id);
+            }
+            Event::Apply(source) => {
+                let id = id_of(kind, &source);
+                return self.set(id.clone(), source.status.artifact).then_some(id);
             }
         }
+        None
+    }
+}
+
+/// The code with which the API server refuses a list or watch.
+fn refused(error: &watcher::Error) -> Option<u16> {
+    use kube::runtime::watcher::Error;
+    match error {
+        Error::InitialListFailed(kube::Error::Api(status))
+        | Error::WatchStartFailed(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
     }
 }
 
@@ -265,6 +317,42 @@ mod tests {
         assert!(sources.set(id.clone(), Some(artifact("main@sha1:2"))));
         sources.remove(&id);
         assert_eq!(sources.get(&id), Lookup::NotFound);
+    }
+
+    #[test]
+    fn sources_that_a_new_list_does_not_have_are_gone() {
+        let sources = Sources::default();
+        let kind = KustomizationSourceKind::GitRepository;
+        let source = |name: &str| Source {
+            metadata: ObjectMeta {
+                namespace: Some("a".into()),
+                name: Some(name.into()),
+                ..ObjectMeta::default()
+            },
+            status: SourceStatus {
+                artifact: Some(artifact("main@sha1:1")),
+            },
+        };
+        let other = SourceId {
+            kind: KustomizationSourceKind::Bucket,
+            ..id_of(kind, &source("kept"))
+        };
+        sources.set(other.clone(), Some(artifact("sha256:1")));
+        let mut listed = HashSet::new();
+        let mut list = |names: &[&str]| {
+            sources.take_in(kind, Event::Init, &mut listed);
+            let events = names.iter().map(|name| Event::InitApply(source(name)));
+            let news = events.filter_map(|event| sources.take_in(kind, event, &mut listed));
+            let news: Vec<String> = news.map(|id| id.name).collect();
+            sources.take_in(kind, Event::InitDone, &mut listed);
+            news
+        };
+        assert_eq!(list(&["kept", "deleted"]), ["kept", "deleted"]);
+        assert_eq!(list(&["kept"]), [""; 0]);
+        assert_eq!(sources.get(&id_of(kind, &source("deleted"))), Lookup::NotFound);
+        for id in [id_of(kind, &source("kept")), other] {
+            assert!(matches!(sources.get(&id), Lookup::Artifact(_)), "{id}");
+        }
     }
 
     #[test]

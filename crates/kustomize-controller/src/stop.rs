@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use ferro_api::kustomize::Kustomization;
-use ferro_api::{condition, reason};
+use ferro_api::meta::Artifact;
+use ferro_api::{FluxObject, condition, reason};
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::{Cause, Outcome, Pass};
 
-use crate::notice::metadata;
+use crate::mask::Mask;
+use crate::notice::of_artifact;
 
 /// The end of a run.
 #[derive(Debug)]
@@ -29,8 +31,10 @@ pub(crate) enum Stop {
         /// Text of the Ready condition.
         message: String,
     },
-    /// Newer work for the object is there, or the process stops.
+    /// Newer work for the object is there, or the process stops: nothing is known, and nothing is said.
     Interrupted(Cause),
+    /// Newer work, brought by the object named, ended a wait for health.
+    HealthCheckCanceled(String),
 }
 
 impl Stop {
@@ -41,13 +45,30 @@ impl Stop {
         }
     }
 
+    /// The same, with what must not be shown taken out of its texts.
+    pub(crate) fn masked(mut self, mask: &Mask) -> Self {
+        match &mut self {
+            Self::Terminal { message, .. } | Self::Waiting { message, .. } | Self::Failed { message, .. } => {
+                *message = mask.hide(std::mem::take(message));
+            }
+            Self::Interrupted(_) | Self::HealthCheckCanceled(_) => {}
+        }
+        self
+    }
+
     /// Sets the conditions and sends the events that go with the end; says when to come again.
-    pub(crate) fn report(self, pass: &mut Pass<Kustomization>, revision: Option<&str>) -> Outcome {
+    pub(crate) fn report(self, pass: &mut Pass<Kustomization>, artifact: Option<&Artifact>) -> Outcome {
+        let metadata = artifact.map(of_artifact).unwrap_or_default();
         match self {
             Self::Terminal { reason, message } => {
                 conditions::mark_false(&mut pass.object, condition::READY, reason, &message);
                 conditions::mark_stalled(&mut pass.object, reason, &message);
-                pass.event(Severity::Error, reason, &message, metadata(None, None));
+                // As upstream: what is refused counts as not observed.
+                if reason == reason::INVALID_CEL_EXPRESSION {
+                    let generation = pass.object.metadata.generation.unwrap_or(0);
+                    pass.object.set_observed_generation(generation);
+                }
+                pass.event(Severity::Error, reason, &message, metadata);
                 Outcome::Stalled { error: message }
             }
             Self::Waiting {
@@ -58,21 +79,22 @@ impl Stop {
             } => {
                 conditions::mark_false(&mut pass.object, condition::READY, reason, &message);
                 if let Some(event) = event {
-                    pass.event(Severity::Info, reason, &event, metadata(revision, None));
+                    pass.event(Severity::Info, reason, &event, metadata);
                 }
                 tracing::info!(after = ?after, "{message}");
                 Outcome::Wait(after)
             }
             Self::Failed { reason, message } => {
                 conditions::mark_false(&mut pass.object, condition::READY, reason, &message);
-                pass.event(Severity::Error, reason, &message, metadata(revision, None));
+                pass.event(Severity::Error, reason, &message, metadata);
                 Outcome::Retry {
                     error: message,
                     after: pass.object.spec.retry_interval_or_default().to_std(),
                 }
             }
             Self::Interrupted(Cause::Shutdown) => Outcome::Stopped,
-            Self::Interrupted(Cause::NewWork(by)) => {
+            Self::Interrupted(Cause::NewWork(_)) => Outcome::Superseded,
+            Self::HealthCheckCanceled(by) => {
                 let message = format!("New reconciliation triggered by {by}");
                 conditions::mark_false(
                     &mut pass.object,
@@ -81,12 +103,7 @@ impl Stop {
                     &message,
                 );
                 let event = format!("Health checks canceled due to new reconciliation triggered by {by}");
-                pass.event(
-                    Severity::Info,
-                    reason::HEALTH_CHECK_CANCELED,
-                    &event,
-                    metadata(revision, None),
-                );
+                pass.event(Severity::Info, reason::HEALTH_CHECK_CANCELED, &event, metadata);
                 Outcome::Superseded
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ferro_api::kustomize::{PostBuild, SubstituteReference, SubstituteSourceKind, SubstituteStrategy};
+use ferro_apply::error::message;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client};
@@ -11,7 +12,7 @@ use kube::{Api, Client};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VariablesError {
     /// A ConfigMap or Secret could not be read.
-    #[error("substitute from '{kind}/{name}' error: {source}")]
+    #[error("substitute from '{kind}/{name}' error: {}", message(source.as_ref()))]
     Source {
         /// `ConfigMap` or `Secret`.
         kind: &'static str,
@@ -20,36 +21,43 @@ pub(crate) enum VariablesError {
         /// What the API server said.
         source: Box<kube::Error>,
     },
-    /// A value is no text.
-    #[error("substitute from 'Secret/{name}' error: the value of key '{key}' is not UTF-8")]
-    NotText {
-        /// The Secret.
-        name: String,
-        /// The key.
-        key: String,
-    },
+}
+
+/// The values to substitute.
+#[derive(Default)]
+pub(crate) struct Variables {
+    /// By name. None if no substitution is to take place.
+    pub(crate) values: Option<BTreeMap<String, String>>,
+    /// Those values that came from Secrets.
+    pub(crate) secrets: Vec<String>,
 }
 
 /// Reads the variables in the order of the spec: later sources win, `substitute` wins over all. Newlines are deleted from values.
-/// None if no substitution is to take place.
 pub(crate) async fn load(
     client: &Client,
     namespace: &str,
     post_build: Option<&PostBuild>,
-) -> Result<Option<BTreeMap<String, String>>, VariablesError> {
+) -> Result<Variables, VariablesError> {
     let Some(post_build) = post_build else {
-        return Ok(None);
+        return Ok(Variables::default());
     };
-    let mut variables = BTreeMap::new();
+    let (mut variables, mut secrets) = (BTreeMap::new(), Vec::new());
     for reference in &post_build.substitute_from {
-        variables.extend(read(client, namespace, reference).await?);
+        let read = read(client, namespace, reference).await?;
+        if reference.kind == SubstituteSourceKind::Secret {
+            secrets.extend(read.values().cloned());
+        }
+        variables.extend(read);
     }
     variables.extend(post_build.substitute.clone());
     for value in variables.values_mut() {
         value.retain(|c| c != '\n');
     }
     let always = post_build.substitute_strategy == Some(SubstituteStrategy::Always);
-    Ok((always || !variables.is_empty()).then_some(variables))
+    Ok(Variables {
+        values: (always || !variables.is_empty()).then_some(variables),
+        secrets,
+    })
 }
 
 async fn read(
@@ -77,12 +85,10 @@ async fn read(
         SubstituteSourceKind::Secret => {
             let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
             match api.get(name).await {
-                Ok(found) => found
-                    .data
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|entry| text(name, entry))
-                    .collect(),
+                Ok(found) => {
+                    let data = found.data.unwrap_or_default();
+                    Ok(data.into_iter().map(text).collect())
+                }
                 Err(error) if reference.optional && is_not_found(&error) => Ok(BTreeMap::new()),
                 Err(error) => Err(failed("Secret")(error)),
             }
@@ -90,17 +96,12 @@ async fn read(
     }
 }
 
-fn text(
-    name: &str,
-    (key, ByteString(value)): (String, ByteString),
-) -> Result<(String, String), VariablesError> {
-    match String::from_utf8(value) {
-        Ok(value) => Ok((key, value)),
-        Err(_) => Err(VariablesError::NotText {
-            name: name.to_owned(),
-            key,
-        }),
-    }
+/// A value as a text. Bytes that are none must not stop those who never refer to them, such as a keystore beside a password; for the
+/// others they become a text that no manifest can hold, so that its substitution fails rather than changes them.
+fn text((key, ByteString(value)): (String, ByteString)) -> (String, String) {
+    let value = String::from_utf8(value)
+        .unwrap_or_else(|error| format!("\0{}", String::from_utf8_lossy(error.as_bytes())));
+    (key, value)
 }
 
 fn is_not_found(error: &kube::Error) -> bool {

@@ -1,15 +1,16 @@
 //! What else than a Kustomization itself asks for its reconcile (`spec/kustomize-and-notification.md` I.2), and drift.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferro_api::kustomize::{Kustomization, SubstituteSourceKind};
 use ferro_api::{FluxObject, reason};
+use ferro_apply::error::message;
 use ferro_apply::{Drift, ObjectId};
 use ferro_runtime::controller::Triggers;
 use ferro_runtime::events::{Recorder, Severity};
-use ferro_runtime::metrics::{Metrics, ObjectLabels};
+use ferro_runtime::metrics::Metrics;
 use ferro_runtime::reconcile::event;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -23,7 +24,8 @@ use tokio::time::Instant;
 
 use crate::contention::{Contention, Verdict};
 use crate::dependency::{Key, in_order};
-use crate::notice::metadata;
+use crate::lock;
+use crate::notice::{labels, of_last_applied};
 use crate::source::SourceId;
 
 /// Has all that use `source` reconciled, dependencies first; those that are at `revision` already are left alone.
@@ -57,6 +59,9 @@ fn is_at(kustomization: &Kustomization, revision: Option<&str>) -> bool {
             == revision
 }
 
+/// How long to pause after a watch failed, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
 /// Follows the metadata of ConfigMaps and Secrets that carry the label, and has those reconciled that refer to one that changed.
 pub(crate) async fn follow_configs(
     client: Client,
@@ -87,34 +92,92 @@ async fn follow_config<K>(
     let kind = K::kind(&()).into_owned();
     let config = watcher::Config::default().labels(selector).page_size(500);
     let mut events = watcher(api, config).boxed();
-    let (mut listed, mut pause) = (false, Duration::from_millis(500));
+    let mut known = Configs::default();
+    let mut pause = PAUSE.0;
     while let Some(next) = events.next().await {
-        let changed: PartialObjectMeta<K> = match next {
-            // At start every Kustomization is reconciled anyway.
-            Ok(Event::InitApply(_)) if !listed => continue,
-            Ok(Event::InitApply(object) | Event::Apply(object) | Event::Delete(object)) => object,
-            Ok(Event::InitDone) => {
-                listed = true;
-                pause = Duration::from_millis(500);
-                continue;
+        let changed = match next {
+            Ok(event) => {
+                if !matches!(event, Event::Init) {
+                    pause = PAUSE.0;
+                }
+                known.take_in(event)
             }
-            Ok(Event::Init) => continue,
             Err(error) => {
-                tracing::debug!(%error, kind, "cannot watch");
+                tracing::debug!(error = message(&error), kind, "cannot watch");
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(30));
+                pause = (pause * 2).min(PAUSE.1);
                 continue;
             }
         };
-        let (namespace, name) = (changed.namespace().unwrap_or_default(), changed.name_any());
+        if changed.is_empty() {
+            continue;
+        }
         for kustomization in store.state() {
-            if kustomization.namespace().as_deref() == Some(&namespace)
-                && refers_to(&kustomization, &kind, &name)
-            {
+            let own = kustomization.namespace().unwrap_or_default();
+            let read = changed
+                .iter()
+                .find(|(namespace, name)| *namespace == own && refers_to(&kustomization, &kind, name));
+            if let Some((namespace, name)) = read {
                 triggers.supersede(
                     ObjectRef::from_obj(kustomization.as_ref()),
                     format!("{kind}/{namespace}/{name}"),
                 );
+            }
+        }
+    }
+}
+
+/// Namespace and name.
+type ConfigKey = (String, String);
+
+/// ConfigMaps or Secrets at the versions last seen, to tell what a new list brings from what it repeats.
+#[derive(Default)]
+struct Configs {
+    versions: HashMap<ConfigKey, Option<String>>,
+    /// What the list that is being read has had so far.
+    listed: HashMap<ConfigKey, Option<String>>,
+    /// A list was complete.
+    is_known: bool,
+}
+
+fn config_key(object: &impl ResourceExt) -> ConfigKey {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+impl Configs {
+    /// Those that are new, changed or gone by an event. At start nothing is: every Kustomization is reconciled then anyway.
+    fn take_in(&mut self, event: Event<impl ResourceExt>) -> Vec<ConfigKey> {
+        match event {
+            Event::Init => {
+                self.listed.clear();
+                Vec::new()
+            }
+            Event::InitApply(object) => {
+                let key = config_key(&object);
+                self.listed.insert(key, object.resource_version());
+                Vec::new()
+            }
+            Event::InitDone => {
+                let old = std::mem::replace(&mut self.versions, std::mem::take(&mut self.listed));
+                if !std::mem::replace(&mut self.is_known, true) {
+                    return Vec::new();
+                }
+                let news = self
+                    .versions
+                    .iter()
+                    .filter(|(key, version)| old.get(*key) != Some(*version));
+                let gone = old.keys().filter(|key| !self.versions.contains_key(*key));
+                news.map(|(key, _)| key).chain(gone).cloned().collect()
+            }
+            Event::Apply(object) => {
+                let key = config_key(&object);
+                self.versions.insert(key.clone(), object.resource_version());
+                vec![key]
+            }
+            Event::Delete(object) => {
+                let key = config_key(&object);
+                self.versions.remove(&key);
+                vec![key]
             }
         }
     }
@@ -159,6 +222,7 @@ pub(crate) struct Repairs {
     pub(crate) triggers: Triggers<Kustomization>,
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Metrics,
+    pub(crate) contention: Arc<Mutex<Contention>>,
     /// Those for which a repair is put off already.
     pub(crate) postponed: Arc<Mutex<HashSet<Key>>>,
 }
@@ -166,7 +230,6 @@ pub(crate) struct Repairs {
 impl Repairs {
     /// Has the owner of each drifted object reconciled: at once, or, where somebody else keeps writing the object, after a wait that grows.
     pub(crate) async fn run(self, mut drifts: mpsc::UnboundedReceiver<Drift>) {
-        let mut contention = Contention::default();
         while let Some(drift) = drifts.recv().await {
             let key = ObjectRef::new(&drift.owner.name).within(&drift.owner.namespace);
             let Some(owner) = self.store.get(&key) else {
@@ -177,11 +240,9 @@ impl Repairs {
             }
             let what = if drift.deleted { "deleted" } else { "changed" };
             tracing::info!(object = %drift.object, owner = %key, writer = drift.writer, "drift: managed object was {what}");
-            match contention.drifted(&drift.object, Instant::now()) {
-                Verdict::Now => {
-                    self.metrics.drift_repaired(&labels(&key), 1);
-                    self.triggers.enqueue(key);
-                }
+            let verdict = lock(&self.contention).drifted(&drift.object, Instant::now());
+            match verdict {
+                Verdict::Now => self.triggers.enqueue(key),
                 Verdict::After { wait, repairs } => self.postpone(&owner, key, &drift, wait, repairs),
             }
         }
@@ -193,25 +254,17 @@ impl Repairs {
             return;
         }
         let message = contended(&drift.object, drift.writer.as_deref(), wait, repairs);
-        let revision = owner
-            .status()
-            .and_then(|status| status.last_applied_revision.as_deref());
         self.recorder.send(event(
             owner,
             Severity::Error,
             reason::DRIFT_DETECTED,
             &message,
-            metadata(revision, None),
+            of_last_applied(owner),
         ));
-        let (triggers, metrics, postponed) = (
-            self.triggers.clone(),
-            self.metrics.clone(),
-            Arc::clone(&self.postponed),
-        );
+        let (triggers, postponed) = (self.triggers.clone(), Arc::clone(&self.postponed));
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;
             lock(&postponed).remove(&key);
-            metrics.drift_repaired(&labels(&key), 1);
             triggers.enqueue(key);
         });
     }
@@ -226,18 +279,6 @@ fn contended(object: &ObjectId, writer: Option<&str>, wait: Duration, repairs: u
         "{object} was changed again by {writer} after {repairs} corrections, next correction in {}",
         ferro_api::meta::Duration::from(wait)
     )
-}
-
-fn labels(key: &Key) -> ObjectLabels {
-    ObjectLabels {
-        kind: Kustomization::KIND.to_owned(),
-        name: key.name.clone(),
-        namespace: key.namespace.clone().unwrap_or_default(),
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -258,6 +299,36 @@ mod tests {
         for name in ["secret-vars", "keys", "remote"] {
             assert!(refers_to(&kustomization, "Secret", name), "{name}");
         }
+    }
+
+    #[test]
+    fn new_list_of_configs_triggers_for_what_it_changed_only() {
+        let config = |name: &str, version: &str| -> ConfigMap {
+            serde_json::from_value(serde_json::json!({
+                "metadata": { "namespace": "n", "name": name, "resourceVersion": version }
+            }))
+            .unwrap()
+        };
+        let mut known = Configs::default();
+        let mut list = |configs: &[(&str, &str)]| {
+            let mut changed = known.take_in(Event::<ConfigMap>::Init);
+            for (name, version) in configs {
+                changed.extend(known.take_in(Event::InitApply(config(name, version))));
+            }
+            changed.extend(known.take_in(Event::<ConfigMap>::InitDone));
+            let mut names: Vec<String> = changed.into_iter().map(|(_, name)| name).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(list(&[("same", "1"), ("changes", "2"), ("goes", "3")]), [""; 0]);
+        assert_eq!(
+            list(&[("same", "1"), ("changes", "4"), ("comes", "5")]),
+            ["changes", "comes", "goes"]
+        );
+        assert_eq!(list(&[("same", "1"), ("changes", "4"), ("comes", "5")]), [""; 0]);
+        let gone = known.take_in(Event::Delete(config("same", "6")));
+        assert_eq!(gone, [("n".to_owned(), "same".to_owned())]);
+        assert_eq!(known.take_in(Event::Apply(config("same", "7"))).len(), 1);
     }
 
     #[test]

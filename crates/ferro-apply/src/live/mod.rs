@@ -14,18 +14,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferro_kstatus::Health;
-use kube::Client;
-use kube::api::ApiResource;
+use kube::{Api, Client};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
 use self::state::{Applied, Entry, Progress, State, key};
 use self::watch::follow;
+use crate::mapper::Mapping;
 use crate::object::ObjectId;
 use crate::observe::{Observation, Owner, Ownership};
 
 /// How long to wait for the first list of a kind before going on without it.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How an object was left by an apply.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left<'a> {
+    /// Whose it is.
+    pub(crate) owner: &'a Owner,
+    /// Fingerprint of what was asked for.
+    pub(crate) desired: u64,
+    /// Whether it was to be created only.
+    pub(crate) once: bool,
+}
 
 /// An object is no longer as we left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +54,8 @@ pub struct Drift {
 struct Shared {
     client: Client,
     ownership: Ownership,
+    /// The only namespace in which objects may be listed, where rights end at it.
+    namespace: Option<String>,
     state: Mutex<State>,
     drifts: mpsc::UnboundedSender<Drift>,
 }
@@ -92,14 +105,38 @@ impl Drop for Subscription {
     }
 }
 
+/// Asks for whole objects of a kind, until it is dropped.
+#[must_use]
+pub(crate) struct Bodies {
+    group: String,
+    kind: String,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Bodies {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        let kind = state.kind_mut(&self.group, &self.kind);
+        kind.bodies = kind.bodies.saturating_sub(1);
+        if kind.bodies == 0 {
+            kind.entries.values_mut().for_each(|entry| entry.body = None);
+        }
+    }
+}
+
 impl LiveIndex {
-    /// An empty index, and the stream of drifted objects.
+    /// An empty index, and the stream of drifted objects. With a namespace, only objects in it and those that live in none are followed.
     #[must_use]
-    pub fn new(client: Client, ownership: Ownership) -> (Self, mpsc::UnboundedReceiver<Drift>) {
+    pub fn new(
+        client: Client,
+        ownership: Ownership,
+        namespace: Option<String>,
+    ) -> (Self, mpsc::UnboundedReceiver<Drift>) {
         let (drifts, drifted) = mpsc::unbounded_channel();
         let shared = Shared {
             client,
             ownership,
+            namespace,
             state: Mutex::default(),
             drifts,
         };
@@ -121,25 +158,31 @@ impl LiveIndex {
         self.shared.state()
     }
 
-    /// Follows the kind of `resource` in its version, if it is not followed yet, and waits for its first list. False if that does not
+    /// Follows a kind in the version of `mapping`, if it is not followed yet, and waits for its first list. False if that does not
     /// come, for instance because it is forbidden: the index then knows nothing of the kind, and says so.
-    pub async fn follow(&self, resource: &ApiResource) -> bool {
-        let mut progress = self.start(resource);
+    pub async fn follow(&self, mapping: &Mapping) -> bool {
+        let mut progress = self.start(mapping);
         let decided = |progress: &Progress| *progress != Progress::Starting;
         let decided = tokio::time::timeout(SYNC_TIMEOUT, progress.wait_for(decided)).await;
         decided.is_ok_and(|progress| progress.is_ok_and(|progress| *progress == Progress::Synced))
     }
 
-    fn start(&self, resource: &ApiResource) -> tokio::sync::watch::Receiver<Progress> {
+    fn start(&self, mapping: &Mapping) -> tokio::sync::watch::Receiver<Progress> {
+        let resource = &mapping.resource;
         let mut state = self.state();
         let watches = &mut state.kind_mut(&resource.group, &resource.kind).watches;
         if let Some(progress) = watches.get(&resource.version) {
             return progress.clone();
         }
         let (report, progress) = tokio::sync::watch::channel(Progress::Starting);
+        let client = self.shared.client.clone();
+        let api = match self.shared.namespace.as_deref().filter(|_| mapping.namespaced) {
+            Some(namespace) => Api::namespaced_with(client, namespace, resource),
+            None => Api::all_with(client, resource),
+        };
         tokio::spawn(follow(
             Arc::downgrade(&self.shared),
-            self.shared.client.clone(),
+            api,
             resource.clone(),
             report,
         ));
@@ -151,26 +194,18 @@ impl LiveIndex {
     #[must_use]
     pub fn get(&self, id: &ObjectId, version: &str) -> Known {
         let state = self.state();
-        let Some(kind) = state.kind(&id.group, &id.kind) else {
+        let kind = state.kind(&id.group, &id.kind);
+        let Some(kind) = kind.filter(|kind| kind.is_followed(version) && self.shared.covers(id)) else {
             return Known::Unknown;
         };
-        if !kind
-            .watches
-            .get(version)
-            .is_some_and(|progress| *progress.borrow() == Progress::Synced)
-        {
-            return Known::Unknown;
-        }
-        match kind
-            .entries
-            .get(&key(id))
-            .and_then(|entry| Some((entry, entry.seen.as_ref()?)))
-        {
+        let Some(entry) = kind.entries.get(&key(id)) else {
+            return Known::NotOurs;
+        };
+        let other_version = entry.version.as_deref().is_some_and(|known| known != version);
+        match &entry.seen {
             None => Known::NotOurs,
-            Some((entry, seen)) if entry.version.as_deref().is_none_or(|known| known == version) => {
-                Known::There(Box::new(seen.clone()))
-            }
-            Some(_) => Known::Unknown,
+            Some(_) if other_version || entry.unsure => Known::Unknown,
+            Some(seen) => Known::There(Box::new(seen.clone())),
         }
     }
 
@@ -180,17 +215,18 @@ impl LiveIndex {
         self.as_left(id).is_some_and(|applied| applied.desired == desired)
     }
 
-    /// Whether the object is known to be as we left it, whatever that was.
+    /// Whether the object is known to be as the last apply left it, whatever that was, and that it was one for `owner`.
     #[must_use]
-    pub fn is_untouched(&self, id: &ObjectId) -> bool {
-        self.as_left(id).is_some()
+    pub fn is_untouched(&self, id: &ObjectId, owner: &Owner) -> bool {
+        let state = self.state();
+        let is_owner = state
+            .entry(id)
+            .is_some_and(|entry| entry.owner.as_ref() == Some(owner));
+        is_owner && self.shared.as_left(&state, id).is_some()
     }
 
     fn as_left(&self, id: &ObjectId) -> Option<Applied> {
-        let state = self.state();
-        let entry = state.entry(id)?;
-        let (seen, applied) = (entry.seen.as_ref()?, entry.applied?);
-        (applied.result == seen.fingerprint()).then_some(applied)
+        self.shared.as_left(&self.state(), id)
     }
 
     /// Announces a write of ours, so that its echo in the watch is not taken for drift.
@@ -216,22 +252,19 @@ impl LiveIndex {
         &self,
         id: &ObjectId,
         version: &str,
-        owner: &Owner,
-        desired: u64,
+        left: Left<'_>,
         written: Observation,
         body: Value,
     ) {
         let drift = {
             let mut state = self.state();
             let kind = state.kind_mut(&id.group, &id.kind);
-            let bodies = kind.bodies;
-            let entry = kind.entries.entry(key(id)).or_default();
+            let (key, bodies) = (key(id), kind.bodies > 0);
+            kind.note_written(&key);
+            let entry = kind.entries.entry(key).or_default();
             entry.writing = false;
-            entry.owner = Some(owner.clone());
-            entry.applied = Some(Applied {
-                desired,
-                result: written.fingerprint(),
-            });
+            entry.unsure = false;
+            entry.leave(left, &written);
             let same_version = entry.applied_through(version);
             match &entry.seen {
                 Some(seen) if seen.version > written.version && same_version => (!seen.same_state(&written))
@@ -249,22 +282,15 @@ impl LiveIndex {
     }
 
     /// Records that the object as last seen through `version` is what an apply of `desired` would leave.
-    pub(crate) fn accept(
-        &self,
-        id: &ObjectId,
-        version: &str,
-        owner: &Owner,
-        desired: u64,
-        seen: &Observation,
-    ) {
+    pub(crate) fn accept(&self, id: &ObjectId, version: &str, left: Left<'_>, seen: &Observation) {
         let drift = {
             let mut state = self.state();
-            let entry = state.entry_mut(id);
-            entry.owner = Some(owner.clone());
-            entry.applied = Some(Applied {
-                desired,
-                result: seen.fingerprint(),
-            });
+            let kind = state.kind_mut(&id.group, &id.kind);
+            let key = key(id);
+            kind.note_written(&key);
+            let entry = kind.entries.entry(key).or_default();
+            entry.unsure = false;
+            entry.leave(left, seen);
             let same_version = entry.applied_through(version);
             match &entry.seen {
                 Some(known) if same_version && known.version > seen.version => (!known.same_state(seen))
@@ -306,9 +332,14 @@ impl LiveIndex {
         self.state().entry(id).and_then(|entry| entry.body.clone())
     }
 
-    /// Keeps whole objects of a kind from now on, for expressions that look at them.
-    pub fn keep_bodies(&self, group: &str, kind: &str) {
-        self.state().kind_mut(group, kind).bodies = true;
+    /// Keeps whole objects of a kind while the answer lives, for expressions that look at them.
+    pub(crate) fn keep_bodies(&self, group: &str, kind: &str) -> Bodies {
+        self.state().kind_mut(group, kind).bodies += 1;
+        Bodies {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Adds the whole object, read elsewhere, if the watch has not brought it meanwhile.
@@ -338,6 +369,23 @@ impl LiveIndex {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the watches show objects in the namespace of `id`.
+    fn covers(&self, id: &ObjectId) -> bool {
+        let namespace = self.namespace.as_deref();
+        id.namespace.is_empty() || namespace.is_none_or(|namespace| namespace == id.namespace)
+    }
+
+    /// How the object was left, if the watch would have told of anything that happened to it since.
+    fn as_left(&self, state: &State, id: &ObjectId) -> Option<Applied> {
+        let kind = state.kind(&id.group, &id.kind)?;
+        let entry = kind.entries.get(&key(id))?;
+        if entry.unsure || !kind.is_followed(entry.version.as_deref()?) || !self.covers(id) {
+            return None;
+        }
+        let (seen, applied) = (entry.seen.as_ref()?, entry.applied?);
+        (applied.once || applied.result == seen.fingerprint()).then_some(applied)
     }
 
     fn announce(&self, drift: Option<Drift>) {

@@ -1,11 +1,12 @@
 //! What the index holds: objects by kind, namespace and name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
+use super::Left;
 use crate::object::ObjectId;
 use crate::observe::{Observation, Owner};
 
@@ -16,6 +17,8 @@ pub(super) struct Applied {
     pub(super) desired: u64,
     /// What came of it: [`Observation::fingerprint`].
     pub(super) result: u64,
+    /// It was to be created only: whoever changes it may.
+    pub(super) once: bool,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ pub(super) struct Entry {
     pub(super) version: Option<Arc<str>>,
     /// We are writing it now: what the watch shows meanwhile is our doing.
     pub(super) writing: bool,
+    /// A list taken while we wrote it did not have it: it is gone, or newer than the list.
+    pub(super) unsure: bool,
     pub(super) body: Option<Arc<Value>>,
     /// Who is waiting for it.
     pub(super) waiters: Vec<Weak<Notify>>,
@@ -40,6 +45,16 @@ impl Entry {
                 waiter.notify_one();
             }
             waiter.is_some()
+        });
+    }
+
+    /// Notes how an apply left the object, as `result` shows it.
+    pub(super) fn leave(&mut self, left: Left<'_>, result: &Observation) {
+        self.owner = Some(left.owner.clone());
+        self.applied = Some(Applied {
+            desired: left.desired,
+            result: result.fingerprint(),
+            once: left.once,
         });
     }
 
@@ -64,9 +79,9 @@ impl Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
     Starting,
-    /// The first list is complete.
+    /// A list is complete, and what happens since then arrives.
     Synced,
-    /// It failed before that, and is tried again.
+    /// It does not work, and is tried again. What it brought earlier is no longer to be relied on.
     Failing,
 }
 
@@ -76,7 +91,26 @@ pub(super) struct Kind {
     pub(super) watches: HashMap<String, watch::Receiver<Progress>>,
     /// Objects, by namespace and name.
     pub(super) entries: HashMap<String, Entry>,
-    pub(super) bodies: bool,
+    /// How many ask for whole objects.
+    pub(super) bodies: usize,
+    /// Objects written while a list is taken, which may be too new to be in it; by the version of the list.
+    pub(super) listing: HashMap<String, HashSet<String>>,
+}
+
+impl Kind {
+    /// Whether the watch in `version` shows what happens now.
+    pub(super) fn is_followed(&self, version: &str) -> bool {
+        self.watches
+            .get(version)
+            .is_some_and(|progress| *progress.borrow() == Progress::Synced)
+    }
+
+    /// Notes that an object was written, for the lists that are being taken.
+    pub(super) fn note_written(&mut self, key: &str) {
+        for written in self.listing.values_mut() {
+            written.insert(key.to_owned());
+        }
+    }
 }
 
 /// Kinds by group and name.

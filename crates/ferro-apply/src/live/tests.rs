@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use kube::api::DynamicObject;
+use kube::api::{ApiResource, DynamicObject};
 use serde_json::json;
 
 use super::*;
@@ -16,7 +16,18 @@ fn index() -> (LiveIndex, mpsc::UnboundedReceiver<Drift>) {
         manager: "us".into(),
         override_managers: Vec::new(),
     };
-    LiveIndex::new(Client::new(service, "default"), ownership)
+    LiveIndex::new(Client::new(service, "default"), ownership, None)
+}
+
+/// As if the watch were there; it is as far as the returned sender says.
+fn watch(index: &LiveIndex, now: Progress) -> tokio::sync::watch::Sender<Progress> {
+    let (report, progress) = tokio::sync::watch::channel(now);
+    let mut state = index.state();
+    state
+        .kind_mut("", "ConfigMap")
+        .watches
+        .insert("v1".into(), progress);
+    report
 }
 
 fn resource() -> ApiResource {
@@ -63,12 +74,21 @@ fn apply(index: &LiveIndex, version: &str, value: &str) {
         index.ownership(),
         Timestamp::UNIX_EPOCH,
     );
-    index.written(&id(), "v1", &owner(), 7, seen, body);
+    index.written(&id(), "v1", left(&owner(), false), seen, body);
+}
+
+fn left(owner: &Owner, once: bool) -> Left<'_> {
+    Left {
+        owner,
+        desired: 7,
+        once,
+    }
 }
 
 #[tokio::test]
 async fn own_write_is_no_drift_whichever_way_its_echo_comes() {
     let (index, mut drifts) = index();
+    let _watch = watch(&index, Progress::Synced);
     index.writing(&id(), &owner());
     index.shared.show(&resource(), config_map("5", "x"));
     apply(&index, "5", "x");
@@ -117,4 +137,100 @@ async fn object_missing_from_a_new_list_is_gone() {
     apply(&index, "5", "x");
     index.shared.keep_only(&resource(), &HashSet::new());
     assert!(drifts.try_recv().unwrap().deleted);
+}
+
+#[tokio::test]
+async fn what_a_broken_watch_brought_is_not_relied_on() {
+    let (index, _drifts) = index();
+    let progress = watch(&index, Progress::Synced);
+    apply(&index, "5", "x");
+    assert!(index.is_settled(&id(), 7) && index.is_untouched(&id(), &owner()));
+    assert!(matches!(index.get(&id(), "v1"), Known::There(_)));
+    progress.send_replace(Progress::Failing);
+    assert!(!index.is_settled(&id(), 7) && !index.is_untouched(&id(), &owner()));
+    assert!(matches!(index.get(&id(), "v1"), Known::Unknown));
+    progress.send_replace(Progress::Synced);
+    assert!(index.is_untouched(&id(), &owner()));
+}
+
+#[tokio::test]
+async fn objects_in_other_namespaces_than_the_watched_one_are_unknown() {
+    let (mut index, _drifts) = index();
+    Arc::get_mut(&mut index.shared).unwrap().namespace = Some("other".into());
+    let _watch = watch(&index, Progress::Synced);
+    apply(&index, "5", "x");
+    assert!(!index.is_untouched(&id(), &owner()));
+    assert!(matches!(index.get(&id(), "v1"), Known::Unknown));
+    let in_it = ObjectId {
+        namespace: "other".into(),
+        ..id()
+    };
+    assert!(matches!(index.get(&in_it, "v1"), Known::NotOurs));
+}
+
+#[tokio::test]
+async fn object_is_untouched_for_its_last_owner_only() {
+    let (index, _drifts) = index();
+    let _watch = watch(&index, Progress::Synced);
+    apply(&index, "5", "x");
+    let other = Owner {
+        name: "other".into(),
+        ..owner()
+    };
+    assert!(index.is_untouched(&id(), &owner()) && !index.is_untouched(&id(), &other));
+}
+
+#[tokio::test]
+async fn object_that_vanishes_by_itself_is_no_drift() {
+    let (index, mut drifts) = index();
+    let (mut seen, body) = observe(config_map("5", "x"), index.ownership(), Timestamp::UNIX_EPOCH);
+    seen.transient = true;
+    index.written(&id(), "v1", left(&owner(), false), seen, body);
+    index.shared.gone(&id(), 6);
+    assert!(drifts.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn object_to_be_created_only_may_change_but_not_go() {
+    let (index, mut drifts) = index();
+    let _watch = watch(&index, Progress::Synced);
+    let (seen, body) = observe(config_map("5", "x"), index.ownership(), Timestamp::UNIX_EPOCH);
+    index.written(&id(), "v1", left(&owner(), true), seen, body);
+    index.shared.show(&resource(), config_map("6", "rotated"));
+    assert!(drifts.try_recv().is_err() && index.is_untouched(&id(), &owner()));
+    index.shared.gone(&id(), 7);
+    assert!(drifts.try_recv().unwrap().deleted);
+}
+
+#[tokio::test]
+async fn object_written_while_a_list_was_taken_is_not_taken_for_gone() {
+    let (index, mut drifts) = index();
+    let _watch = watch(&index, Progress::Synced);
+    index.shared.list_begins(&resource());
+    apply(&index, "9", "x");
+    index.shared.keep_only(&resource(), &HashSet::new());
+    assert!(drifts.try_recv().is_err());
+    // Nor is it relied on before the watch has shown it.
+    assert!(!index.is_untouched(&id(), &owner()) && matches!(index.get(&id(), "v1"), Known::Unknown));
+    index.shared.show(&resource(), config_map("9", "x"));
+    assert!(index.is_untouched(&id(), &owner()));
+    index.shared.list_begins(&resource());
+    index.shared.keep_only(&resource(), &HashSet::new());
+    assert!(drifts.try_recv().unwrap().deleted);
+}
+
+#[tokio::test]
+async fn bodies_are_kept_while_somebody_asks_for_them() {
+    let (index, _drifts) = index();
+    let (first, second) = (
+        index.keep_bodies("", "ConfigMap"),
+        index.keep_bodies("", "ConfigMap"),
+    );
+    apply(&index, "5", "x");
+    drop(first);
+    assert!(index.body(&id()).is_some());
+    drop(second);
+    assert!(index.body(&id()).is_none());
+    index.shared.show(&resource(), config_map("6", "x"));
+    assert!(index.body(&id()).is_none());
 }

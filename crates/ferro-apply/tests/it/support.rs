@@ -68,7 +68,7 @@ impl Fixture {
             manager: "kustomize-controller".into(),
             override_managers: Vec::new(),
         };
-        let (live, drifts) = LiveIndex::new(client.clone(), ownership);
+        let (live, drifts) = LiveIndex::new(client.clone(), ownership, None);
         let mapper = Arc::new(Mapper::new(client.clone()));
         let owner = Owner {
             namespace: "flux-system".into(),

@@ -48,7 +48,7 @@ async fn pruning_respects_owners_and_markers() {
     taken.await;
     let pruned = fixture
         .cluster
-        .prune(entries.clone(), &fixture.owner, 4)
+        .prune(entries.clone(), &[], &fixture.owner, 4)
         .await
         .unwrap();
     let actions: Vec<(String, &str)> = pruned

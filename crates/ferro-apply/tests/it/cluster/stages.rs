@@ -97,7 +97,12 @@ async fn definitions_and_their_resources_go_together() {
         actions(
             &restarted
                 .cluster
-                .prune(vec![entries[2].clone(), entries[0].clone()], &fixture.owner, 4)
+                .prune(
+                    vec![entries[2].clone(), entries[0].clone()],
+                    &[],
+                    &fixture.owner,
+                    4
+                )
                 .await
                 .unwrap()
         ),
