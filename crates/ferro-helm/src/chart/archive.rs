@@ -139,14 +139,13 @@ impl Reader {
                 self.next_name = name.get(..end).map(<[u8]>::to_vec);
                 return Ok(());
             }
-            EntryType::GNULongLink => return extension(&mut entry).map(drop),
             EntryType::XHeader => {
                 let records = extension(&mut entry)?;
-                self.next_name = pax_path(&records)?.or(self.next_name.take());
+                self.next_name = pax_path(&records)?.or_else(|| self.next_name.take());
                 return Ok(());
             }
-            // Their settings would be for all that follows; nothing in a chart depends on them.
-            EntryType::XGlobalHeader => return extension(&mut entry).map(drop),
+            // The targets of links do not matter, and nothing in a chart depends on what is set for all entries.
+            EntryType::GNULongLink | EntryType::XGlobalHeader => return extension(&mut entry).map(drop),
             _ => {}
         }
         let name = self

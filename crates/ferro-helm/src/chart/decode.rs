@@ -185,7 +185,7 @@ impl<'s> Decoder<'s> {
 
     pub(crate) fn strings(&mut self, target: &mut Vec<String>, value: &'s Json) {
         self.list(target, value, "[]string", |decoder, slot, item| {
-            decoder.string(slot, item)
+            decoder.string(slot, item);
         });
     }
 

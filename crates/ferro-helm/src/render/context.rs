@@ -25,7 +25,7 @@ pub(super) fn contexts(root: &Instance, values: &Map, environment: &Environment)
         capabilities: object::capabilities(&environment.capabilities),
     };
     let mut contexts = Vec::new();
-    shared.add(root, values.clone(), &mut contexts);
+    shared.add(root, values, &mut contexts);
     contexts
 }
 
@@ -35,21 +35,21 @@ struct Shared {
 }
 
 impl Shared {
-    fn add(&self, chart: &Instance, values: Map, contexts: &mut Vec<Map>) -> Map {
+    fn add(&self, chart: &Instance, values: &Map, contexts: &mut Vec<Map>) -> Map {
         let subcharts = Map::new();
         let context = Map::from_iter([
             ("Chart", Value::Map(metadata(chart))),
             ("Files", files::files(chart.chart())),
             ("Release", self.release.clone()),
             ("Capabilities", self.capabilities.clone()),
-            ("Values", object::values(&values)),
+            ("Values", object::values(values)),
             ("Subcharts", Value::Map(subcharts.clone())),
         ]);
         contexts.push(context.clone());
         for subchart in chart.dependencies() {
             // A name with dots in it is taken for a path, at which there is nothing.
-            let inner = table_at(&values, subchart.name()).unwrap_or_default();
-            let inner = self.add(subchart, inner, contexts);
+            let inner = table_at(values, subchart.name()).unwrap_or_default();
+            let inner = self.add(subchart, &inner, contexts);
             subcharts.insert(subchart.name(), Value::Map(inner));
         }
         context

@@ -87,15 +87,15 @@ mod tests {
         Root(Json),
     }
 
-    fn object(value: Json) -> Map<String, Json> {
+    fn object(value: &Json) -> Map<String, Json> {
         value.as_object().cloned().unwrap()
     }
 
     fn composed(inline: Json, steps: Vec<Step>) -> Json {
-        let mut composition = Composition::new(object(inline));
+        let mut composition = Composition::new(object(&inline));
         for step in steps {
             match step {
-                Step::Root(values) => composition.merge(object(values)),
+                Step::Root(values) => composition.merge(object(&values)),
                 Step::Path(path, value) => {
                     let target = TargetPath { path, literal: false };
                     composition.set(target, value).unwrap();

@@ -121,7 +121,7 @@ impl Instance {
         let Some(mut listed) = self.listed.take() else {
             return Ok(());
         };
-        self.dependencies = take_listed(std::mem::take(&mut self.dependencies), &mut listed);
+        self.dependencies = take_listed(&self.dependencies, &mut listed);
         let values = coalesce_values(self, copy(values)?, notices)?;
         for dependency in &mut listed {
             dependency.enabled = true;
@@ -164,7 +164,7 @@ fn copy(values: &Table) -> Result<Table, Error> {
 }
 
 /// The loaded subcharts that are not listed, and then those that are in the order of the list.
-fn take_listed(loaded: Vec<Instance>, listed: &mut [Dependency]) -> Vec<Instance> {
+fn take_listed(loaded: &[Instance], listed: &mut [Dependency]) -> Vec<Instance> {
     let fits = |subchart: &Instance, dependency: &Dependency| {
         subchart.name == dependency.name
             && is_compatible_range(&dependency.version, &subchart.chart.metadata.version)

@@ -119,9 +119,8 @@ fn check_forms(object: &Map<String, Json>, draft: Draft) -> Result<(), String> {
             "enum" => value.is_array(),
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
             | "minContains" | "maxContains" => value.as_f64().is_some_and(|value| value >= 0.0),
-            "minimum" | "maximum" | "multipleOf" => value.is_number(),
             "exclusiveMinimum" | "exclusiveMaximum" if draft == Draft::V4 => value.is_boolean(),
-            "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
+            "minimum" | "maximum" | "multipleOf" | "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
             "uniqueItems" => value.is_boolean(),
             "format" | "title" | "description" | "$ref" => value.is_string(),
             _ => true,

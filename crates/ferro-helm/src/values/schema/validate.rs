@@ -23,10 +23,8 @@ pub(super) fn validate(document: &Document<'_>, value: &Json, steps: usize) -> R
         next_value_id: 1,
         steps,
     };
-    let outcome = validator.schema(root, value, false);
-    let failure = match outcome {
-        Ok(_) => return Ok(()),
-        Err(failure) => failure,
+    let Err(failure) = validator.schema(root, value, false) else {
+        return Ok(());
     };
     let causes = match failure.kind {
         Kind::Group => failure.causes,
