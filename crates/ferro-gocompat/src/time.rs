@@ -243,3 +243,100 @@ pub fn round_duration(nanos: i64, unit: i64) -> i64 {
     let step = if nanos < 0 { -unit } else { unit };
     toward_zero.checked_add(step).unwrap_or(limit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_of_a_layout_is_printed() {
+        let time = Time::from_unix(951_782_467, 120_000_000).with_zone(Zone::load("Asia/Kolkata").unwrap());
+        let expected = [
+            ("2006 06 01 1 Jan January", "2000 00 02 2 Feb February"),
+            ("02 2 _2 002 __2 Mon Monday", "29 29 29 060  60 Tue Tuesday"),
+            ("15 03 3 04 4 05 5 PM pm", "05 05 5 31 31 07 7 AM am"),
+            (".000 .999 ,000000 .00", ".120 .12 ,120000 .12"),
+            ("MST -0700 -07:00 -07 -070000", "IST +0530 +05:30 +05 +053000"),
+            ("Z0700 Z07:00 Z07 Z07:00:00", "+0530 +05:30 +05 +05:30:00"),
+            ("_2006 Januar Mond .0001", "_2000 Januar Mond .0002"),
+        ];
+        for (layout, text) in expected {
+            assert_eq!(time.format(layout), text, "{layout}");
+        }
+        assert_eq!(Time::default().to_string(), "0001-01-01 00:00:00 +0000 UTC");
+        let now = Time::from_unix(0, 0).with_monotonic(1_500_000_000);
+        assert_eq!(now.to_string(), "1970-01-01 00:00:00 +0000 UTC m=+1.500000000");
+    }
+
+    #[test]
+    fn texts_are_read_with_the_errors_of_go() {
+        let read = |layout, text| Time::parse(layout, text).map(|time| time.to_string());
+        let expected = [
+            ("2006-01-02", "2024-02-29", "2024-02-29 00:00:00 +0000 UTC"),
+            (
+                RFC3339,
+                "2024-05-06T07:08:09.5+02:00",
+                "2024-05-06 07:08:09.5 +0200 +0200",
+            ),
+            (
+                "2006 002 3PM MST",
+                "2024 060 12AM CET",
+                "2024-02-29 00:00:00 +0000 CET",
+            ),
+            ("15:04 MST", "10:00 GMT+3", "0000-01-01 13:00:00 +0300 GMT+3"),
+            ("Jan _2 06", "feb  3 69", "1969-02-03 00:00:00 +0000 UTC"),
+        ];
+        for (layout, text, time) in expected {
+            assert_eq!(read(layout, text).as_deref(), Ok(time), "{text}");
+        }
+        let refused = [
+            (
+                "2006-01-02",
+                "2023-02-29",
+                r#"parsing time "2023-02-29": day out of range"#,
+            ),
+            (
+                "2006-01-02",
+                "2023-13-01",
+                r#"parsing time "2023-13-01": month out of range"#,
+            ),
+            (
+                "15:04",
+                "1x:00",
+                r#"parsing time "1x:00" as "15:04": cannot parse "x:00" as ":""#,
+            ),
+            ("2006", "2006!", r#"parsing time "2006!": extra text: "!""#),
+        ];
+        for (layout, text, error) in refused {
+            assert_eq!(
+                read(layout, text).map_err(|error| error.to_string()),
+                Err(error.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn times_move_within_their_calendar() {
+        let leap_day = Time::parse("2006-01-02", "2024-02-29").unwrap();
+        assert_eq!(leap_day.add_date(1, 0, 0).format("2006-01-02"), "2025-03-01");
+        assert_eq!(leap_day.add_date(0, -1, 3).format("2006-01-02"), "2024-02-01");
+        assert_eq!(
+            leap_day.add(-NANOS).format(DEFAULT),
+            "2024-02-28 23:59:59 +0000 UTC"
+        );
+        assert_eq!(leap_day.since(&Time::default()), i64::MAX);
+        assert_eq!(
+            (leap_day.year_day(), leap_day.weekday().to_string()),
+            (60, "Thursday".to_owned())
+        );
+        assert_eq!(round_duration(1_500_000_000, NANOS), 2 * NANOS);
+        assert_eq!(round_duration(-1_500_000_000, NANOS), -2 * NANOS);
+        // The clocks in Paris went from 2 to 3 o'clock on that day.
+        let paris = Zone::load("Europe/Paris").unwrap();
+        let before = Time::parse(RFC3339, "2024-03-30T01:30:00Z")
+            .unwrap()
+            .with_zone(paris);
+        assert_eq!(before.add_date(0, 0, 1).format("15:04 MST"), "03:30 CEST");
+        assert_eq!(Zone::load("europe/paris"), None);
+    }
+}

@@ -34,7 +34,10 @@ pub(crate) struct Table<'f> {
 
 impl<'f> Table<'f> {
     pub(crate) fn new(functions: &'f mut Functions, environment: Arc<dyn Environment>) -> Self {
-        Self { functions, environment }
+        Self {
+            functions,
+            environment,
+        }
     }
 
     pub(crate) fn environment(&self) -> Arc<dyn Environment> {
@@ -110,7 +113,10 @@ impl<'a> Args<'a> {
     }
 
     pub(crate) fn list(self, index: usize) -> List {
-        self.any(index).as_list().cloned().unwrap_or_else(|| List::nil(LIST))
+        self.any(index)
+            .as_list()
+            .cloned()
+            .unwrap_or_else(|| List::nil(LIST))
     }
 
     pub(crate) fn rest(self, from: usize) -> &'a [Value] {

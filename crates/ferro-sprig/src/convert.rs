@@ -97,7 +97,9 @@ fn parse_magnitude(text: &[u8], base: u32) -> Result<u64, NotAnInteger> {
             }
         } else {
             let digit = char::from(byte).to_digit(radix).ok_or(NotAnInteger::Syntax)?;
-            let next = value.checked_mul(u64::from(radix)).and_then(|value| value.checked_add(u64::from(digit)));
+            let next = value
+                .checked_mul(u64::from(radix))
+                .and_then(|value| value.checked_add(u64::from(digit)));
             // A number that is too large is so whatever follows.
             let Some(next) = next else { return Ok(u64::MAX) };
             value = next;
@@ -143,10 +145,14 @@ pub(crate) fn parse_float(text: &[u8]) -> Option<f64> {
 fn underscores_separate(text: &str) -> bool {
     let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
     let bytes = text.as_bytes();
-    bytes.iter().enumerate().filter(|(_, byte)| **byte == b'_').all(|(at, _)| {
-        let before = at.checked_sub(1).and_then(|at| bytes.get(at));
-        is_digit(before) && is_digit(bytes.get(at + 1))
-    })
+    bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'_')
+        .all(|(at, _)| {
+            let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+            is_digit(before) && is_digit(bytes.get(at + 1))
+        })
 }
 
 /// `1.8p3` behind `0x`: the exponent is required.
@@ -156,7 +162,12 @@ fn parse_hex_float(text: &str) -> Option<f64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let mut exponent: i64 = exponent.parse().unwrap_or(if exponent.starts_with('-') { -100_000 } else { 100_000 });
+    let far = if exponent.starts_with('-') {
+        -100_000
+    } else {
+        100_000
+    };
+    let mut exponent: i64 = exponent.parse().unwrap_or(far);
     let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     // One may also stand behind the prefix.
     if !underscores_separate(&format!("0{text}")) {

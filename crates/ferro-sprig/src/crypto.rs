@@ -60,14 +60,21 @@ pub(crate) fn register(table: &mut Table<'_>) {
             Some(Err(problem)) => text(format!("failed to generate private key: {problem}")),
         }
     });
-    table.add(&["buildCustomCert"], &[STRING, STRING], CERTIFICATE_TYPE, build_custom);
+    table.add(
+        &["buildCustomCert"],
+        &[STRING, STRING],
+        CERTIFICATE_TYPE,
+        build_custom,
+    );
     register_authorities(table);
     register_certificates(table);
 }
 
 fn register_passwords(table: &mut Table<'_>) {
     let dice = Dice::new(table.environment());
-    table.add(&["bcrypt"], &[STRING], STRING, move |args| text(password::bcrypt(args.text(0), &dice)));
+    table.add(&["bcrypt"], &[STRING], STRING, move |args| {
+        text(password::bcrypt(args.text(0), &dice))
+    });
     let dice = Dice::new(table.environment());
     table.add(&["htpasswd"], &[STRING, STRING], STRING, move |args| {
         if args.text(0).contains(&b':') {
@@ -95,12 +102,15 @@ fn register_passwords(table: &mut Table<'_>) {
     table.add(&["encryptAES"], &[STRING, STRING], STRING, move |args| {
         text(password::encrypt(args.text(0), args.text(1), &dice))
     });
-    table.add(&["decryptAES"], &[STRING, STRING], STRING, |args| {
-        match password::decrypt(args.text(0), args.text(1)) {
+    table.add(
+        &["decryptAES"],
+        &[STRING, STRING],
+        STRING,
+        |args| match password::decrypt(args.text(0), args.text(1)) {
             Ok(plain) => text(plain),
             Err(problem) => fail(problem),
-        }
-    });
+        },
+    );
 }
 
 /// Certificates come in pairs of functions: with a new key, or with one that is given last.
@@ -120,9 +130,12 @@ fn register_authorities(table: &mut Table<'_>) {
         make(&dice, args, &new_key(&dice)?)
     });
     let dice = Dice::new(table.environment());
-    table.add(&["genCAWithKey"], &[STRING, INT, STRING], CERTIFICATE_TYPE, move |args| {
-        make(&dice, args, &given_key(args.text(2))?)
-    });
+    table.add(
+        &["genCAWithKey"],
+        &[STRING, INT, STRING],
+        CERTIFICATE_TYPE,
+        move |args| make(&dice, args, &given_key(args.text(2))?),
+    );
 }
 
 fn register_certificates(table: &mut Table<'_>) {
@@ -201,8 +214,11 @@ fn authority(args: Args<'_>) -> Result<Authority, Error> {
     let Some(block) = pem::decode(&certificate.cert) else {
         return fail("unable to decode certificate");
     };
-    let parsed = cert::Parsed::from_der(&block.bytes)
-        .map_err(|problem| Error::new(format!("error parsing certificate: decodedSignerCert.Bytes: {problem}")))?;
+    let parsed = cert::Parsed::from_der(&block.bytes).map_err(|problem| {
+        Error::new(format!(
+            "error parsing certificate: decodedSignerCert.Bytes: {problem}"
+        ))
+    })?;
     let key = PrivateKey::from_pem(&certificate.key)
         .map_err(|problem| Error::new(format!("error parsing private key: {problem}")))?;
     Ok(Authority { parsed, key })

@@ -89,7 +89,11 @@ impl Object for TimeValue {
 
     fn equals(&self, other: &dyn Object) -> Option<bool> {
         let other: &dyn std::any::Any = other;
-        Some(other.downcast_ref::<Self>().is_some_and(|other| self.0 == other.0))
+        Some(
+            other
+                .downcast_ref::<Self>()
+                .is_some_and(|other| self.0 == other.0),
+        )
     }
 }
 
@@ -113,7 +117,8 @@ fn given_time(value: &Value, with_int32: bool) -> Option<Time> {
     let Value::Int(int) = value else {
         return None;
     };
-    let fits = matches!(int.kind, IntKind::Int | IntKind::Int64) || (with_int32 && int.kind == IntKind::Int32);
+    let fits =
+        matches!(int.kind, IntKind::Int | IntKind::Int64) || (with_int32 && int.kind == IntKind::Int32);
     fits.then(|| Time::from_unix(int.bits, 0))
 }
 
@@ -121,11 +126,19 @@ pub(crate) fn register(table: &mut Table<'_>) {
     register_formats(table);
     register_durations(table);
     let environment = table.environment();
-    table.add(&["now"], &[], &TIME_TYPE, move |_| Ok(time_value(environment.now())));
-    table.add(&["dateModify", "date_modify"], &[STRING, &TIME_TYPE], &TIME_TYPE, |args| {
-        let time = time_of(args.any(1))?;
-        Ok(duration::parse(&args.string(0)).map_or_else(|_| args.any(1).clone(), |nanos| time_value(time.add(nanos))))
+    table.add(&["now"], &[], &TIME_TYPE, move |_| {
+        Ok(time_value(environment.now()))
     });
+    table.add(
+        &["dateModify", "date_modify"],
+        &[STRING, &TIME_TYPE],
+        &TIME_TYPE,
+        |args| {
+            let time = time_of(args.any(1))?;
+            Ok(duration::parse(&args.string(0))
+                .map_or_else(|_| args.any(1).clone(), |nanos| time_value(time.add(nanos))))
+        },
+    );
     table.add(
         &["mustDateModify", "must_date_modify"],
         &[STRING, &TIME_TYPE],
@@ -136,7 +149,9 @@ pub(crate) fn register(table: &mut Table<'_>) {
         },
     );
     table.add(&["toDate"], &[STRING, STRING], &TIME_TYPE, |args| {
-        Ok(time_value(Time::parse_bytes(args.text(0), args.text(1)).unwrap_or_default()))
+        Ok(time_value(
+            Time::parse_bytes(args.text(0), args.text(1)).unwrap_or_default(),
+        ))
     });
     table.add(&["mustToDate"], &[STRING, STRING], &TIME_TYPE, |args| {
         let parsed = Time::parse_bytes(args.text(0), args.text(1));
@@ -162,9 +177,12 @@ fn register_formats(table: &mut Table<'_>) {
         text(time(args.any(0)).with_zone(Zone::Utc).format_bytes(HTML))
     });
     let time = now(table);
-    table.add(&["dateInZone", "date_in_zone"], &[STRING, ANY, STRING], STRING, move |args| {
-        text(in_zone(time(args.any(1)), &args.string(2)).format_bytes(args.text(0)))
-    });
+    table.add(
+        &["dateInZone", "date_in_zone"],
+        &[STRING, ANY, STRING],
+        STRING,
+        move |args| text(in_zone(time(args.any(1)), &args.string(2)).format_bytes(args.text(0))),
+    );
     let time = now(table);
     table.add(&["htmlDateInZone"], &[ANY, STRING], STRING, move |args| {
         text(in_zone(time(args.any(0)), &args.string(1)).format_bytes(HTML))
@@ -219,10 +237,10 @@ fn rounded(nanos: u64) -> String {
         (HOUR / 60, "m"),
         (HOUR / 3_600, "s"),
     ];
-    units
-        .into_iter()
-        .find(|(unit, _)| nanos > *unit)
-        .map_or_else(|| "0s".to_owned(), |(unit, name)| format!("{}{name}", nanos / unit))
+    units.into_iter().find(|(unit, _)| nanos > *unit).map_or_else(
+        || "0s".to_owned(),
+        |(unit, name)| format!("{}{name}", nanos / unit),
+    )
 }
 
 /// What a `String` method answers.

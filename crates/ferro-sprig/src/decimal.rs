@@ -73,7 +73,10 @@ impl Decimal {
         let quotient = &dividend / &divisor;
         let rest = &dividend % &divisor;
         let is_half = rest.magnitude() * 2_u32 >= *divisor.magnitude();
-        let away = match (is_half, dividend.sign() == divisor.sign() || dividend.sign() == Sign::NoSign) {
+        let away = match (
+            is_half,
+            dividend.sign() == divisor.sign() || dividend.sign() == Sign::NoSign,
+        ) {
             (false, _) => 0,
             (true, true) => 1,
             (true, false) => -1,
@@ -86,7 +89,9 @@ impl Decimal {
 
     /// Returns the nearest float.
     pub(crate) fn to_float(&self) -> f64 {
-        format!("{}e{}", self.digits, self.exponent).parse().unwrap_or(f64::NAN)
+        format!("{}e{}", self.digits, self.exponent)
+            .parse()
+            .unwrap_or(f64::NAN)
     }
 }
 

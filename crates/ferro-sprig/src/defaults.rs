@@ -10,9 +10,15 @@ const MAX_DEPTH: usize = 10_000;
 pub(crate) fn register(table: &mut Table<'_>) {
     table.add_variadic(&["default"], &[ANY, ANY], ANY, |args| {
         let given = args.any(1);
-        Ok(if is_empty(given) { args.any(0).clone() } else { given.clone() })
+        Ok(if is_empty(given) {
+            args.any(0).clone()
+        } else {
+            given.clone()
+        })
     });
-    table.add(&["empty"], &[ANY], BOOL, |args| Ok(Value::Bool(is_empty(args.any(0)))));
+    table.add(&["empty"], &[ANY], BOOL, |args| {
+        Ok(Value::Bool(is_empty(args.any(0))))
+    });
     table.add_variadic(&["coalesce"], &[ANY], ANY, |args| {
         let first = args.rest(0).iter().find(|value| !is_empty(value));
         Ok(first.cloned().unwrap_or_default())

@@ -29,16 +29,21 @@ pub(crate) fn register(table: &mut Table<'_>) {
     });
     table.add_variadic(&["pluck"], &[STRING, MAP], LIST, |args| {
         let maps = args.rest(1).iter().filter_map(Value::as_map);
-        Ok(Value::list(maps.filter_map(|map| map.get(args.text(0))).collect()))
+        Ok(Value::list(
+            maps.filter_map(|map| map.get(args.text(0))).collect(),
+        ))
     });
     table.add_variadic(&["keys"], &[MAP], TEXTS, |args| {
         let entries = args.rest(0).iter().filter_map(Value::as_map).map(Map::entries);
-        let keys = entries.flat_map(|entries| entries.texts().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+        let keys =
+            entries.flat_map(|entries| entries.texts().map(|(key, _)| key.clone()).collect::<Vec<_>>());
         Ok(Value::List(List::of_strings(keys)))
     });
     table.add(&["values"], &[MAP], LIST, |args| {
         let entries = args.map(0).entries();
-        Ok(Value::list(entries.iter().map(|(_, value)| value.clone()).collect()))
+        Ok(Value::list(
+            entries.iter().map(|(_, value)| value.clone()).collect(),
+        ))
     });
     table.add_variadic(&["pick"], &[MAP, STRING], MAP, |args| Ok(chosen(args, true)));
     table.add_variadic(&["omit"], &[MAP, STRING], MAP, |args| Ok(chosen(args, false)));
@@ -110,7 +115,9 @@ fn not_a(value: &Value, wanted: &str) -> Error {
         Value::Nil => "nil".to_owned(),
         other => other.type_name(),
     };
-    Error::new(format!("interface conversion: interface {{}} is {found}, not {wanted}"))
+    Error::new(format!(
+        "interface conversion: interface {{}} is {found}, not {wanted}"
+    ))
 }
 
 fn register_merges(table: &mut Table<'_>) {

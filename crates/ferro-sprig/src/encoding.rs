@@ -10,8 +10,12 @@ use crate::args::{STRING, Table, text};
 use crate::text::base;
 
 pub(crate) fn register(table: &mut Table<'_>) {
-    table.add(&["b64enc"], &[STRING], STRING, |args| text(base::encode64(args.text(0))));
-    table.add(&["b32enc"], &[STRING], STRING, |args| text(base::encode32(args.text(0))));
+    table.add(&["b64enc"], &[STRING], STRING, |args| {
+        text(base::encode64(args.text(0)))
+    });
+    table.add(&["b32enc"], &[STRING], STRING, |args| {
+        text(base::encode32(args.text(0)))
+    });
     // What cannot be decoded gives the text of the error.
     table.add(&["b64dec"], &[STRING], STRING, |args| {
         text(base::decode64(args.text(0)).unwrap_or_else(|error| error.to_string().into_bytes()))
@@ -19,9 +23,15 @@ pub(crate) fn register(table: &mut Table<'_>) {
     table.add(&["b32dec"], &[STRING], STRING, |args| {
         text(base::decode32(args.text(0)).unwrap_or_else(|error| error.to_string().into_bytes()))
     });
-    table.add(&["sha1sum"], &[STRING], STRING, |args| text(hex(&Sha1::digest(args.text(0)))));
-    table.add(&["sha256sum"], &[STRING], STRING, |args| text(hex(&Sha256::digest(args.text(0)))));
-    table.add(&["sha512sum"], &[STRING], STRING, |args| text(hex(&Sha512::digest(args.text(0)))));
+    table.add(&["sha1sum"], &[STRING], STRING, |args| {
+        text(hex(&Sha1::digest(args.text(0))))
+    });
+    table.add(&["sha256sum"], &[STRING], STRING, |args| {
+        text(hex(&Sha256::digest(args.text(0))))
+    });
+    table.add(&["sha512sum"], &[STRING], STRING, |args| {
+        text(hex(&Sha512::digest(args.text(0))))
+    });
     table.add(&["adler32sum"], &[STRING], STRING, |args| {
         Ok(Value::from(adler32(args.text(0)).to_string()))
     });

@@ -59,10 +59,11 @@ fn maps(left: &Map, right: &Map, depth: usize) -> bool {
         return false;
     }
     left.is_same(right)
-        || left
-            .entries()
-            .iter()
-            .all(|(key, value)| right.get_key(key).is_some_and(|other| equal(value, &other, depth + 1)))
+        || left.entries().iter().all(|(key, value)| {
+            right
+                .get_key(key)
+                .is_some_and(|other| equal(value, &other, depth + 1))
+        })
 }
 
 fn objects(left: &Value, right: &Value, depth: usize) -> bool {

@@ -43,9 +43,13 @@ pub(crate) fn register_sprig(table: &mut Table<'_>) {
         ("toRawJson", RAW, Failure::Error),
         ("mustToRawJson", RAW, Failure::Error),
     ] {
-        table.add(&[name], &[ANY], STRING, move |args| encode(args, options, failure));
+        table.add(&[name], &[ANY], STRING, move |args| {
+            encode(args, options, failure)
+        });
     }
-    table.add(&["fromJson"], &[STRING], ANY, |args| Ok(decode(args.text(0)).value));
+    table.add(&["fromJson"], &[STRING], ANY, |args| {
+        Ok(decode(args.text(0)).value)
+    });
     table.add(&["mustFromJson"], &[STRING], ANY, |args| {
         let decoded = decode(args.text(0));
         match decoded.problem {
@@ -139,7 +143,9 @@ fn map_of_yaml(value: Value) -> Map {
     if matches!(value, Value::Nil) {
         return Map::new();
     }
-    let problem = mismatch(&value, "map[string]interface {}", |value| value.as_map().is_some());
+    let problem = mismatch(&value, "map[string]interface {}", |value| {
+        value.as_map().is_some()
+    });
     map_of(value, problem.map(|problem| format!("{IN_YAML}{problem}")))
 }
 
@@ -162,7 +168,9 @@ fn mismatch(value: &Value, wanted: &str, is_wanted: impl Fn(&Value) -> bool) -> 
         Value::Map(_) => "object",
         _ => "number",
     };
-    Some(format!("json: cannot unmarshal {found} into Go value of type {wanted}"))
+    Some(format!(
+        "json: cannot unmarshal {found} into Go value of type {wanted}"
+    ))
 }
 
 fn error_map(problem: &str) -> Map {
@@ -171,7 +179,11 @@ fn error_map(problem: &str) -> Map {
 
 /// Helm's map: nil for a null, with the problem under `Error`.
 fn map_of(value: Value, problem: Option<String>) -> Map {
-    let problem = problem.or_else(|| mismatch(&value, "map[string]interface {}", |value| value.as_map().is_some()));
+    let problem = problem.or_else(|| {
+        mismatch(&value, "map[string]interface {}", |value| {
+            value.as_map().is_some()
+        })
+    });
     let map = match value {
         Value::Map(map) => map,
         Value::Nil if problem.is_none() => Map::nil(ANY_MAP),

@@ -59,7 +59,7 @@ use std::sync::Arc;
 
 use ferro_template::Functions;
 
-pub use dates::{Duration, DURATION, TIME, TimeValue};
+pub use dates::{DURATION, Duration, TIME, TimeValue};
 pub use environment::Environment;
 pub use semver::VERSION;
 

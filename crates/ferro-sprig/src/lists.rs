@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use ferro_template::{Error, IntKind, Kind, List, Text, Type, Value};
 
-use crate::args::{ANY, Args, BOOL, INT, LIST, MAX_ITEMS, Outcome, TEXTS, Table, fail, nil_dereference, to_text};
+use crate::args::{
+    ANY, Args, BOOL, INT, LIST, MAX_ITEMS, Outcome, TEXTS, Table, fail, nil_dereference, to_text,
+};
 use crate::convert::{to_int, truncate};
 use crate::defaults::is_empty;
 use crate::equality::deep_equal;
@@ -13,12 +15,19 @@ use crate::equality::deep_equal;
 const LISTS: &Type = &Type::Slice(LIST);
 
 pub(crate) fn register(table: &mut Table<'_>) {
-    table.add_variadic(&["list", "tuple"], &[ANY], LIST, |args| Ok(Value::list(args.rest(0).to_vec())));
-    table.add(&["append", "push", "mustAppend", "mustPush"], &[ANY, ANY], LIST, |args| {
-        let mut items = elements(args.any(0), "Cannot push on type")?.into_owned();
-        items.push(args.any(1).clone());
-        Ok(Value::list(items))
+    table.add_variadic(&["list", "tuple"], &[ANY], LIST, |args| {
+        Ok(Value::list(args.rest(0).to_vec()))
     });
+    table.add(
+        &["append", "push", "mustAppend", "mustPush"],
+        &[ANY, ANY],
+        LIST,
+        |args| {
+            let mut items = elements(args.any(0), "Cannot push on type")?.into_owned();
+            items.push(args.any(1).clone());
+            Ok(Value::list(items))
+        },
+    );
     table.add(&["prepend", "mustPrepend"], &[ANY, ANY], LIST, |args| {
         let mut items = vec![args.any(1).clone()];
         items.extend_from_slice(&elements(args.any(0), "Cannot prepend on type")?);
@@ -34,11 +43,15 @@ pub(crate) fn register(table: &mut Table<'_>) {
     });
     table.add(&["rest", "mustRest"], &[ANY], LIST, |args| {
         let items = elements(args.any(0), "Cannot find rest on type")?;
-        Ok(items.split_first().map_or_else(nil_list, |(_, rest)| Value::list(rest.to_vec())))
+        Ok(items
+            .split_first()
+            .map_or_else(nil_list, |(_, rest)| Value::list(rest.to_vec())))
     });
     table.add(&["initial", "mustInitial"], &[ANY], LIST, |args| {
         let items = elements(args.any(0), "Cannot find initial on type")?;
-        Ok(items.split_last().map_or_else(nil_list, |(_, rest)| Value::list(rest.to_vec())))
+        Ok(items
+            .split_last()
+            .map_or_else(nil_list, |(_, rest)| Value::list(rest.to_vec())))
     });
     table.add(&["reverse", "mustReverse"], &[ANY], LIST, |args| {
         let items = elements(args.any(0), "Cannot find reverse on type")?;
@@ -55,7 +68,9 @@ pub(crate) fn register(table: &mut Table<'_>) {
 fn register_filters(table: &mut Table<'_>) {
     table.add(&["compact", "mustCompact"], &[ANY], LIST, |args| {
         let items = elements(args.any(0), "Cannot compact on type")?;
-        Ok(Value::list(items.iter().filter(|item| !is_empty(item)).cloned().collect()))
+        Ok(Value::list(
+            items.iter().filter(|item| !is_empty(item)).cloned().collect(),
+        ))
     });
     table.add(&["uniq", "mustUniq"], &[ANY], LIST, |args| {
         let items = elements(args.any(0), "Cannot find uniq on type")?;
@@ -84,7 +99,11 @@ fn register_parts(table: &mut Table<'_>) {
                 format!("Cannot concat type {kind} as list")
             })?);
         }
-        Ok(if all.is_empty() { nil_list() } else { Value::list(all) })
+        Ok(if all.is_empty() {
+            nil_list()
+        } else {
+            Value::list(all)
+        })
     });
     table.add(&["chunk", "mustChunk"], &[INT, ANY], LISTS, chunk);
 }
@@ -141,12 +160,19 @@ fn unique(items: &[Value]) -> Vec<Value> {
 /// `slice list [from [to]]`; the end may lie behind the last element where the list was cut before.
 fn slice(args: Args<'_>) -> Outcome {
     let value = args.any(0);
-    let len = elements_or(value, |kind| format!("list should be type of slice or array but {kind}"))?.len();
+    let len = elements_or(value, |kind| {
+        format!("list should be type of slice or array but {kind}")
+    })?
+    .len();
     if len == 0 {
         return Ok(Value::Nil);
     }
     let start = if args.len() > 1 { to_int(args.any(1)) } else { 0 };
-    let end = if args.len() > 2 { to_int(args.any(2)) } else { len as i64 };
+    let end = if args.len() > 2 {
+        to_int(args.any(2))
+    } else {
+        len as i64
+    };
     let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
     let part = range.and_then(|(start, end)| match value {
         Value::Bytes(bytes) => Some(Value::Bytes(bytes.get(start..end)?.into())),
@@ -175,7 +201,9 @@ fn chunk(args: Args<'_>) -> Outcome {
     }
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if items.len() > MAX_ITEMS {
-        return fail(format!("a list of {len} elements is longer than the limit of {MAX_ITEMS}"));
+        return fail(format!(
+            "a list of {len} elements is longer than the limit of {MAX_ITEMS}"
+        ));
     }
     let chunks = items.chunks(size).map(|chunk| Value::list(chunk.to_vec()));
     Ok(list_of_lists(chunks.collect()))
@@ -217,7 +245,13 @@ mod tests {
 
     #[test]
     fn elements_are_told_apart_by_type() {
-        let items = [Value::int(1), Value::Float(1.0), Value::from("1"), Value::int(1), Value::from("1")];
+        let items = [
+            Value::int(1),
+            Value::Float(1.0),
+            Value::from("1"),
+            Value::int(1),
+            Value::from("1"),
+        ];
         assert_eq!(unique(&items).len(), 3);
     }
 }

@@ -98,7 +98,8 @@ fn check_pointers(before: Option<&Value>, value: &Value, existing: Existing) -> 
         return Ok(());
     };
     let is_pointer = |kind: Kind| kind == Kind::Ptr;
-    let differs = is_pointer(before.go_type().kind()) && !is_pointer(value.kind()) && existing == Existing::Kept;
+    let differs =
+        is_pointer(before.go_type().kind()) && !is_pointer(value.kind()) && existing == Existing::Kept;
     if differs && !before.is_nil() {
         return Err(Problem {
             is_refusal: true,
@@ -115,7 +116,9 @@ fn put(target: &Map, source: &Map, key: &ferro_template::Key, value: Value) -> R
     if *wanted != Type::Any && !given.is_assignable_to(wanted) {
         return Err(Problem {
             is_refusal: false,
-            message: format!("reflect.Value.SetMapIndex: value of type {given} is not assignable to type {wanted}"),
+            message: format!(
+                "reflect.Value.SetMapIndex: value of type {given} is not assignable to type {wanted}"
+            ),
         });
     }
     target.insert_key(key.clone(), value);

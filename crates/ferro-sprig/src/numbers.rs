@@ -2,9 +2,7 @@
 
 use ferro_template::{Error, List, Value};
 
-use crate::args::{
-    ANY, Args, FLOAT, INT, INT64, INTS, MAX_ITEMS, Outcome, STRING, Table, fail, text,
-};
+use crate::args::{ANY, Args, FLOAT, INT, INT64, INTS, MAX_ITEMS, Outcome, STRING, Table, fail, text};
 use crate::convert::{NotAnInteger, int_value, parse_int, to_float, to_int};
 use crate::decimal::Decimal;
 
@@ -18,8 +16,12 @@ pub(crate) fn register(table: &mut Table<'_>) {
 
 fn register_conversions(table: &mut Table<'_>) {
     table.add(&["int"], &[ANY], INT, |args| Ok(Value::int(to_int(args.any(0)))));
-    table.add(&["int64"], &[ANY], INT64, |args| Ok(Value::int64(to_int(args.any(0)))));
-    table.add(&["float64"], &[ANY], FLOAT, |args| Ok(Value::Float(to_float(args.any(0)))));
+    table.add(&["int64"], &[ANY], INT64, |args| {
+        Ok(Value::int64(to_int(args.any(0))))
+    });
+    table.add(&["float64"], &[ANY], FLOAT, |args| {
+        Ok(Value::Float(to_float(args.any(0))))
+    });
     // A number that is too large comes out as the largest one, what is no number as 0.
     table.add(&["atoi"], &[STRING], INT, |args| {
         Ok(Value::int(clamped(args.text(0))))
@@ -46,13 +48,19 @@ fn register_integers(table: &mut Table<'_>) {
         Ok(Value::int64(fold(args, 0, i64::wrapping_add)))
     });
     table.add(&["sub"], &[ANY, ANY], INT64, |args| {
-        Ok(Value::int64(to_int(args.any(0)).wrapping_sub(to_int(args.any(1)))))
+        Ok(Value::int64(
+            to_int(args.any(0)).wrapping_sub(to_int(args.any(1))),
+        ))
     });
     table.add_variadic(&["mul"], &[ANY, ANY], INT64, |args| {
         Ok(Value::int64(fold(args, 1, i64::wrapping_mul)))
     });
-    table.add(&["div"], &[ANY, ANY], INT64, |args| divide(args, i64::wrapping_div));
-    table.add(&["mod"], &[ANY, ANY], INT64, |args| divide(args, i64::wrapping_rem));
+    table.add(&["div"], &[ANY, ANY], INT64, |args| {
+        divide(args, i64::wrapping_div)
+    });
+    table.add(&["mod"], &[ANY, ANY], INT64, |args| {
+        divide(args, i64::wrapping_rem)
+    });
     table.add_variadic(&["max", "biggest"], &[ANY, ANY], INT64, |args| {
         Ok(Value::int64(args.rest(0).iter().map(to_int).max().unwrap_or(0)))
     });
@@ -105,8 +113,12 @@ fn decimals(
 }
 
 fn register_floats(table: &mut Table<'_>) {
-    table.add(&["floor"], &[ANY], FLOAT, |args| Ok(Value::Float(to_float(args.any(0)).floor())));
-    table.add(&["ceil"], &[ANY], FLOAT, |args| Ok(Value::Float(to_float(args.any(0)).ceil())));
+    table.add(&["floor"], &[ANY], FLOAT, |args| {
+        Ok(Value::Float(to_float(args.any(0)).floor()))
+    });
+    table.add(&["ceil"], &[ANY], FLOAT, |args| {
+        Ok(Value::Float(to_float(args.any(0)).ceil()))
+    });
     table.add_variadic(&["maxf"], &[ANY, ANY], FLOAT, |args| {
         Ok(Value::Float(extreme(args, f64::INFINITY, |a, b| a > b)))
     });
@@ -141,8 +153,16 @@ fn round(args: Args<'_>) -> Outcome {
     let round_on = if args.len() > 2 { args.float(2) } else { 0.5 };
     let power = ten_to(args.int(1));
     let digit = power * to_float(args.any(0));
-    let fraction = if digit.is_infinite() { f64::NAN } else { digit.fract() };
-    let rounded = if fraction >= round_on { digit.ceil() } else { digit.floor() };
+    let fraction = if digit.is_infinite() {
+        f64::NAN
+    } else {
+        digit.fract()
+    };
+    let rounded = if fraction >= round_on {
+        digit.ceil()
+    } else {
+        digit.floor()
+    };
     Ok(Value::Float(rounded / power))
 }
 
@@ -198,7 +218,10 @@ fn register_sequences(table: &mut Table<'_>) {
 }
 
 fn ints(numbers: Vec<i64>) -> Value {
-    Value::List(List::with_type(INTS, numbers.into_iter().map(int_value).collect()))
+    Value::List(List::with_type(
+        INTS,
+        numbers.into_iter().map(int_value).collect(),
+    ))
 }
 
 /// The numbers from `start` up or down to `stop`, without it.
@@ -209,11 +232,15 @@ fn until_step(start: i64, stop: i64, step: i64) -> Result<Vec<i64>, Error> {
     }
     let count = distance.unsigned_abs().div_ceil(u128::from(step.unsigned_abs()));
     let Some(count) = usize::try_from(count).ok().filter(|count| *count <= MAX_ITEMS) else {
-        return fail(format!("a list of {count} numbers is longer than the limit of {MAX_ITEMS}"));
+        return fail(format!(
+            "a list of {count} numbers is longer than the limit of {MAX_ITEMS}"
+        ));
     };
-    Ok(std::iter::successors(Some(start), |number| number.checked_add(step))
-        .take(count)
-        .collect())
+    Ok(
+        std::iter::successors(Some(start), |number| number.checked_add(step))
+            .take(count)
+            .collect(),
+    )
 }
 
 /// `seq last`, `seq first last` or `seq first step last`, all inclusive; other counts give nothing.

@@ -6,10 +6,18 @@ use ferro_template::Value;
 use crate::args::{BOOL, STRING, Table, bytes, text};
 
 pub(crate) fn register(table: &mut Table<'_>) {
-    table.add(&["base", "osBase"], &[STRING], STRING, |args| bytes(base(args.text(0))));
-    table.add(&["dir", "osDir"], &[STRING], STRING, |args| text(dir(args.text(0))));
-    table.add(&["clean", "osClean"], &[STRING], STRING, |args| text(clean_bytes(args.text(0))));
-    table.add(&["ext", "osExt"], &[STRING], STRING, |args| bytes(ext(args.text(0))));
+    table.add(&["base", "osBase"], &[STRING], STRING, |args| {
+        bytes(base(args.text(0)))
+    });
+    table.add(&["dir", "osDir"], &[STRING], STRING, |args| {
+        text(dir(args.text(0)))
+    });
+    table.add(&["clean", "osClean"], &[STRING], STRING, |args| {
+        text(clean_bytes(args.text(0)))
+    });
+    table.add(&["ext", "osExt"], &[STRING], STRING, |args| {
+        bytes(ext(args.text(0)))
+    });
     table.add(&["isAbs", "osIsAbs"], &[STRING], BOOL, |args| {
         Ok(Value::Bool(args.text(0).starts_with(b"/")))
     });

@@ -100,7 +100,9 @@ pub(crate) fn register(table: &mut Table<'_>) {
 fn bounded(count: i64) -> Result<usize, Error> {
     match usize::try_from(count) {
         Ok(count) if count <= MAX_TEXT => Ok(count),
-        _ => fail(format!("{count} random characters are more than the limit of {MAX_TEXT}")),
+        _ => fail(format!(
+            "{count} random characters are more than the limit of {MAX_TEXT}"
+        )),
     }
 }
 
@@ -112,7 +114,14 @@ fn uuid(dice: &Dice) -> String {
     let bits = bits & !(0xF << 76 | 0b11 << 62) | 4 << 76 | 0b10 << 62;
     let hex = format!("{bits:032x}");
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+    format!(
+        "{}-{}-{}-{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(12, 16),
+        part(16, 20),
+        part(20, 32)
+    )
 }
 
 fn register_lookups(table: &mut Table<'_>) {
@@ -134,7 +143,9 @@ fn register_lookups(table: &mut Table<'_>) {
     });
     let environment = table.environment();
     table.add(&["expandenv"], &[STRING], STRING, move |args| {
-        text(expand(&args.string(0), |name| environment.variable(name).unwrap_or_default()))
+        text(expand(&args.string(0), |name| {
+            environment.variable(name).unwrap_or_default()
+        }))
     });
 }
 
@@ -169,7 +180,10 @@ fn shell_name(text: &str) -> (&str, usize) {
         if let (Some(first), Some('}')) = (chars.next(), chars.next())
             && is_special(first)
         {
-            return (braced.get(..first.len_utf8()).unwrap_or_default(), first.len_utf8() + 2);
+            return (
+                braced.get(..first.len_utf8()).unwrap_or_default(),
+                first.len_utf8() + 2,
+            );
         }
         return match braced.find('}') {
             Some(0) => ("", 2),

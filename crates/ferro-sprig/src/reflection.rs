@@ -7,7 +7,9 @@ use crate::equality::deep_equal;
 
 pub(crate) fn register(table: &mut Table<'_>) {
     table.add(&["typeOf"], &[ANY], STRING, |args| text(args.any(0).type_name()));
-    table.add(&["kindOf"], &[ANY], STRING, |args| text(args.any(0).kind().name()));
+    table.add(&["kindOf"], &[ANY], STRING, |args| {
+        text(args.any(0).kind().name())
+    });
     table.add(&["typeIs"], &[STRING, ANY], BOOL, |args| {
         Ok(Value::Bool(args.text(0) == args.any(1).type_name().as_bytes()))
     });

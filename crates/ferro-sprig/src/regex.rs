@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use ferro_gocompat::quote::quote_bytes;
 use ferro_gocompat::regexp::{self, Regex};
@@ -9,30 +10,57 @@ use ferro_template::{Error, List, Text, Value};
 
 use crate::args::{Args, BOOL, INT, Outcome, STRING, TEXTS, Table, bytes, fail, text};
 
-/// So many compiled patterns are kept per thread.
-const CACHE_SIZE: usize = 256;
+/// So many compiled patterns are kept per thread; each may take some megabytes.
+const CACHE_SIZE: usize = 32;
 
 pub(crate) fn register(table: &mut Table<'_>) {
     table.add(&["regexMatch"], &[STRING, STRING], BOOL, |args| {
-        Ok(Value::Bool(compile(args).is_ok_and(|regex| regex.is_match(&args.string(1)))))
+        Ok(Value::Bool(
+            compile(args).is_ok_and(|regex| regex.is_match(&args.string(1))),
+        ))
     });
     table.add(&["mustRegexMatch"], &[STRING, STRING], BOOL, |args| {
-        let regex = compile(args).map_err(plain)?;
+        let regex = compile(args).map_err(|error| plain(&error))?;
         Ok(Value::Bool(regex.is_match(&args.string(1))))
     });
-    table.add(&["regexQuoteMeta"], &[STRING], STRING, |args| text(quote_meta(args.text(0))));
-    both(table, "regexFind", Form::new(&[STRING, STRING], STRING), |regex, args| {
-        text(regex.find(&args.string(1)).unwrap_or_default())
+    table.add(&["regexQuoteMeta"], &[STRING], STRING, |args| {
+        text(quote_meta(args.text(0)))
     });
-    both(table, "regexFindAll", Form::new(&[STRING, STRING, INT], TEXTS), find_all);
-    both(table, "regexSplit", Form::new(&[STRING, STRING, INT], TEXTS), split);
-    both(table, "regexReplaceAll", Form::new(&[STRING, STRING, STRING], STRING), |regex, args| {
-        if !regex.is_match(&args.string(1)) {
-            return bytes(args.text(1));
-        }
-        text(regex.replace_all(&args.string(1), &args.string(2)))
-    });
-    both(table, "regexReplaceAllLiteral", Form::new(&[STRING, STRING, STRING], STRING), replace_literal);
+    both(
+        table,
+        "regexFind",
+        &Form::new(&[STRING, STRING], STRING),
+        |regex, args| text(regex.find(&args.string(1)).unwrap_or_default()),
+    );
+    both(
+        table,
+        "regexFindAll",
+        &Form::new(&[STRING, STRING, INT], TEXTS),
+        find_all,
+    );
+    both(
+        table,
+        "regexSplit",
+        &Form::new(&[STRING, STRING, INT], TEXTS),
+        split,
+    );
+    both(
+        table,
+        "regexReplaceAll",
+        &Form::new(&[STRING, STRING, STRING], STRING),
+        |regex, args| {
+            if !regex.is_match(&args.string(1)) {
+                return bytes(args.text(1));
+            }
+            text(regex.replace_all(&args.string(1), &args.string(2)))
+        },
+    );
+    both(
+        table,
+        "regexReplaceAllLiteral",
+        &Form::new(&[STRING, STRING, STRING], STRING),
+        replace_literal,
+    );
 }
 
 /// The signature of a function.
@@ -51,18 +79,21 @@ impl Form {
 }
 
 /// Adds a function that panics over a bad pattern, and its twin that returns the error.
-fn both(table: &mut Table<'_>, name: &str, form: Form, run: fn(&Regex, Args<'_>) -> Outcome) {
+fn both(table: &mut Table<'_>, name: &str, form: &Form, run: fn(&Regex, Args<'_>) -> Outcome) {
     table.add(&[name], form.params, form.result, move |args| {
-        run(&compile(args).map_err(|error| panicked(args.text(0), &error))?, args)
+        run(
+            &compile(args).map_err(|error| panicked(args.text(0), &error))?,
+            args,
+        )
     });
     let (first, rest) = name.split_at(1);
     let twin = format!("must{}{rest}", first.to_ascii_uppercase());
     table.add(&[&twin], form.params, form.result, move |args| {
-        run(&compile(args).map_err(plain)?, args)
+        run(&compile(args).map_err(|error| plain(&error))?, args)
     });
 }
 
-fn plain(error: regexp::Error) -> Error {
+fn plain(error: &regexp::Error) -> Error {
     Error::new(error.to_string())
 }
 
@@ -77,7 +108,7 @@ fn panicked(pattern: &[u8], error: &regexp::Error) -> Error {
 }
 
 /// Compiles the first argument, or finds it among those compiled before: charts use few, in loops.
-fn compile(args: Args<'_>) -> Result<Regex, regexp::Error> {
+fn compile(args: Args<'_>) -> Result<Rc<Regex>, regexp::Error> {
     let pattern = &*args.string(0);
     if let Err(error) = std::str::from_utf8(args.text(0)) {
         return Err(regexp::Error {
@@ -86,17 +117,17 @@ fn compile(args: Args<'_>) -> Result<Regex, regexp::Error> {
         });
     }
     thread_local! {
-        static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default();
+        static COMPILED: RefCell<HashMap<String, Rc<Regex>>> = RefCell::default();
     }
     if let Some(known) = COMPILED.with_borrow(|compiled| compiled.get(pattern).cloned()) {
         return Ok(known);
     }
-    let regex = Regex::go(pattern)?;
+    let regex = Rc::new(Regex::go(pattern)?);
     COMPILED.with_borrow_mut(|compiled| {
         if compiled.len() >= CACHE_SIZE {
             compiled.clear();
         }
-        compiled.insert(pattern.to_owned(), regex.clone());
+        compiled.insert(pattern.to_owned(), Rc::clone(&regex));
     });
     Ok(regex)
 }
@@ -113,7 +144,11 @@ fn find_all(regex: &Regex, args: Args<'_>) -> Outcome {
         .take(limit(args.int(2)))
         .filter_map(|groups| groups.get(0).map(Text::from))
         .collect();
-    Ok(Value::List(if found.is_empty() { List::nil(TEXTS) } else { List::of_strings(found) }))
+    Ok(Value::List(if found.is_empty() {
+        List::nil(TEXTS)
+    } else {
+        List::of_strings(found)
+    }))
 }
 
 /// `Regexp.Split`: an empty match at the very start splits nothing off.
@@ -127,7 +162,11 @@ fn split(regex: &Regex, args: Args<'_>) -> Outcome {
     }
     let mut parts: Vec<&str> = Vec::new();
     let (mut start, mut end) = (0, 0);
-    for range in regex.find_all(&subject).take(limit(most)).filter_map(|groups| groups.range(0)) {
+    for range in regex
+        .find_all(&subject)
+        .take(limit(most))
+        .filter_map(|groups| groups.range(0))
+    {
         if most > 0 && parts.len() + 1 == limit(most) {
             break;
         }

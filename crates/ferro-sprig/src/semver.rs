@@ -37,7 +37,8 @@ pub(crate) fn register(table: &mut Table<'_>) {
         }))
     });
     table.add(&["semverCompare"], &[STRING, STRING], BOOL, |args| {
-        let constraints = Constraints::parse(&args.string(0)).map_err(|error| Error::new(error.to_string()))?;
+        let constraints =
+            Constraints::parse(&args.string(0)).map_err(|error| Error::new(error.to_string()))?;
         Ok(Value::Bool(constraints.check(&parse(&args.string(1))?)))
     });
 }
@@ -86,10 +87,17 @@ fn version_of(value: &Value) -> Result<&Version, Error> {
 
 /// The text that JSON has for a version.
 pub(crate) fn json_text(value: &Value) -> Option<String> {
-    value.downcast::<VersionValue>().map(|value| value.version.to_string())
+    value
+        .downcast::<VersionValue>()
+        .map(|value| value.version.to_string())
 }
 
-const fn method(name: &'static str, params: &'static [&'static Type], result: &'static Type, run: MethodFn) -> Method {
+const fn method(
+    name: &'static str,
+    params: &'static [&'static Type],
+    result: &'static Type,
+    run: MethodFn,
+) -> Method {
     Method {
         name,
         params,
@@ -100,14 +108,24 @@ const fn method(name: &'static str, params: &'static [&'static Type], result: &'
 }
 
 static VALUE_METHODS: [Method; 11] = [
-    method("Major", &[], UINT64, |_, this, _| number(version_of(this)?.major())),
-    method("Minor", &[], UINT64, |_, this, _| number(version_of(this)?.minor())),
-    method("Patch", &[], UINT64, |_, this, _| number(version_of(this)?.patch())),
+    method("Major", &[], UINT64, |_, this, _| {
+        number(version_of(this)?.major())
+    }),
+    method("Minor", &[], UINT64, |_, this, _| {
+        number(version_of(this)?.minor())
+    }),
+    method("Patch", &[], UINT64, |_, this, _| {
+        number(version_of(this)?.patch())
+    }),
     method("Prerelease", &[], STRING, |_, this, _| {
         Ok(Value::from(version_of(this)?.prerelease()))
     }),
-    method("Metadata", &[], STRING, |_, this, _| Ok(Value::from(version_of(this)?.metadata()))),
-    method("String", &[], STRING, |_, this, _| Ok(Value::from(version_of(this)?.to_string()))),
+    method("Metadata", &[], STRING, |_, this, _| {
+        Ok(Value::from(version_of(this)?.metadata()))
+    }),
+    method("String", &[], STRING, |_, this, _| {
+        Ok(Value::from(version_of(this)?.to_string()))
+    }),
     method("IncMajor", &[], &VALUE, |_, this, _| {
         let version = version_of(this)?;
         next(version, version.major().wrapping_add(1), 0, 0)
@@ -120,7 +138,12 @@ static VALUE_METHODS: [Method; 11] = [
     method("IncPatch", &[], &VALUE, |_, this, _| {
         let version = version_of(this)?;
         let step = u64::from(version.prerelease().is_empty());
-        next(version, version.major(), version.minor(), version.patch().wrapping_add(step))
+        next(
+            version,
+            version.major(),
+            version.minor(),
+            version.patch().wrapping_add(step),
+        )
     }),
     method("SetPrerelease", &[STRING], &VALUE, |_, this, args| {
         let version = version_of(this)?;
@@ -135,13 +158,19 @@ static VALUE_METHODS: [Method; 11] = [
 ];
 
 static POINTER_METHODS: [Method; 7] = [
-    method("Original", &[], STRING, |_, this, _| Ok(Value::from(version_of(this)?.original()))),
+    method("Original", &[], STRING, |_, this, _| {
+        Ok(Value::from(version_of(this)?.original()))
+    }),
     method("Compare", &[&POINTER], INT, |_, this, args| {
         let order = version_of(this)?.cmp(other(args)?);
         Ok(Value::int(order as i64))
     }),
-    method("Equal", &[&POINTER], BOOL, |_, this, args| Ok(Value::Bool(version_of(this)? == other(args)?))),
-    method("LessThan", &[&POINTER], BOOL, |_, this, args| Ok(Value::Bool(version_of(this)? < other(args)?))),
+    method("Equal", &[&POINTER], BOOL, |_, this, args| {
+        Ok(Value::Bool(version_of(this)? == other(args)?))
+    }),
+    method("LessThan", &[&POINTER], BOOL, |_, this, args| {
+        Ok(Value::Bool(version_of(this)? < other(args)?))
+    }),
     method("LessThanEqual", &[&POINTER], BOOL, |_, this, args| {
         Ok(Value::Bool(version_of(this)? <= other(args)?))
     }),
@@ -162,7 +191,11 @@ fn other(args: &[Value]) -> Result<&Version, Error> {
 }
 
 fn prefix(version: &Version) -> &'static str {
-    if version.original().starts_with('v') { "v" } else { "" }
+    if version.original().starts_with('v') {
+        "v"
+    } else {
+        ""
+    }
 }
 
 fn next(version: &Version, major: u64, minor: u64, patch: u64) -> Outcome {

@@ -9,17 +9,24 @@ use crate::args::{
 use crate::lists::texts_of;
 use crate::text::{case, runes, words, wrap};
 
+/// Makes another text of a text.
+type Change = fn(&[u8]) -> Vec<u8>;
+/// Tells something about a part and the whole.
+type Test = fn(&[u8], &[u8]) -> bool;
+
 pub(crate) fn register(table: &mut Table<'_>) {
     register_cases(table);
     register_cuts(table);
     register_tests(table);
     register_joins(table);
     table.add(&["hello"], &[], STRING, |_| text("Hello!"));
-    table.add(&["toString"], &[ANY], STRING, |args| Ok(Value::Str(to_text(args.any(0)))));
+    table.add(&["toString"], &[ANY], STRING, |args| {
+        Ok(Value::Str(to_text(args.any(0))))
+    });
 }
 
 fn register_cases(table: &mut Table<'_>) {
-    let cases: [(&str, fn(&[u8]) -> Vec<u8>); 8] = [
+    let cases: [(&str, Change); 8] = [
         ("upper", case::upper),
         ("lower", case::lower),
         ("title", case::title),
@@ -30,7 +37,9 @@ fn register_cases(table: &mut Table<'_>) {
         ("nospace", words::delete_space),
     ];
     for (name, function) in cases {
-        table.add(&[name], &[STRING], STRING, move |args| text(function(args.text(0))));
+        table.add(&[name], &[STRING], STRING, move |args| {
+            text(function(args.text(0)))
+        });
     }
     for (name, connector) in [("snakecase", '_'), ("kebabcase", '-')] {
         table.add(&[name], &[STRING], STRING, move |args| {
@@ -52,13 +61,18 @@ fn register_cuts(table: &mut Table<'_>) {
         let subject = args.text(1);
         bytes(subject.strip_suffix(args.text(0)).unwrap_or(subject))
     });
-    table.add(&["trunc"], &[INT, STRING], STRING, |args| bytes(words::trunc(args.text(1), args.int(0))));
-    table.add(&["substr"], &[INT, INT, STRING], STRING, |args| {
-        match words::substring(args.text(2), args.int(0), args.int(1)) {
+    table.add(&["trunc"], &[INT, STRING], STRING, |args| {
+        bytes(words::trunc(args.text(1), args.int(0)))
+    });
+    table.add(
+        &["substr"],
+        &[INT, INT, STRING],
+        STRING,
+        |args| match words::substring(args.text(2), args.int(0), args.int(1)) {
             Ok(part) => bytes(part),
             Err(problem) => fail(problem),
-        }
-    });
+        },
+    );
     table.add(&["abbrev"], &[INT, STRING], STRING, |args| {
         abbreviate_both(0, args.int(0), args.text(1))
     });
@@ -87,7 +101,7 @@ fn abbreviate_both(left: i64, right: i64, subject: &[u8]) -> Outcome {
 }
 
 fn register_tests(table: &mut Table<'_>) {
-    let tests: [(&str, fn(&[u8], &[u8]) -> bool); 3] = [
+    let tests: [(&str, Test); 3] = [
         ("contains", |part, whole| runes::find(whole, part).is_some()),
         ("hasPrefix", |part, whole| whole.starts_with(part)),
         ("hasSuffix", |part, whole| whole.ends_with(part)),
@@ -107,7 +121,11 @@ fn register_joins(table: &mut Table<'_>) {
     table.add(&["nindent"], &[INT, STRING], STRING, |args| indent(args, b"\n"));
     table.add(&["replace"], &[STRING, STRING, STRING], STRING, |args| {
         let (old, new, subject) = (args.text(0), args.text(1), args.text(2));
-        let matches = if old.is_empty() { subject.len() + 1 } else { subject.len() / old.len() };
+        let matches = if old.is_empty() {
+            subject.len() + 1
+        } else {
+            subject.len() / old.len()
+        };
         check_len(matches.saturating_mul(new.len()))?;
         text(runes::replace(subject, old, new))
     });
@@ -136,7 +154,9 @@ fn register_joins(table: &mut Table<'_>) {
     });
     table.add(&["splitList"], &[STRING, STRING], TEXTS, |args| {
         let parts = runes::split(args.text(1), args.text(0), -1);
-        Ok(Value::List(List::of_strings(parts.into_iter().map(Text::from_bytes))))
+        Ok(Value::List(List::of_strings(
+            parts.into_iter().map(Text::from_bytes),
+        )))
     });
 }
 
@@ -161,7 +181,9 @@ pub(crate) fn repeat(subject: &[u8], count: i64) -> Result<Vec<u8>, ferro_templa
 
 fn check_len(len: usize) -> Result<(), ferro_template::Error> {
     if len > MAX_TEXT {
-        return fail(format!("a text of {len} bytes is longer than the limit of {MAX_TEXT}"));
+        return fail(format!(
+            "a text of {len} bytes is longer than the limit of {MAX_TEXT}"
+        ));
     }
     Ok(())
 }

@@ -186,7 +186,11 @@ impl Request<'_> {
 /// An extension of the arc 2.5.29.
 fn extension(id: u8, is_critical: bool, content: &[u8]) -> Vec<u8> {
     let critical: &[u8] = if is_critical { &[1, 1, 0xFF] } else { &[] };
-    sequence(&[&tagged(OID, &[0x55, 0x1D, id]), critical, &tagged(OCTETS, content)])
+    sequence(&[
+        &tagged(OID, &[0x55, 0x1D, id]),
+        critical,
+        &tagged(OCTETS, content),
+    ])
 }
 
 fn alternative_names(ips: &[IpAddr], names: &[String]) -> Result<Vec<u8>, String> {
@@ -216,7 +220,11 @@ fn distinguished_name(common_name: &[u8]) -> Result<Vec<u8>, String> {
         return Err("asn1: string not valid UTF-8".to_owned());
     }
     let is_printable = |byte: &u8| byte.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(byte);
-    let tag = if common_name.iter().all(is_printable) { PRINTABLE_STRING } else { UTF8_STRING };
+    let tag = if common_name.iter().all(is_printable) {
+        PRINTABLE_STRING
+    } else {
+        UTF8_STRING
+    };
     let attribute = sequence(&[&tagged(OID, &[0x55, 0x04, 0x03]), &tagged(tag, common_name)]);
     Ok(sequence(&[&tagged(SET, &attribute)]))
 }
@@ -248,7 +256,9 @@ fn printed(value: &Value) -> String {
 fn addresses(ips: Option<&[Value]>) -> Result<Vec<IpAddr>, String> {
     let refused = |value: &Value| format!("error parsing ip: {} is not a string", printed(value));
     let parse = |text: std::borrow::Cow<'_, str>| {
-        let address = text.parse::<IpAddr>().map_err(|_| format!("error parsing ip: {text}"))?;
+        let address = text
+            .parse::<IpAddr>()
+            .map_err(|_| format!("error parsing ip: {text}"))?;
         Ok(match address {
             IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(address, IpAddr::V4),
             IpAddr::V4(_) => address,
@@ -258,8 +268,12 @@ fn addresses(ips: Option<&[Value]>) -> Result<Vec<IpAddr>, String> {
 }
 
 fn host_names(names: Option<&[Value]>) -> Result<Vec<String>, String> {
-    let refused =
-        |value: &Value| format!("error processing alternate dns name: {} is not a string", printed(value));
+    let refused = |value: &Value| {
+        format!(
+            "error processing alternate dns name: {} is not a string",
+            printed(value)
+        )
+    };
     Ok(texts(names, refused)?
         .into_iter()
         .map(std::borrow::Cow::into_owned)

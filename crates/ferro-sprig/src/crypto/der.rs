@@ -77,11 +77,17 @@ impl<'d> Reader<'d> {
 
     /// Takes the next value, which must have this tag.
     pub(super) fn expect(&mut self, tag: u8) -> Option<&'d [u8]> {
-        self.any().filter(|(found, ..)| *found == tag).map(|(_, content, _)| content)
+        self.any()
+            .filter(|(found, ..)| *found == tag)
+            .map(|(_, content, _)| content)
     }
 
     /// Takes the next value if it has this tag.
     pub(super) fn optional(&mut self, tag: u8) -> Option<&'d [u8]> {
-        if self.0.first() == Some(&tag) { self.expect(tag) } else { None }
+        if self.0.first() == Some(&tag) {
+            self.expect(tag)
+        } else {
+            None
+        }
     }
 }

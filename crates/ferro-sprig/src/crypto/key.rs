@@ -22,7 +22,8 @@ const EC_OID: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 2, 1];
 const ED25519_OID: &[u8] = &[0x2B, 0x65, 0x70];
 /// What stands before a SHA-256 digest in a PKCS #1 signature.
 const SHA256_PREFIX: &[u8] = &[
-    0x30, 0x31, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20,
+    0x30, 0x31, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
+    0x04, 0x20,
 ];
 
 /// A private key of one of the kinds that sprig knows.
@@ -168,7 +169,9 @@ impl PrivateKey {
             "ed25519" => {
                 let mut seed = [0; 32];
                 dice.fill(&mut seed);
-                Ok(Self::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(&seed))))
+                Ok(Self::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(
+                    &seed,
+                ))))
             }
             _ => return None,
         })
@@ -189,12 +192,17 @@ impl PrivateKey {
             return from_pkcs8(&block.bytes).map_err(|problem| format!("decoding PEM as PKCS#8: {problem}"));
         }
         let Some(kind) = block.label.strip_suffix(" PRIVATE KEY") else {
-            return Err(format!("no private key data in PEM block of type {}", block.label));
+            return Err(format!(
+                "no private key data in PEM block of type {}",
+                block.label
+            ));
         };
         let in_context = |problem: String| format!("parsing {kind} private key from PEM: {problem}");
         match kind {
             "RSA" => from_pkcs1(&block.bytes).map_err(in_context),
-            "EC" => EcKey::from_sec1(&block.bytes, None).map(Self::Ec).map_err(in_context),
+            "EC" => EcKey::from_sec1(&block.bytes, None)
+                .map(Self::Ec)
+                .map_err(in_context),
             "DSA" => dsa::Key::from_der(&block.bytes)
                 .map(|key| Self::Dsa(Box::new(key)))
                 .map_err(in_context),
@@ -224,7 +232,10 @@ impl PrivateKey {
     pub(super) fn public(&self) -> Result<PublicKey, String> {
         let (bits, algorithm) = match self {
             Self::Rsa(key) => {
-                let der = key.to_public_key().to_pkcs1_der().map_err(|error| error.to_string())?;
+                let der = key
+                    .to_public_key()
+                    .to_pkcs1_der()
+                    .map_err(|error| error.to_string())?;
                 let algorithm = sequence(&[&tagged(OID, RSA_OID), &tagged(NULL, &[])]);
                 (der.as_bytes().to_vec(), algorithm)
             }
@@ -262,7 +273,8 @@ impl PrivateKey {
                     hash_len: Some(32),
                     prefix: SHA256_PREFIX.into(),
                 };
-                key.sign(padding, &Sha256::digest(message)).map_err(|error| error.to_string())
+                key.sign(padding, &Sha256::digest(message))
+                    .map_err(|error| error.to_string())
             }
             Self::Ec(key) => key.sign(message).ok_or_else(|| "x509: cannot sign".to_owned()),
             Self::Ed25519(key) => Ok(key.sign(message).to_bytes().to_vec()),
@@ -302,11 +314,15 @@ fn from_pkcs8(der: &[u8]) -> Result<PrivateKey, String> {
             EcKey::from_sec1(content, curve).map(PrivateKey::Ec)
         }
         ED25519_OID => {
-            let seed = Reader(content).expect(OCTETS).ok_or("x509: invalid Ed25519 private key")?;
+            let seed = Reader(content)
+                .expect(OCTETS)
+                .ok_or("x509: invalid Ed25519 private key")?;
             let seed: &[u8; 32] = seed
                 .try_into()
                 .map_err(|_| format!("x509: invalid Ed25519 private key length: {}", seed.len()))?;
-            Ok(PrivateKey::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(seed))))
+            Ok(PrivateKey::Ed25519(Box::new(
+                ed25519_dalek::SigningKey::from_bytes(seed),
+            )))
         }
         _ => Err(format!(
             "x509: PKCS#8 wrapping contained private key with unknown algorithm: {}",

@@ -53,10 +53,15 @@ pub(super) fn decrypt(password: &[u8], encrypted: &[u8]) -> Result<Vec<u8>, Stri
         return Ok(Vec::new());
     }
     let bytes = base::decode64(encrypted).map_err(|error| error.to_string())?;
-    let Some((iv, mut blocks)) = bytes.split_first_chunk::<BLOCK>().map(|(iv, rest)| (*iv, rest.to_vec())) else {
+    let Some((iv, mut blocks)) = bytes
+        .split_first_chunk::<BLOCK>()
+        .map(|(iv, rest)| (*iv, rest.to_vec()))
+    else {
         // Go names the capacity of the decoder's buffer.
         let capacity = encrypted.len() / 4 * 3;
-        return Err(format!("runtime error: slice bounds out of range [:{BLOCK}] with capacity {capacity}"));
+        return Err(format!(
+            "runtime error: slice bounds out of range [:{BLOCK}] with capacity {capacity}"
+        ));
     };
     if !blocks.len().is_multiple_of(BLOCK) {
         return Err("crypto/cipher: input not full blocks".to_owned());
@@ -115,7 +120,10 @@ impl Derivation<'_> {
 /// The first byte of the seed chooses the template, each further one a character.
 fn fill(templates: &[&str], seed: &[u8]) -> String {
     let pick = |at: usize, count: usize| usize::from(seed.get(at).copied().unwrap_or(0)) % count.max(1);
-    let template = templates.get(pick(0, templates.len())).copied().unwrap_or_default();
+    let template = templates
+        .get(pick(0, templates.len()))
+        .copied()
+        .unwrap_or_default();
     template
         .chars()
         .enumerate()

@@ -180,8 +180,9 @@ impl Decoder<'_> {
         match text.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(Value::Float(value)),
             _ => {
-                self.number_problem
-                    .get_or_insert_with(|| format!("json: cannot unmarshal number {text} into Go value of type float64"));
+                self.number_problem.get_or_insert_with(|| {
+                    format!("json: cannot unmarshal number {text} into Go value of type float64")
+                });
                 Ok(Value::Nil)
             }
         }

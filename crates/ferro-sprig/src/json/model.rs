@@ -121,7 +121,9 @@ fn object_shape(value: &Value, rules: Rules) -> Result<Shape<'_>, String> {
     };
     let fields = object.fields().into_iter();
     let exported = fields.filter(|(name, _)| name.starts_with(char::is_uppercase));
-    Ok(Shape::Fields(exported.map(|(field, value)| (name(field), value)).collect()))
+    Ok(Shape::Fields(
+        exported.map(|(field, value)| (name(field), value)).collect(),
+    ))
 }
 
 /// Where an encoder is: how deep, and in which maps.
@@ -160,7 +162,10 @@ impl Path {
             return Ok(());
         }
         if self.above.iter().any(|above| above.is_same(map)) {
-            return Err(format!("json: unsupported value: encountered a cycle via {}", map.ty()));
+            return Err(format!(
+                "json: unsupported value: encountered a cycle via {}",
+                map.ty()
+            ));
         }
         self.above.push(map.clone());
         Ok(())
@@ -195,7 +200,12 @@ impl Encoder {
             Shape::Numbers(bytes) => bytes.to_vec().into(),
             Shape::List(list) => {
                 self.path.enter()?;
-                let items = guarded(|| list.items().iter().map(|item| self.value(item)).collect::<Result<_, _>>())?;
+                let items = guarded(|| {
+                    list.items()
+                        .iter()
+                        .map(|item| self.value(item))
+                        .collect::<Result<_, _>>()
+                })?;
                 self.path.leave();
                 Json::Array(items)
             }
@@ -236,7 +246,7 @@ fn number(value: f64) -> Result<Number, String> {
 /// The shortest digits that tell the `float32` apart, taken as they are.
 fn number32(value: f32) -> Result<Number, String> {
     let digits = format_g32(f64::from(value));
-    number(digits.parse().unwrap_or(f64::from(value)))
+    number(digits.parse().unwrap_or_else(|_| f64::from(value)))
 }
 
 /// Integer keys are written as text; other keys have no JSON.

@@ -106,7 +106,8 @@ impl Writer {
         for chunk in text.as_bytes().utf8_chunks() {
             let mut quoted = String::new();
             escape_into(&mut quoted, chunk.valid(), self.options.escape_html);
-            self.out.push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
+            self.out
+                .push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
             for _ in chunk.invalid() {
                 self.out.push_str("\\ufffd");
             }

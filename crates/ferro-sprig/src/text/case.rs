@@ -220,7 +220,12 @@ struct Words<'t> {
 
 impl<'t> Words<'t> {
     /// Handles the number that may follow letters: alone it belongs to them, before letters to the next word.
-    fn after_letters(&mut self, out: &mut Vec<u8>, found: (Word, &'t [u8]), connector: char) -> (Word, &'t [u8]) {
+    fn after_letters(
+        &mut self,
+        out: &mut Vec<u8>,
+        found: (Word, &'t [u8]),
+        connector: char,
+    ) -> (Word, &'t [u8]) {
         let (mut kind, mut word) = found;
         if kind != Word::Number {
             if !matches!(kind, Word::Connector | Word::Punctuation) {
@@ -259,7 +264,12 @@ impl<'t> Words<'t> {
         let kind = classify(first.c);
         let len = match kind {
             Word::Upper => upper_word_len(text, first),
-            _ => first.end() + run_len(text.get(first.end()..).unwrap_or_default(), first.c, |c| continues(kind, c)),
+            _ => {
+                first.end()
+                    + run_len(text.get(first.end()..).unwrap_or_default(), first.c, |c| {
+                        continues(kind, c)
+                    })
+            }
         };
         let (word, rest) = text.split_at(len.min(text.len()));
         self.rest = rest;
@@ -375,7 +385,8 @@ fn push_lower(out: &mut Vec<u8>, kind: Word, word: &[u8], connector: char) {
 
 /// A letter that is none of the common Chinese characters.
 fn is_alphabet(c: char) -> bool {
-    is_letter(c) && !matches!(c, '\u{4E00}'..='\u{9FCC}' | '\u{3400}'..='\u{4D85}' | '\u{20000}'..='\u{2B81D}')
+    is_letter(c)
+        && !matches!(c, '\u{4E00}'..='\u{9FCC}' | '\u{3400}'..='\u{4D85}' | '\u{20000}'..='\u{2B81D}')
 }
 
 fn is_number(c: char) -> bool {

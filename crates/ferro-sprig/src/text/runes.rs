@@ -62,7 +62,8 @@ pub(crate) fn trim(text: &[u8], unwanted: impl Fn(Rune) -> bool) -> &[u8] {
         let start = kept.map_or(rune.at, |(start, _)| start);
         kept = Some((start, rune.at + rune.len));
     }
-    kept.and_then(|(start, end)| text.get(start..end)).unwrap_or_default()
+    kept.and_then(|(start, end)| text.get(start..end))
+        .unwrap_or_default()
 }
 
 /// `strings.Title`'s notion of what separates words.
@@ -117,7 +118,10 @@ pub(crate) fn split<'t>(text: &'t [u8], separator: &[u8], most: i64) -> Vec<&'t 
     let mut rest = text;
     while parts.len() + 1 < most {
         let cut = if separator.is_empty() {
-            runes(rest).next().map(|rune| rune.len).filter(|len| *len < rest.len())
+            runes(rest)
+                .next()
+                .map(|rune| rune.len)
+                .filter(|len| *len < rest.len())
         } else {
             find(rest, separator)
         };

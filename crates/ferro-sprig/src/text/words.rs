@@ -17,7 +17,9 @@ pub(crate) fn abbreviate(text: &[u8], offset: i64, width: i64) -> Vec<u8> {
     }
     let kept = width - MARKER.len();
     // An offset below zero counts as one near the start.
-    let offset = usize::try_from(offset).unwrap_or(0).min(text.len() - kept.min(text.len()));
+    let offset = usize::try_from(offset)
+        .unwrap_or(0)
+        .min(text.len() - kept.min(text.len()));
     if offset <= 4 {
         return [text.get(..kept).unwrap_or_default(), MARKER].concat();
     }

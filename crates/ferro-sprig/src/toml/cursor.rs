@@ -77,7 +77,10 @@ impl<'i> Cursor<'i> {
         let is_lone_return = c == '\r' && self.input.get(self.at + 1) != Some(&b'\n');
         let is_control = matches!(c, '\0'..='\u{1F}' | '\u{7F}') && !matches!(c, '\t' | '\r' | '\n');
         if is_control || is_lone_return {
-            let message = format!("TOML files cannot contain control characters: '0x{:02x}'", u32::from(c));
+            let message = format!(
+                "TOML files cannot contain control characters: '0x{:02x}'",
+                u32::from(c)
+            );
             return Err(self.here(message));
         }
         self.at += c.len_utf8();

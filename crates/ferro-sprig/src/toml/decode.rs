@@ -23,7 +23,8 @@ pub(super) fn decode(input: &[u8]) -> Result<Map, String> {
         .unwrap_or(input);
     if input.iter().take(6).any(|byte| *byte == 0) {
         return Err(
-            "toml: line 1: files cannot contain NULL bytes; probably using UTF-16; TOML files must be UTF-8".to_owned(),
+            "toml: line 1: files cannot contain NULL bytes; probably using UTF-16; TOML files must be UTF-8"
+                .to_owned(),
         );
     }
     let mut parser = Parser {
@@ -90,7 +91,10 @@ struct Parser<'i> {
 
 fn dotted(key: &[String]) -> String {
     let is_bare = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
     };
     let part = |part: &String| if is_bare(part) { part.clone() } else { quote(part) };
     key.iter().map(part).collect::<Vec<_>>().join(".")
@@ -104,7 +108,11 @@ impl Parser<'_> {
             (true, false) => self.current.clone(),
             (false, false) => format!("{context}.{}", self.current),
         };
-        let last = if last.is_empty() { String::new() } else { format!(" (last key {})", quote(&last)) };
+        let last = if last.is_empty() {
+            String::new()
+        } else {
+            format!(" (last key {})", quote(&last))
+        };
         format!("toml: line {}{last}: {}", problem.line, problem.message)
     }
 
@@ -178,9 +186,9 @@ impl Parser<'_> {
                 Some(']') => break,
                 other => {
                     let found = quoted(other);
-                    return Err(self
-                        .cursor
-                        .problem(format!("expected '.' or ']' to end table name, but got {found} instead")));
+                    return Err(self.cursor.problem(format!(
+                        "expected '.' or ']' to end table name, but got {found} instead"
+                    )));
                 }
             }
         }
@@ -201,7 +209,9 @@ impl Parser<'_> {
     /// Reads one part of a key.
     fn name(&mut self, key: &mut Vec<String>) -> Lexed<()> {
         if key.len() >= MAX_DEPTH {
-            return Err(self.cursor.problem(format!("a key has more than {MAX_DEPTH} parts")));
+            return Err(self
+                .cursor
+                .problem(format!("a key has more than {MAX_DEPTH} parts")));
         }
         if key.is_empty() {
             self.key_line = self.cursor.line();
@@ -231,7 +241,11 @@ impl Parser<'_> {
         self.cursor.skip_blanks()?;
         match self.cursor.peek()? {
             None | Some('=') => return Err(self.cursor.problem("unexpected '=': key name appears blank")),
-            Some('.') => return Err(self.cursor.problem("unexpected '.': keys cannot start with a '.'")),
+            Some('.') => {
+                return Err(self
+                    .cursor
+                    .problem("unexpected '.': keys cannot start with a '.'"));
+            }
             _ => {}
         }
         let mut key = Vec::new();
@@ -250,11 +264,15 @@ impl Parser<'_> {
                 }
                 None => return Err(self.cursor.problem("unexpected EOF; expected key separator '='")),
                 Some('\n') => {
-                    return Err(self.cursor.on_previous_line(r"expected '.' or '=', but got '\n' instead"));
+                    return Err(self
+                        .cursor
+                        .on_previous_line(r"expected '.' or '=', but got '\n' instead"));
                 }
                 other => {
                     let found = quoted(other);
-                    return Err(self.cursor.problem(format!("expected '.' or '=', but got {found} instead")));
+                    return Err(self
+                        .cursor
+                        .problem(format!("expected '.' or '=', but got {found} instead")));
                 }
             }
         }
@@ -306,7 +324,11 @@ impl Parser<'_> {
         self.depth += 1;
         let is_array = first == Some('[');
         let value = stacker::maybe_grow(64 << 10, 1 << 20, || {
-            if is_array { self.array() } else { self.inline_table(in_array) }
+            if is_array {
+                self.array()
+            } else {
+                self.inline_table(in_array)
+            }
         })?;
         self.depth -= 1;
         Ok((value, is_array))
@@ -326,9 +348,9 @@ impl Parser<'_> {
                 Some(',') => return Err(self.cursor.problem("unexpected comma")),
                 other if needs_comma => {
                     let found = shown(other);
-                    return Err(self
-                        .cursor
-                        .problem(format!("expected a comma (',') or array terminator (']'), but got {found}")));
+                    return Err(self.cursor.problem(format!(
+                        "expected a comma (',') or array terminator (']'), but got {found}"
+                    )));
                 }
                 other => {
                     self.cursor.back(other);
@@ -420,7 +442,10 @@ impl Parser<'_> {
                 table.insert(part.as_str(), Value::Map(Map::new()));
             }
             let Some(next) = table.get(part).as_ref().and_then(Self::table_of) else {
-                return self.key_problem(format!("Key '{}' was already created as a hash.", dotted(&context)));
+                return self.key_problem(format!(
+                    "Key '{}' was already created as a hash.",
+                    dotted(&context)
+                ));
             };
             table = next;
         }
@@ -432,7 +457,9 @@ impl Parser<'_> {
             let value = table.get(last).unwrap_or_default();
             let Some(tables) = value.downcast::<TableArray>() else {
                 let key = dotted(key);
-                return self.key_problem(format!("Key '{key}' was already created and cannot be used as an array."));
+                return self.key_problem(format!(
+                    "Key '{key}' was already created and cannot be used as an array."
+                ));
             };
             tables.0.borrow_mut().push(Map::new());
         } else {

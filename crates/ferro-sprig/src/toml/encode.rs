@@ -122,7 +122,11 @@ fn shape(value: &Value, depth: usize) -> Result<Shape, Failure> {
                     Shape::Simple | Shape::ArrayOfTables => all_tables = false,
                 }
             }
-            if all_tables { Shape::ArrayOfTables } else { Shape::Simple }
+            if all_tables {
+                Shape::ArrayOfTables
+            } else {
+                Shape::Simple
+            }
         }
         Value::Func(_) | Value::Complex(..) => {
             return fail(format!("unsupported type: {}", value.kind().name()));
@@ -161,7 +165,8 @@ impl Writer {
         }
         if !key.is_empty() {
             self.indent(key);
-            self.out.extend_from_slice(format!("[{}]", dotted(key)).as_bytes());
+            self.out
+                .extend_from_slice(format!("[{}]", dotted(key)).as_bytes());
             self.new_line();
         }
         self.entries(key, table)
@@ -174,7 +179,8 @@ impl Writer {
         for item in items {
             self.new_line();
             self.indent(key);
-            self.out.extend_from_slice(format!("[[{}]]", dotted(key)).as_bytes());
+            self.out
+                .extend_from_slice(format!("[[{}]]", dotted(key)).as_bytes());
             self.new_line();
             if let Some(table) = Table::of(item) {
                 self.entries(key, &table)?;
@@ -320,11 +326,18 @@ fn float(value: f64, digits: String) -> String {
     if value.is_infinite() {
         return if value < 0.0 { "-inf" } else { "inf" }.to_owned();
     }
-    if digits.contains(['e', '.']) { digits } else { format!("{digits}.0") }
+    if digits.contains(['e', '.']) {
+        digits
+    } else {
+        format!("{digits}.0")
+    }
 }
 
 fn is_bare(key: &[u8]) -> bool {
-    !key.is_empty() && key.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    !key.is_empty()
+        && key
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 fn quoted_key(key: &Text) -> Vec<u8> {

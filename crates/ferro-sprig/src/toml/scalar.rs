@@ -58,7 +58,11 @@ fn signed(cursor: &mut Cursor<'_>) -> Lexed<Value> {
     let first = cursor.next()?;
     match first {
         Some('i' | 'n') => {
-            for letter in if first == Some('i') { ['n', 'f'] } else { ['a', 'n'] } {
+            for letter in if first == Some('i') {
+                ['n', 'f']
+            } else {
+                ['a', 'n']
+            } {
                 if !cursor.accept(letter)? {
                     return Err(cursor.problem(format!("invalid float: '{}'", cursor.token())));
                 }
@@ -68,7 +72,9 @@ fn signed(cursor: &mut Cursor<'_>) -> Lexed<Value> {
         Some('0') => {
             if let Some(base @ ('b' | 'o' | 'x')) = cursor.peek()? {
                 let token = cursor.token();
-                return Err(cursor.problem(format!("cannot use sign with non-decimal numbers: '{token}{base}'")));
+                return Err(cursor.problem(format!(
+                    "cannot use sign with non-decimal numbers: '{token}{base}'"
+                )));
             }
         }
         Some('.') => return Err(cursor.problem("floats must start with a digit, not '.'")),
@@ -148,17 +154,25 @@ fn has_leading_zero(text: &str) -> bool {
     let is_signed = unsigned.len() != text.len();
     unsigned.len() > 1
         && unsigned.starts_with('0')
-        && (is_signed || !unsigned.get(1..).is_some_and(|rest| rest.starts_with(['b', 'o', 'x'])))
+        && (is_signed
+            || !unsigned
+                .get(1..)
+                .is_some_and(|rest| rest.starts_with(['b', 'o', 'x'])))
 }
 
 fn integer(cursor: &Cursor<'_>) -> Lexed<Value> {
     let text = cursor.token();
     if !underscores_are_surrounded(&text) {
         let quoted = quote(&text);
-        return Err(cursor.here(format!("Invalid integer {quoted}: underscores must be surrounded by digits")));
+        return Err(cursor.here(format!(
+            "Invalid integer {quoted}: underscores must be surrounded by digits"
+        )));
     }
     if has_leading_zero(&text) {
-        return Err(cursor.here(format!("Invalid integer {}: cannot have leading zeroes", quote(&text))));
+        return Err(cursor.here(format!(
+            "Invalid integer {}: cannot have leading zeroes",
+            quote(&text)
+        )));
     }
     match parse_int(text.as_bytes(), 0) {
         Ok(value) => Ok(Value::int64(value)),
@@ -172,7 +186,10 @@ fn float(cursor: &Cursor<'_>) -> Lexed<Value> {
     let text = cursor.token();
     let is_special = matches!(text.trim_start_matches(['+', '-']), "nan" | "inf");
     let invalid = |problem: &str| Err(cursor.here(format!("Invalid float {}: {problem}", quote(&text))));
-    let parts: Vec<&str> = text.split(['.', 'e', 'E']).filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = text
+        .split(['.', 'e', 'E'])
+        .filter(|part| !part.is_empty())
+        .collect();
     if !is_special && !parts.iter().all(|part| underscores_are_surrounded(part)) {
         return invalid("underscores must be surrounded by digits");
     }
@@ -187,12 +204,18 @@ fn float(cursor: &Cursor<'_>) -> Lexed<Value> {
         return invalid("'.' must be followed by one or more digits");
     }
     if text.ends_with("nan") {
-        return Ok(Value::Float(if text.starts_with('-') { -f64::NAN } else { f64::NAN }));
+        return Ok(Value::Float(if text.starts_with('-') {
+            -f64::NAN
+        } else {
+            f64::NAN
+        }));
     }
     let digits = text.replace('_', "");
     match parse_float(digits.as_bytes()) {
         Some(value) => Ok(Value::Float(value)),
-        None if digits.parse::<f64>().is_ok() => Err(cursor.here(format!("{text} is out of range for float64"))),
+        None if digits.parse::<f64>().is_ok() => {
+            Err(cursor.here(format!("{text} is out of range for float64")))
+        }
         None => Err(cursor.here(format!("Invalid float value: {}", quote(&text)))),
     }
 }
@@ -284,7 +307,10 @@ fn long_string(cursor: &mut Cursor<'_>) -> Lexed<String> {
             }
             Some('"') => {
                 let count = quotes(cursor, '"', "unexpected '\"\"\"\"\"\"'")?;
-                out.text.extend(std::iter::repeat_n('"', if count >= 3 { count - 3 } else { count }));
+                out.text.extend(std::iter::repeat_n(
+                    '"',
+                    if count >= 3 { count - 3 } else { count },
+                ));
                 if count >= 3 {
                     return out.finish(cursor);
                 }
@@ -345,7 +371,10 @@ pub(super) fn literal(cursor: &mut Cursor<'_>) -> Lexed<String> {
             None => return Err(cursor.problem(r#"unexpected EOF; expected "'''""#)),
             Some('\'') => {
                 let count = quotes(cursor, '\'', "unexpected \"''''''\"")?;
-                out.extend(std::iter::repeat_n('\'', if count >= 3 { count - 3 } else { count }));
+                out.extend(std::iter::repeat_n(
+                    '\'',
+                    if count >= 3 { count - 3 } else { count },
+                ));
                 if count >= 3 {
                     let cut = out.strip_prefix("\r\n").or_else(|| out.strip_prefix('\n'));
                     return Ok(cut.unwrap_or(&out).to_owned());
@@ -387,7 +416,8 @@ impl Escaped {
             Some('e') => '\u{1B}',
             Some(c @ ('"' | '\\')) => c,
             Some(c @ (' ' | '\t')) => {
-                self.problem.get_or_insert_with(|| format!(r"invalid escape: '\{c}'"));
+                self.problem
+                    .get_or_insert_with(|| format!(r"invalid escape: '\{c}'"));
                 return Ok(());
             }
             Some('x') => return self.code(cursor, 2, r"two hexadecimal digits after '\x'"),

@@ -37,7 +37,9 @@ pub(super) fn escape(text: &[u8], part: Part) -> Vec<u8> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 pub(super) fn unescape(text: &[u8], part: Part) -> Result<Vec<u8>, String> {

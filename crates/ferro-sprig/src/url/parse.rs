@@ -157,7 +157,12 @@ fn split_scheme(raw: &[u8]) -> Result<(&[u8], &[u8]), String> {
             b'a'..=b'z' | b'A'..=b'Z' => {}
             b'0'..=b'9' | b'+' | b'-' | b'.' if at > 0 => {}
             b':' if at == 0 => return Err("missing protocol scheme".to_owned()),
-            b':' => return Ok((raw.get(..at).unwrap_or_default(), raw.get(at + 1..).unwrap_or_default())),
+            b':' => {
+                return Ok((
+                    raw.get(..at).unwrap_or_default(),
+                    raw.get(at + 1..).unwrap_or_default(),
+                ));
+            }
             _ => break,
         }
     }
@@ -177,7 +182,9 @@ fn parse_authority(scheme: &[u8], authority: &[u8]) -> Result<(Option<User>, Vec
     let (name, password) = cut(user, b':');
     let user = User {
         name: unescape(name, Part::User)?,
-        password: password.map(|password| unescape(password, Part::User)).transpose()?,
+        password: password
+            .map(|password| unescape(password, Part::User))
+            .transpose()?,
     };
     Ok((Some(user), host))
 }
@@ -234,7 +241,12 @@ fn parse_literal(host: &[u8]) -> Result<Vec<u8>, String> {
 
 fn check_address(literal: &[u8]) -> Result<(), String> {
     let (address, zone) = cut(literal, b'%');
-    let refused = |problem: &str| Err(format!("invalid host: ParseAddr({}): {problem}", quote_bytes(literal)));
+    let refused = |problem: &str| {
+        Err(format!(
+            "invalid host: ParseAddr({}): {problem}",
+            quote_bytes(literal)
+        ))
+    };
     if !address.contains(&b':') {
         let is_v4 = std::str::from_utf8(literal).is_ok_and(|text| text.parse::<std::net::Ipv4Addr>().is_ok());
         if is_v4 {
@@ -246,7 +258,11 @@ fn check_address(literal: &[u8]) -> Result<(), String> {
         return refused("zone must be a non-empty string");
     }
     let parses = std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
-    if parses { Ok(()) } else { refused("unable to parse IP") }
+    if parses {
+        Ok(())
+    } else {
+        refused("unable to parse IP")
+    }
 }
 
 #[cfg(test)]

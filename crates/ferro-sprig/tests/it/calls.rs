@@ -12,21 +12,59 @@ use crate::render::{Functions, bytes_of, reference, render};
 
 /// Functions of time, chance and surroundings, and those that take long.
 const UNDETERMINED: &[&str] = &[
-    "now", "ago", "randAlpha", "randAlphaNum", "randAscii", "randNumeric", "randBytes", "randInt", "shuffle", "uuidv4",
-    "bcrypt", "htpasswd", "encryptAES", "derivePassword", "genPrivateKey", "genCA", "genCAWithKey", "genSelfSignedCert",
-    "genSelfSignedCertWithKey", "genSignedCert", "genSignedCertWithKey", "getHostByName", "env", "expandenv",
+    "now",
+    "ago",
+    "randAlpha",
+    "randAlphaNum",
+    "randAscii",
+    "randNumeric",
+    "randBytes",
+    "randInt",
+    "shuffle",
+    "uuidv4",
+    "bcrypt",
+    "htpasswd",
+    "encryptAES",
+    "derivePassword",
+    "genPrivateKey",
+    "genCA",
+    "genCAWithKey",
+    "genSelfSignedCert",
+    "genSelfSignedCertWithKey",
+    "genSignedCert",
+    "genSignedCertWithKey",
+    "getHostByName",
+    "env",
+    "expandenv",
 ];
 /// Only these of Helm's functions differ from sprig's.
 const OF_HELM: &[&str] = &[
-    "fromJson", "fromJsonArray", "fromToml", "fromYaml", "fromYamlArray", "mustToJson", "mustToToml", "mustToYaml", "toJson",
-    "toToml", "toYaml", "toYamlPretty",
+    "fromJson",
+    "fromJsonArray",
+    "fromToml",
+    "fromYaml",
+    "fromYamlArray",
+    "mustToJson",
+    "mustToToml",
+    "mustToYaml",
+    "toJson",
+    "toToml",
+    "toYaml",
+    "toYamlPretty",
 ];
 /// Functions that would say what time it is of what is no time.
 const OF_TIMES: &[&str] = &["date", "dateInZone", "date_in_zone", "htmlDate", "htmlDateInZone"];
 
 /// Here only the text of an error, or a form that charts never meet, is not followed: texts that are not UTF-8
 /// in messages and patterns, and what go-yaml v3 makes of times, not-a-number and binary data.
-const PLAIN: &[&str] = &["regex", "mustRegex", "semver", "mustDateModify", "must_date_modify", "toYamlPretty"];
+const PLAIN: &[&str] = &[
+    "regex",
+    "mustRegex",
+    "semver",
+    "mustDateModify",
+    "must_date_modify",
+    "toYamlPretty",
+];
 
 /// One call: the template and the values that it is about.
 #[derive(Debug)]
@@ -50,7 +88,7 @@ fn case(random: &mut Random, name: &str) -> Case {
     let mut values = Map::new();
     let mut call = name.to_owned();
     for index in 0..count {
-        let wanted = params.get(index).or(params.last());
+        let wanted = params.get(index).or_else(|| params.last());
         let value = match wanted {
             Some(wanted) if !random.one_in(12) => random.of_type(wanted),
             _ => random.any(2),
@@ -59,7 +97,11 @@ fn case(random: &mut Random, name: &str) -> Case {
         values.insert(format!("a{index}"), value);
         call.push_str(&format!(" .Values.a{index}"));
     }
-    let kind = if OF_HELM.contains(&name) { Functions::Helm } else { Functions::Sprig };
+    let kind = if OF_HELM.contains(&name) {
+        Functions::Helm
+    } else {
+        Functions::Sprig
+    };
     Case {
         kind,
         template: template(name, &call),
@@ -102,7 +144,12 @@ fn template(name: &str, call: &str) -> String {
 }
 
 fn compare(oracle: &mut Oracle, case: &Case) -> Option<String> {
-    let ours = render(case.kind, Arc::new(Fixed::default()), case.template.as_bytes(), &case.values);
+    let ours = render(
+        case.kind,
+        Arc::new(Fixed::default()),
+        case.template.as_bytes(),
+        &case.values,
+    );
     let theirs = reference(oracle, case.kind, case.template.as_bytes(), &case.values);
     let agrees = match (&ours, &theirs) {
         (_, Answer::Crash) => true,
@@ -119,7 +166,10 @@ fn compare(oracle: &mut Oracle, case: &Case) -> Option<String> {
         Answer::Error(text) => Err(text),
         Answer::Crash => Err("crash".to_owned()),
     };
-    Some(format!("{}\n  ours   {ours:?}\n  theirs {theirs:?}\n  values {}", case.template, case.values))
+    Some(format!(
+        "{}\n  ours   {ours:?}\n  theirs {theirs:?}\n  values {}",
+        case.template, case.values
+    ))
 }
 
 /// Helm removes the mark of what has no value.
@@ -136,8 +186,14 @@ fn without_gaps(kind: Functions, output: &[u8]) -> Vec<u8> {
 /// Helm arranges the parts of an error anew; the last part says what happened.
 fn same_error(kind: Functions, ours: &str, theirs: &str) -> bool {
     let message = |text: &str| {
-        let after = text.rsplit_once("error calling ").map_or(text, |(_, message)| message);
-        after.rsplit_once(">: ").map_or(after, |(_, message)| message).trim().to_owned()
+        let after = text
+            .rsplit_once("error calling ")
+            .map_or(text, |(_, message)| message);
+        after
+            .rsplit_once(">: ")
+            .map_or(after, |(_, message)| message)
+            .trim()
+            .to_owned()
     };
     match kind {
         Functions::Sprig => ours == theirs,
@@ -155,7 +211,10 @@ fn random_calls_answer_like_the_reference() {
         .names()
         .filter(|name| builtins.get(name).is_none() || *name == "slice")
         .filter(|name| !UNDETERMINED.contains(name))
-        .filter(|name| only.as_ref().is_none_or(|only| only.split(',').any(|wanted| wanted == *name)))
+        .filter(|name| {
+            only.as_ref()
+                .is_none_or(|only| only.split(',').any(|wanted| wanted == *name))
+        })
         .collect();
     names.sort_unstable();
     let per_function = (cases() as usize * 4).div_ceil(names.len()).max(8);
@@ -176,5 +235,10 @@ fn random_calls_answer_like_the_reference() {
         }
     }
     eprintln!("{compared} calls of {} functions compared", names.len());
-    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{} differences:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
 }

@@ -9,12 +9,21 @@ use crate::oracle::{Answer, Oracle};
 use crate::render::{Functions, base64, bytes_of, reference, render};
 
 fn ours(environment: Fixed, template: &str, values: &serde_json::Value) -> String {
-    let out = render(Functions::Sprig, Arc::new(environment), template.as_bytes(), values);
+    let out = render(
+        Functions::Sprig,
+        Arc::new(environment),
+        template.as_bytes(),
+        values,
+    );
     String::from_utf8(out.unwrap()).unwrap()
 }
 
 fn key(kind: &str) -> String {
-    ours(Fixed::default(), &format!("{{{{ genPrivateKey \"{kind}\" }}}}"), &json!({}))
+    ours(
+        Fixed::default(),
+        &format!("{{{{ genPrivateKey \"{kind}\" }}}}"),
+        &json!({}),
+    )
 }
 
 /// The DER of every certificate in a PEM text.
@@ -23,7 +32,12 @@ fn blocks(pem: &str) -> Vec<Vec<u8>> {
         .skip(1)
         .map(|block| {
             let body = block.split("-----\n").nth(1).unwrap();
-            let digits: String = body.split("-----END").next().unwrap().split_whitespace().collect();
+            let digits: String = body
+                .split("-----END")
+                .next()
+                .unwrap()
+                .split_whitespace()
+                .collect();
             bytes_of(&json!(digits))
         })
         .collect()
@@ -67,7 +81,8 @@ fn compare(template: &str, keys: &[&str], signatures_are_determined: bool) {
         .map(|(index, key)| (format!("k{index}"), json!({"string": key})))
         .collect();
     let values = serde_json::Value::Object(values);
-    let Answer::Output(theirs) = reference(&mut oracle, Functions::Sprig, template.as_bytes(), &values) else {
+    let Answer::Output(theirs) = reference(&mut oracle, Functions::Sprig, template.as_bytes(), &values)
+    else {
         panic!("sprig refuses {template}");
     };
     let theirs = String::from_utf8(bytes_of(&theirs)).unwrap();
@@ -89,7 +104,8 @@ fn compare(template: &str, keys: &[&str], signatures_are_determined: bool) {
 }
 
 const SELF_SIGNED: &str = r#"{{ $c := genSelfSignedCertWithKey "host.example" (list "10.0.0.1" "fe80::1") (list "a.example" "*.b.example") 365 .Values.k0 }}{{ $c.Cert }}"#;
-const AUTHORITY: &str = r#"{{ $c := genCAWithKey "an & authority" 3650 .Values.k0 }}{{ $c.Cert }}{{ $c.Key }}"#;
+const AUTHORITY: &str =
+    r#"{{ $c := genCAWithKey "an & authority" 3650 .Values.k0 }}{{ $c.Cert }}{{ $c.Key }}"#;
 const SIGNED: &str = r#"{{ $ca := genCAWithKey "ca" 30 .Values.k0 }}{{ $c := genSignedCertWithKey "" nil (list "a.example") 30 $ca .Values.k1 }}{{ $ca.Cert }}{{ $c.Cert }}"#;
 
 #[test]
@@ -121,17 +137,42 @@ fn keys_that_do_not_belong_are_refused() {
     let (one, two) = (key("ed25519"), key("ecdsa"));
     let values = json!({"one": {"string": one}, "two": {"string": two}});
     let template = r#"{{ $a := genCAWithKey "a" 1 .Values.one }}{{ buildCustomCert (b64enc $a.Cert) (b64enc .Values.two) | len }}"#;
-    let out = render(Functions::Sprig, Arc::new(Fixed::default()), template.as_bytes(), &values);
-    assert!(out.unwrap_err().contains("error calling len"), "a struct has no length");
+    let out = render(
+        Functions::Sprig,
+        Arc::new(Fixed::default()),
+        template.as_bytes(),
+        &values,
+    );
+    assert!(
+        out.unwrap_err().contains("error calling len"),
+        "a struct has no length"
+    );
     for (call, message) in [
-        (r#"genCAWithKey "a" 1 "junk""#, "parsing private key: no PEM data in input"),
-        (r#"genSelfSignedCertWithKey "a" (list 1) nil 1 .Values.one"#, "error parsing ip: 1 is not a string"),
-        (r#"genSelfSignedCertWithKey "a" (list "x") nil 1 .Values.one"#, "error parsing ip: x"),
-        (r#"buildCustomCert "!" "!""#, "unable to decode base64 certificate"),
+        (
+            r#"genCAWithKey "a" 1 "junk""#,
+            "parsing private key: no PEM data in input",
+        ),
+        (
+            r#"genSelfSignedCertWithKey "a" (list 1) nil 1 .Values.one"#,
+            "error parsing ip: 1 is not a string",
+        ),
+        (
+            r#"genSelfSignedCertWithKey "a" (list "x") nil 1 .Values.one"#,
+            "error parsing ip: x",
+        ),
+        (
+            r#"buildCustomCert "!" "!""#,
+            "unable to decode base64 certificate",
+        ),
         (r#"buildCustomCert "YQ==" "YQ==""#, "unable to decode certificate"),
     ] {
         let template = format!("{{{{ {call} }}}}");
-        let out = render(Functions::Sprig, Arc::new(Fixed::default()), template.as_bytes(), &values);
+        let out = render(
+            Functions::Sprig,
+            Arc::new(Fixed::default()),
+            template.as_bytes(),
+            &values,
+        );
         let error = out.unwrap_err();
         assert!(error.ends_with(&format!(": {message}")), "{error}");
     }

@@ -8,8 +8,13 @@ use crate::environment::Fixed;
 use crate::render::{Functions, render};
 
 fn outcome(template: &str) -> Result<String, String> {
-    render(Functions::Helm, Arc::new(Fixed::default()), template.as_bytes(), &json!({}))
-        .map(|out| String::from_utf8(out).unwrap())
+    render(
+        Functions::Helm,
+        Arc::new(Fixed::default()),
+        template.as_bytes(),
+        &json!({}),
+    )
+    .map(|out| String::from_utf8(out).unwrap())
 }
 
 #[test]
@@ -32,11 +37,21 @@ fn huge_results_are_refused() {
 #[test]
 fn cycles_end() {
     let cycle = "{{ $d := dict }}{{ $_ := set $d \"d\" $d }}";
-    assert_eq!(outcome(&format!("{cycle}[{{{{ toJson $d }}}}{{{{ toYaml $d }}}}]")).unwrap(), "[]");
-    assert!(outcome(&format!("{cycle}{{{{ mustToJson $d }}}}")).unwrap_err().contains("encountered a cycle"));
+    assert_eq!(
+        outcome(&format!("{cycle}[{{{{ toJson $d }}}}{{{{ toYaml $d }}}}]")).unwrap(),
+        "[]"
+    );
+    assert!(
+        outcome(&format!("{cycle}{{{{ mustToJson $d }}}}"))
+            .unwrap_err()
+            .contains("encountered a cycle")
+    );
     assert!(outcome(&format!("{cycle}{{{{ deepCopy $d }}}}")).is_err());
     assert!(outcome(&format!("{cycle}{{{{ mustToToml $d }}}}")).is_err());
-    assert_eq!(outcome(&format!("{cycle}{{{{ deepEqual $d $d }}}}")).unwrap(), "true");
+    assert_eq!(
+        outcome(&format!("{cycle}{{{{ deepEqual $d $d }}}}")).unwrap(),
+        "true"
+    );
     assert!(outcome(&format!("{cycle}{{{{ merge (dict) $d | len }}}}")).is_ok());
 }
 
@@ -48,7 +63,10 @@ fn deep_values_are_written_or_refused() {
     let json = outcome(&format!("{}{{{{ toJson $d | len }}}}", deep(5_000))).unwrap();
     assert_eq!(json, (5_000 * 6 + 2).to_string());
     assert!(outcome(&format!("{}{{{{ toYaml $d | len }}}}", deep(500))).is_ok());
-    assert_eq!(outcome(&format!("{}{{{{ toJson $d }}}}", deep(20_000))).unwrap(), "");
+    assert_eq!(
+        outcome(&format!("{}{{{{ toJson $d }}}}", deep(20_000))).unwrap(),
+        ""
+    );
     assert!(outcome(&format!("{}{{{{ deepEqual $d (deepCopy $d) }}}}", deep(5_000))).is_ok());
     let nested = "[".repeat(100_000);
     let error = outcome(&format!("{{{{ fromJsonArray {nested:?} }}}}")).unwrap();

@@ -14,17 +14,95 @@ pub(crate) struct Random {
 }
 
 const TEXTS: &[&[u8]] = &[
-    b"", b" ", b"a", b"abc", b"hello world", b"Hello World", b"foo-bar_baz", b"HTTPServerName", b"First Name2",
-    b"true", b"false", b"0", b"1", b"-3", b"42", b"010", b"0x1f", b"1_000", b"1.5", b"1e3", b"9.0", b"08", b" 5",
-    b"999999999999999999999", b"a,b,c", b"a/b/../c.txt", b"/x//y/", b"k: v", b"- a\n- b", b"{\"a\": [1, 2.5, null]}",
-    b"[1, \"x\"]", b"null", b"a: 1\nb: [x, y]\n", b"line one\nline two\n", b"\ttab", b"\xc3\xa9t\xc3\xa9", b"na\xc3\xafve \xe2\x82\xac",
-    b"\xff\xfe", b"a\xe2\x82", b"\xf0\x9f\x98\x80", b"1.2.3", b"v1.2", b"1.2.3-rc.1+b5", b">=1.0 <2.0", b"^1.2", b"~1.2.3 || *",
-    b"http://u:p@host:80/p?q=1#f", b"mailto:x@y", b"::bad", b"2024-02-29", b"2006-01-02", b"2006-01-02T15:04:05Z07:00",
-    b"2024-05-06T07:08:09Z", b"Mon Jan _2 15:04:05 MST 2006", b"1h30m", b"-5s", b"90", b"3d", b"Europe/Paris", b"America/New_York", b"Nowhere/X",
-    b"a+", b"(a)(b)?", b"[a-z]+", b"(", b"x*", b"\\d+", b"$1-${2}", b"a.b", b"SGVsbG8=", b"SGVsbG8", b"JBSWY3DP", b"!!",
-    b"int", b"string", b"map[string]interface {}", b"slice", b"map", b"\x00\x01\x7f", b"<a href=\"x\">&'</a>", b"ABCD efgh IJ",
-    b"a = 1\n[t]\nb = \"x\"\n", b"the quick brown fox jumps over the lazy dog and then some more words to fill the line",
-    b"\xc7\x86\xc3\x9f\xc4\xb0", b"\xe2\x80\xa8", b"on", b"yes", b"~", b"'q' \"d\" `b`",
+    b"",
+    b" ",
+    b"a",
+    b"abc",
+    b"hello world",
+    b"Hello World",
+    b"foo-bar_baz",
+    b"HTTPServerName",
+    b"First Name2",
+    b"true",
+    b"false",
+    b"0",
+    b"1",
+    b"-3",
+    b"42",
+    b"010",
+    b"0x1f",
+    b"1_000",
+    b"1.5",
+    b"1e3",
+    b"9.0",
+    b"08",
+    b" 5",
+    b"999999999999999999999",
+    b"a,b,c",
+    b"a/b/../c.txt",
+    b"/x//y/",
+    b"k: v",
+    b"- a\n- b",
+    b"{\"a\": [1, 2.5, null]}",
+    b"[1, \"x\"]",
+    b"null",
+    b"a: 1\nb: [x, y]\n",
+    b"line one\nline two\n",
+    b"\ttab",
+    b"\xc3\xa9t\xc3\xa9",
+    b"na\xc3\xafve \xe2\x82\xac",
+    b"\xff\xfe",
+    b"a\xe2\x82",
+    b"\xf0\x9f\x98\x80",
+    b"1.2.3",
+    b"v1.2",
+    b"1.2.3-rc.1+b5",
+    b">=1.0 <2.0",
+    b"^1.2",
+    b"~1.2.3 || *",
+    b"http://u:p@host:80/p?q=1#f",
+    b"mailto:x@y",
+    b"::bad",
+    b"2024-02-29",
+    b"2006-01-02",
+    b"2006-01-02T15:04:05Z07:00",
+    b"2024-05-06T07:08:09Z",
+    b"Mon Jan _2 15:04:05 MST 2006",
+    b"1h30m",
+    b"-5s",
+    b"90",
+    b"3d",
+    b"Europe/Paris",
+    b"America/New_York",
+    b"Nowhere/X",
+    b"a+",
+    b"(a)(b)?",
+    b"[a-z]+",
+    b"(",
+    b"x*",
+    b"\\d+",
+    b"$1-${2}",
+    b"a.b",
+    b"SGVsbG8=",
+    b"SGVsbG8",
+    b"JBSWY3DP",
+    b"!!",
+    b"int",
+    b"string",
+    b"map[string]interface {}",
+    b"slice",
+    b"map",
+    b"\x00\x01\x7f",
+    b"<a href=\"x\">&'</a>",
+    b"ABCD efgh IJ",
+    b"a = 1\n[t]\nb = \"x\"\n",
+    b"the quick brown fox jumps over the lazy dog and then some more words to fill the line",
+    b"\xc7\x86\xc3\x9f\xc4\xb0",
+    b"\xe2\x80\xa8",
+    b"on",
+    b"yes",
+    b"~",
+    b"'q' \"d\" `b`",
 ];
 
 impl Random {
@@ -61,18 +139,43 @@ impl Random {
 
     fn any_text(&mut self) -> Vec<u8> {
         match self.below(8) {
-            0 => (0..self.below(12)).map(|_| self.pick(b"abzAZ019 -_.,:/\n\t{}[]'\"#&*!|>%@`\\=+")).collect(),
+            0 => (0..self.below(12))
+                .map(|_| self.pick(b"abzAZ019 -_.,:/\n\t{}[]'\"#&*!|>%@`\\=+"))
+                .collect(),
             1 => [self.pick(TEXTS), self.pick(TEXTS)].concat(),
             2 => {
-                let chars = ['a', 'B', '1', ' ', '-', '_', 'é', 'ß', 'Ǆ', '中', '\u{2028}', '😀', 'İ', 'ⅷ', '٣', '“', '$'];
-                (0..self.below(8)).map(|_| self.pick(&chars)).collect::<String>().into_bytes()
+                let chars = [
+                    'a', 'B', '1', ' ', '-', '_', 'é', 'ß', 'Ǆ', '中', '\u{2028}', '😀', 'İ', 'ⅷ', '٣', '“',
+                    '$',
+                ];
+                (0..self.below(8))
+                    .map(|_| self.pick(&chars))
+                    .collect::<String>()
+                    .into_bytes()
             }
             _ => self.pick(TEXTS).to_vec(),
         }
     }
 
     fn key(&mut self) -> String {
-        self.pick(&["a", "b", "c", "A", "a1", "a10", "a2", "x-y", "x.y", "", "yes", "1", "k:", "key with space", "ñ"]).to_owned()
+        self.pick(&[
+            "a",
+            "b",
+            "c",
+            "A",
+            "a1",
+            "a10",
+            "a2",
+            "x-y",
+            "x.y",
+            "",
+            "yes",
+            "1",
+            "k:",
+            "key with space",
+            "ñ",
+        ])
+        .to_owned()
     }
 
     /// A number that no function makes something huge of.
@@ -85,7 +188,16 @@ impl Random {
 
     fn number(&mut self) -> i64 {
         match self.below(6) {
-            0 => self.pick(&[i64::MAX, i64::MIN, 1 << 53, (1 << 53) + 1, 1_700_000_000, 951_782_400, -1, 1_000_000]),
+            0 => self.pick(&[
+                i64::MAX,
+                i64::MIN,
+                1 << 53,
+                (1 << 53) + 1,
+                1_700_000_000,
+                951_782_400,
+                -1,
+                1_000_000,
+            ]),
             1 => self.below(100_000) as i64,
             _ => self.small(),
         }
@@ -93,7 +205,11 @@ impl Random {
 
     fn float(&mut self) -> String {
         match self.below(5) {
-            0 if !self.plain => self.pick(&["NaN", "Inf", "-Inf", "-0", "1e20", "-1e300", "1e-7", "5e-324", "0.1"]).to_owned(),
+            0 if !self.plain => self
+                .pick(&[
+                    "NaN", "Inf", "-Inf", "-0", "1e20", "-1e300", "1e-7", "5e-324", "0.1",
+                ])
+                .to_owned(),
             1 => format!("{}", self.number()),
             _ => format!("{}e-{}", self.number(), self.below(8)),
         }
@@ -124,7 +240,9 @@ impl Random {
             3 => json!({"texts": { self.key(): latin(&self.text()), self.key(): latin(&self.text()) }}),
             4 => json!({"nil list": null}),
             5 => json!({"nil map": null}),
-            6 if !self.plain => json!({"time": self.pick(&[0, 1_700_000_000, 951_782_400, -62_135_596_800, 4_102_444_800_i64]).to_string()}),
+            6 if !self.plain => {
+                json!({"time": self.pick(&[0, 1_700_000_000, 951_782_400, -62_135_596_800, 4_102_444_800_i64]).to_string()})
+            }
             _ => json!({"duration": self.number().to_string()}),
         }
     }
@@ -134,7 +252,9 @@ impl Random {
     }
 
     pub(crate) fn map(&mut self, depth: usize) -> Json {
-        let entries: Map<String, Json> = (0..self.below(5)).map(|_| (self.key(), self.any(depth))).collect();
+        let entries: Map<String, Json> = (0..self.below(5))
+            .map(|_| (self.key(), self.any(depth)))
+            .collect();
         json!({"map": entries})
     }
 
@@ -148,7 +268,9 @@ impl Random {
             Kind::String => json!({"string": latin(&self.text())}),
             _ if ty == ANY_SLICE => self.list(2),
             _ if ty == ANY_MAP => self.map(2),
-            Kind::Struct => json!({"time": self.pick(&[0, 1_700_000_000, 951_782_400, -62_135_596_800_i64]).to_string()}),
+            Kind::Struct => {
+                json!({"time": self.pick(&[0, 1_700_000_000, 951_782_400, -62_135_596_800_i64]).to_string()})
+            }
             _ => self.any(3),
         }
     }

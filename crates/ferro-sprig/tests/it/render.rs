@@ -34,9 +34,14 @@ pub(crate) fn render(
         options.missing_key = MissingKey::Zero;
     }
     let mut templates = Templates::new("t", Arc::new(functions)).with_options(options);
-    templates.parse("t", &template).map_err(|error| error.to_string())?;
+    templates
+        .parse("t", &template)
+        .map_err(|error| error.to_string())?;
     let entries = values.as_object().unwrap();
-    let values: Map = entries.iter().map(|(name, value)| (name.as_str(), typed(value))).collect();
+    let values: Map = entries
+        .iter()
+        .map(|(name, value)| (name.as_str(), typed(value)))
+        .collect();
     let data = Value::Map(Map::from_iter([("Values", Value::Map(values))]));
     match templates.execute("t", &data, &()) {
         Ok(out) => Ok(out.as_bytes().to_vec()),
@@ -48,7 +53,10 @@ pub(crate) fn render(
 pub(crate) fn reference(oracle: &mut Oracle, kind: Functions, template: &[u8], values: &Json) -> Answer {
     let template = base64(template);
     let helm = kind == Functions::Helm;
-    oracle.ask("sprig.render", json!({"template": template, "values": values, "helm": helm}))
+    oracle.ask(
+        "sprig.render",
+        json!({"template": template, "values": values, "helm": helm}),
+    )
 }
 
 /// The bytes that an answer holds.
@@ -65,7 +73,10 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let word = chunk
+            .iter()
+            .fold(0_u32, |word, byte| word << 8 | u32::from(*byte))
+            << (8 * (3 - chunk.len()));
         for at in 0..4 {
             let digit = DIGITS[(word >> (18 - 6 * at)) as usize & 63];
             out.push(if at <= chunk.len() { char::from(digit) } else { '=' });
@@ -96,18 +107,39 @@ pub(crate) fn typed(described: &Json) -> Value {
         "bytes" => Value::Bytes(unlatin(text).into()),
         "float64" => Value::Float(text.to_ascii_lowercase().parse().unwrap()),
         "list" => Value::list(content.as_array().unwrap().iter().map(typed).collect()),
-        "map" => Value::Map(content.as_object().unwrap().iter().map(|(key, value)| (key.as_str(), typed(value))).collect()),
+        "map" => Value::Map(
+            content
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(key, value)| (key.as_str(), typed(value)))
+                .collect(),
+        ),
         "strings" => {
             let items = content.as_array().unwrap();
-            Value::List(List::of_strings(items.iter().map(|item| Text::from(unlatin(item.as_str().unwrap())))))
+            Value::List(List::of_strings(
+                items
+                    .iter()
+                    .map(|item| Text::from(unlatin(item.as_str().unwrap()))),
+            ))
         }
         "ints" => {
             let items = content.as_array().unwrap();
-            Value::List(List::with_type(INT_SLICE, items.iter().map(|item| Value::int(item.as_i64().unwrap())).collect()))
+            Value::List(List::with_type(
+                INT_SLICE,
+                items
+                    .iter()
+                    .map(|item| Value::int(item.as_i64().unwrap()))
+                    .collect(),
+            ))
         }
         "texts" => {
             let entries = content.as_object().unwrap();
-            Value::Map(Map::of_strings(entries.iter().map(|(key, item)| (key.as_str(), unlatin(item.as_str().unwrap())))))
+            Value::Map(Map::of_strings(
+                entries
+                    .iter()
+                    .map(|(key, item)| (key.as_str(), unlatin(item.as_str().unwrap()))),
+            ))
         }
         "nil list" => Value::List(List::nil(ANY_SLICE)),
         "nil map" => Value::Map(Map::nil(ANY_MAP)),

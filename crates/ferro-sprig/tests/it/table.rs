@@ -50,11 +50,27 @@ fn types_are_those_of_sprig() {
 fn charts_get_what_helm_gives_them() {
     let environment = Arc::new(Fixed::default());
     let (sprig, helm) = (functions(environment.clone()), helm_functions(environment));
-    let added: Vec<_> = names(&helm).into_iter().filter(|name| sprig.get(name).is_none()).collect();
+    let added: Vec<_> = names(&helm)
+        .into_iter()
+        .filter(|name| sprig.get(name).is_none())
+        .collect();
     assert_eq!(
         added,
-        ["fromJsonArray", "fromToml", "fromYaml", "fromYamlArray", "mustToToml", "mustToYaml", "toToml", "toYaml", "toYamlPretty"]
+        [
+            "fromJsonArray",
+            "fromToml",
+            "fromYaml",
+            "fromYamlArray",
+            "mustToToml",
+            "mustToYaml",
+            "toToml",
+            "toYaml",
+            "toYamlPretty"
+        ]
     );
-    let removed: Vec<_> = names(&sprig).into_iter().filter(|name| helm.get(name).is_none()).collect();
+    let removed: Vec<_> = names(&sprig)
+        .into_iter()
+        .filter(|name| helm.get(name).is_none())
+        .collect();
     assert_eq!(removed, ["env", "expandenv"]);
 }

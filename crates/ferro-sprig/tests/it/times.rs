@@ -8,17 +8,76 @@ use crate::random::Random;
 use crate::render::{base64, bytes_of};
 
 const ELEMENTS: &[&str] = &[
-    "2006", "06", "01", "1", "Jan", "January", "02", "2", "_2", "002", "__2", "15", "03", "3", "04", "4", "05", "5",
-    ".000", ".999", ",000", ".0", ".000000000", ".999999999", "PM", "pm", "MST", "-0700", "-07:00", "-07", "-070000",
-    "-07:00:00", "Z0700", "Z07:00", "Z07", "Z070000", "Z07:00:00", "Mon", "Monday", "_2006", "Januar", "Mond", "é", "20060102", "0", ".0001",
+    "2006",
+    "06",
+    "01",
+    "1",
+    "Jan",
+    "January",
+    "02",
+    "2",
+    "_2",
+    "002",
+    "__2",
+    "15",
+    "03",
+    "3",
+    "04",
+    "4",
+    "05",
+    "5",
+    ".000",
+    ".999",
+    ",000",
+    ".0",
+    ".000000000",
+    ".999999999",
+    "PM",
+    "pm",
+    "MST",
+    "-0700",
+    "-07:00",
+    "-07",
+    "-070000",
+    "-07:00:00",
+    "Z0700",
+    "Z07:00",
+    "Z07",
+    "Z070000",
+    "Z07:00:00",
+    "Mon",
+    "Monday",
+    "_2006",
+    "Januar",
+    "Mond",
+    "é",
+    "20060102",
+    "0",
+    ".0001",
 ];
 const SEPARATORS: &[&str] = &["", " ", "-", "/", ":", "T", ", ", "  "];
-const ZONES: &[&str] = &["UTC", "Europe/Paris", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Monrovia", "Pacific/Apia", "EST"];
+const ZONES: &[&str] = &[
+    "UTC",
+    "Europe/Paris",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Australia/Lord_Howe",
+    "Africa/Monrovia",
+    "Pacific/Apia",
+    "EST",
+];
 
 fn layout(random: &mut Random) -> String {
     match random.below(4) {
         0 => random
-            .pick(&["2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05.999999999Z07:00", "Mon Jan _2 15:04:05 MST 2006", "2006-01-02", "15:04", "2006 002"])
+            .pick(&[
+                "2006-01-02T15:04:05Z07:00",
+                "2006-01-02T15:04:05.999999999Z07:00",
+                "Mon Jan _2 15:04:05 MST 2006",
+                "2006-01-02",
+                "15:04",
+                "2006 002",
+            ])
             .to_owned(),
         _ => (0..1 + random.below(6))
             .map(|_| format!("{}{}", random.pick(ELEMENTS), random.pick(SEPARATORS)))
@@ -28,7 +87,16 @@ fn layout(random: &mut Random) -> String {
 
 fn seconds(random: &mut Random) -> i64 {
     match random.below(6) {
-        0 => random.pick(&[0, -1, -62_135_596_800, 253_402_300_799, 253_402_300_800, 4_102_444_800, -2_208_988_800, 951_782_400]),
+        0 => random.pick(&[
+            0,
+            -1,
+            -62_135_596_800,
+            253_402_300_799,
+            253_402_300_800,
+            4_102_444_800,
+            -2_208_988_800,
+            951_782_400,
+        ]),
         1 => i64::from_le_bytes(std::array::from_fn(|_| random.below(256) as u8)) >> random.below(40),
         _ => random.below(2_000_000_000) as i64,
     }
@@ -36,14 +104,21 @@ fn seconds(random: &mut Random) -> i64 {
 
 /// A text that may fit the layout: a time printed by it, sometimes damaged.
 fn sample(random: &mut Random, layout: &str) -> String {
-    let time = Time::from_unix(random.below(2_000_000_000) as i64, random.below(1_000_000_000) as i64);
+    let time = Time::from_unix(
+        random.below(2_000_000_000) as i64,
+        random.below(1_000_000_000) as i64,
+    );
     let time = time.with_zone(Zone::load(random.pick(ZONES)).unwrap());
     let mut text = time.format(layout);
     if random.one_in(2) && !text.is_empty() {
         let chars: Vec<char> = text.chars().collect();
         let at = random.below(chars.len());
         let other = random.pick(&['0', '9', '3', ' ', 'Z', '+', '-', 'x', '.', ':', 'é', 'M', 'p']);
-        text = chars.iter().enumerate().map(|(index, c)| if index == at { other } else { *c }).collect();
+        text = chars
+            .iter()
+            .enumerate()
+            .map(|(index, c)| if index == at { other } else { *c })
+            .collect();
         if random.one_in(4) {
             text.truncate(chars.iter().take(at).map(|c| c.len_utf8()).sum());
         }
@@ -71,7 +146,11 @@ fn times_are_printed_like_go_prints_them() {
         if at < 0 && zone != "UTC" {
             continue;
         }
-        assert_eq!(ours.map(String::into_bytes).as_slice(), theirs, "{at} in {zone} by {by:?}");
+        assert_eq!(
+            ours.map(String::into_bytes).as_slice(),
+            theirs,
+            "{at} in {zone} by {by:?}"
+        );
     }
 }
 
