@@ -81,15 +81,14 @@ impl Form {
 /// Adds a function that panics over a bad pattern, and its twin that returns the error.
 fn both(table: &mut Table<'_>, name: &str, form: &Form, run: fn(&Regex, Args<'_>) -> Outcome) {
     table.add(&[name], form.params, form.result, move |args| {
-        run(
-            &compile(args).map_err(|error| panicked(args.text(0), &error))?,
-            args,
-        )
+        let regex = compile(args).map_err(|error| panicked(args.text(0), &error))?;
+        run(&regex, args)
     });
     let (first, rest) = name.split_at(1);
     let twin = format!("must{}{rest}", first.to_ascii_uppercase());
     table.add(&[&twin], form.params, form.result, move |args| {
-        run(&compile(args).map_err(|error| plain(&error))?, args)
+        let regex = compile(args).map_err(|error| plain(&error))?;
+        run(&regex, args)
     });
 }
 
