@@ -45,6 +45,9 @@ impl Node {
 
 /// Converts what needs no second thought; `None` sends the caller the long way.
 fn fast(node: &Node, in_flow: bool) -> Option<Json> {
+    if node.has_explicit_tag() {
+        return None;
+    }
     match node.kind() {
         Kind::Alias => None,
         Kind::Scalar => fast_scalar(node, in_flow),
@@ -71,9 +74,6 @@ fn fast(node: &Node, in_flow: bool) -> Option<Json> {
 
 fn fast_scalar(node: &Node, in_flow: bool) -> Option<Json> {
     let text = node.text()?;
-    if node.has_explicit_tag() {
-        return None;
-    }
     if node.tag() == Tag::Str {
         // Characters that go-yaml does not write faithfully, or not at all.
         let is_faithful =

@@ -11,6 +11,16 @@ use serde_json::Value as Json;
 
 use crate::{Dialect, Error, Node, Result, Tag, Value, to_rfc3339};
 
+/// Refuses a value that aliases nest more deeply than text may be: the decoders walk recursively.
+fn check_depth(depth: usize, limit: usize, node: &Node) -> Result<()> {
+    // An alias is a step of its own.
+    if depth <= limit.saturating_mul(2) {
+        return Ok(());
+    }
+    let line = node.position().line;
+    Err(Error::TooDeep { line, limit })
+}
+
 /// Tells what a scalar is, its tag considered.
 fn scalar_value(node: &Node, dialect: Dialect) -> Result<Value> {
     let text = node.text().unwrap_or_default();

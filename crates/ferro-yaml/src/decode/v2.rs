@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::plain_json;
 use super::value::{GoValue, Scalar, scalar};
+use super::{check_depth, plain_json};
 use crate::parse::{AliasBudget, alias_targets, parse_first};
 use crate::{Dialect, Error, Kind, Limits, Node, ParseOptions, Result, ScalarStyle, Tag, Value};
 
@@ -28,6 +28,8 @@ pub(crate) fn read(input: &[u8], limits: &Limits, strict: bool) -> Result<Json> 
         targets: alias_targets(&document.root),
         open_aliases: Vec::new(),
         budget: AliasBudget::default(),
+        depth: 0,
+        max_depth: limits.depth,
         strict,
         problems: Vec::new(),
     };
@@ -75,6 +77,9 @@ struct Decoder<'d> {
     targets: BTreeMap<usize, &'d Node>,
     open_aliases: Vec<&'d Node>,
     budget: AliasBudget,
+    /// How deep the value is nested, aliases followed, and how deep it may be.
+    depth: usize,
+    max_depth: usize,
     strict: bool,
     problems: Vec<String>,
 }
@@ -84,6 +89,14 @@ type Fields = BTreeMap<Scalar, GoValue>;
 impl<'d> Decoder<'d> {
     fn value(&mut self, node: &'d Node) -> Result<GoValue> {
         self.budget.count(!self.open_aliases.is_empty())?;
+        check_depth(self.depth, self.max_depth, node)?;
+        self.depth += 1;
+        let value = self.content(node);
+        self.depth -= 1;
+        value
+    }
+
+    fn content(&mut self, node: &'d Node) -> Result<GoValue> {
         Ok(match node.kind() {
             Kind::Alias => return self.through_alias(node, Self::value),
             Kind::Scalar => GoValue::Scalar(scalar(node, Dialect::V2)?),

@@ -6,7 +6,7 @@ use ferro_gocompat::quote::quote;
 use serde_json::Value as Json;
 
 use super::value::{GoValue, Scalar, scalar};
-use super::{scalar_value, string_of};
+use super::{check_depth, scalar_value, string_of};
 use crate::parse::{AliasBudget, alias_targets, parse_first};
 use crate::{Dialect, Entry, Error, Kind, Node, ParseOptions, Result, Tag, Value};
 
@@ -15,7 +15,8 @@ const MAX_PROBLEMS: usize = 1000;
 
 /// Reads the first document as a list, or as a mapping with text for keys.
 pub(crate) fn read(input: &[u8]) -> Result<Json> {
-    let Some(document) = parse_first(input, &ParseOptions::default())? else {
+    let options = ParseOptions::default();
+    let Some(document) = parse_first(input, &options)? else {
         return Ok(Json::Null);
     };
     let root = &document.root;
@@ -23,6 +24,8 @@ pub(crate) fn read(input: &[u8]) -> Result<Json> {
         targets: alias_targets(root),
         open_aliases: Vec::new(),
         budget: AliasBudget::default(),
+        depth: 0,
+        max_depth: options.limits.depth,
         problems: Vec::new(),
     };
     let value = if root.is_mapping() {
@@ -41,6 +44,9 @@ struct Decoder<'d> {
     targets: BTreeMap<usize, &'d Node>,
     open_aliases: Vec<&'d Node>,
     budget: AliasBudget,
+    /// How deep the value is nested, aliases followed, and how deep it may be.
+    depth: usize,
+    max_depth: usize,
     problems: Vec<String>,
 }
 
@@ -58,6 +64,14 @@ impl<'d> Decoder<'d> {
     /// Decodes a value; there is none if a problem was noted that is its own.
     fn value(&mut self, node: &'d Node) -> Result<Option<GoValue>> {
         self.count()?;
+        check_depth(self.depth, self.max_depth, node)?;
+        self.depth += 1;
+        let value = self.content(node);
+        self.depth -= 1;
+        value
+    }
+
+    fn content(&mut self, node: &'d Node) -> Result<Option<GoValue>> {
         match node.kind() {
             Kind::Alias => self.through_alias(node, Self::value),
             Kind::Scalar => Ok(Some(GoValue::Scalar(scalar(node, Dialect::V3)?))),

@@ -54,12 +54,20 @@ pub(super) fn build(decoded: &Decoded<'_>, options: &ParseOptions, most: usize) 
 /// Counts the documents.
 pub(super) fn check(decoded: &Decoded<'_>, options: &ParseOptions) -> Result<usize> {
     let mut events = Events::new(decoded, options.dialect, options.comments);
-    let mut documents = 0;
+    let limit = options.limits.depth;
+    let (mut documents, mut depth) = (0, 0);
     loop {
-        match events.next()?.event {
+        let parsed = events.next()?;
+        match parsed.event {
             Event::StreamEnd => return Ok(documents),
             Event::DocumentEnd => documents += 1,
+            Event::SequenceStart { .. } | Event::MappingStart { .. } => depth += 1,
+            Event::SequenceEnd | Event::MappingEnd => depth -= 1,
             _ => {}
+        }
+        if depth > limit {
+            let line = parsed.position.line;
+            return Err(Error::TooDeep { line, limit });
         }
     }
 }

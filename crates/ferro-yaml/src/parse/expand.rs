@@ -60,11 +60,24 @@ fn collect_targets<'d>(
     }
 }
 
+/// What an anchor stands for.
+#[derive(Clone)]
+struct Anchored {
+    node: Node,
+    /// How many nodes there are in it.
+    size: usize,
+    /// How many levels of collections there are below it.
+    levels: usize,
+}
+
 struct Expander<'l> {
     limits: &'l Limits,
     /// `None` while the anchored node is still being expanded.
-    anchors: BTreeMap<String, Option<(Node, usize)>>,
+    anchors: BTreeMap<String, Option<Anchored>>,
     budget: AliasBudget,
+    depth: usize,
+    /// The deepest level that was seen since the current anchor.
+    deepest: usize,
 }
 
 /// Returns a tree without aliases, merge keys and anchors.
@@ -73,56 +86,76 @@ pub(super) fn expand(root: &Node, limits: &Limits) -> Result<Node> {
         limits,
         anchors: BTreeMap::new(),
         budget: AliasBudget::default(),
+        depth: 0,
+        deepest: 0,
     };
     expander.node(root)
 }
 
 impl Expander<'_> {
     fn node(&mut self, node: &Node) -> Result<Node> {
-        let before = self.budget.total;
         self.count(1, 0)?;
-        let anchor = node.anchor();
-        if !anchor.is_empty() {
-            self.anchors.insert(anchor.to_owned(), None);
-        }
-        let mut expanded = if let Some(name) = node.alias_name() {
+        if let Some(name) = node.alias_name() {
             return self.alias(name, node);
-        } else if let Some(items) = node.as_sequence() {
-            let items = items
-                .iter()
-                .map(|item| self.node(item))
-                .collect::<Result<Vec<_>>>()?;
-            let mut copy = node.clone();
-            if let Some(slot) = copy.as_sequence_mut() {
-                *slot = Sequence::from(items);
-            }
-            copy
-        } else if let Some(entries) = node.as_mapping() {
-            let entries = self.mapping(entries)?;
-            let mut copy = node.clone();
-            if let Some(slot) = copy.as_mapping_mut() {
-                *slot = entries;
-            }
-            copy
-        } else {
-            node.clone()
-        };
-        if !anchor.is_empty() {
-            expanded.set_anchor("");
-            let size = self.budget.total - before;
-            self.anchors
-                .insert(anchor.to_owned(), Some((expanded.clone(), size)));
         }
+        let anchor = node.anchor();
+        if anchor.is_empty() {
+            return self.content(node);
+        }
+        let (before, deepest) = (self.budget.total, self.deepest);
+        self.deepest = self.depth;
+        self.anchors.insert(anchor.to_owned(), None);
+        let mut expanded = self.content(node)?;
+        expanded.set_anchor("");
+        let anchored = Anchored {
+            node: expanded.clone(),
+            size: self.budget.total - before,
+            levels: self.deepest - self.depth,
+        };
+        self.anchors.insert(anchor.to_owned(), Some(anchored));
+        self.deepest = self.deepest.max(deepest);
         Ok(expanded)
     }
 
+    fn content(&mut self, node: &Node) -> Result<Node> {
+        let mut copy = node.clone();
+        if let Some(slot) = copy.as_sequence_mut() {
+            self.descend(1, node)?;
+            let items = node.items().iter().map(|item| self.node(item));
+            *slot = Sequence::from(items.collect::<Result<Vec<_>>>()?);
+            self.depth -= 1;
+        } else if let Some(slot) = copy.as_mapping_mut() {
+            self.descend(1, node)?;
+            *slot = self.mapping(node.entries())?;
+            self.depth -= 1;
+        }
+        Ok(copy)
+    }
+
+    /// Notes that there are so many more levels here; aliases make trees deeper than their text.
+    fn descend(&mut self, levels: usize, node: &Node) -> Result<()> {
+        let limit = self.limits.depth;
+        let deepest = self.depth + levels;
+        if deepest > limit {
+            let line = node.position().line;
+            return Err(Error::TooDeep { line, limit });
+        }
+        self.deepest = self.deepest.max(deepest);
+        self.depth += 1;
+        Ok(())
+    }
+
     fn alias(&mut self, name: &str, alias: &Node) -> Result<Node> {
+        let Anchored { node, size, levels } = self.anchored(name, alias)?;
+        self.count(size, size)?;
+        self.descend(levels, alias)?;
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    fn anchored(&self, name: &str, alias: &Node) -> Result<Anchored> {
         match self.anchors.get(name) {
-            Some(Some((target, size))) => {
-                let (target, size) = (target.clone(), *size);
-                self.count(size, size)?;
-                Ok(target)
-            }
+            Some(Some(anchored)) => Ok(anchored.clone()),
             Some(None) => Err(Error::RecursiveAlias {
                 name: name.to_owned(),
             }),
@@ -144,54 +177,70 @@ impl Expander<'_> {
         }
     }
 
-    /// Merges first and expands then, as kyaml does: what a source brings along is expanded in its new
-    /// place.
-    fn mapping(&mut self, entries: &Mapping) -> Result<Mapping> {
-        let mut own = entries.clone();
+    fn mapping(&mut self, entries: &[Entry]) -> Result<Mapping> {
+        let merge = merge_value(entries)?;
         let mut sources = Vec::new();
-        if let Some(value) = merge_value(entries)? {
-            sources = self.merge_sources(value)?;
-            if let Some(at) = own.iter().position(|entry| key_text(&entry.key).as_str() == "<<") {
-                own.remove_at(at);
+        if let Some(value) = merge {
+            self.merge_sources(value, &mut sources)?;
+        }
+        let mut own = Mapping::with_capacity(entries.len());
+        let mut is_merged = merge.is_none();
+        for entry in entries {
+            // kyaml removes the first key with that name, whatever its tag.
+            if !is_merged && key_text(&entry.key).as_str() == "<<" {
+                is_merged = true;
+                continue;
             }
+            own.push(self.entry(entry)?);
         }
         merge_into(&mut own, &sources);
-        let expand = |entry: &Entry| -> Result<Entry> {
-            let key = self.node(&entry.key)?;
-            let value = self.node(&entry.value)?;
-            Ok(Entry { key, value })
-        };
-        let expanded = own.iter().map(expand).collect::<Result<Vec<_>>>()?;
-        Ok(Mapping::from(expanded))
+        Ok(own)
     }
 
-    /// Returns the mappings to merge, in the order in which kyaml applies them: the last of a list first.
-    fn merge_sources(&self, node: &Node) -> Result<Vec<Node>> {
+    fn entry(&mut self, entry: &Entry) -> Result<Entry> {
+        let key = self.node(&entry.key)?;
+        let value = self.node(&entry.value)?;
+        Ok(Entry { key, value })
+    }
+
+    /// Adds the fields to merge, in the order in which kyaml applies them: the last of a list first.
+    fn merge_sources(&mut self, node: &Node, sources: &mut Vec<Mapping>) -> Result<()> {
+        if !node.anchor().is_empty() {
+            // Aliases of it come later.
+            self.node(node)?;
+        }
         if let Some(name) = node.alias_name() {
-            return match self.anchors.get(name) {
-                Some(Some((target, _))) if target.is_mapping() => Ok(vec![target.clone()]),
-                Some(None) => Err(Error::RecursiveAlias {
-                    name: name.to_owned(),
-                }),
-                _ => Err(merge_error(
-                    node,
-                    "invalid map merge: received alias for a non-map value",
-                )),
+            let Anchored {
+                node: target, size, ..
+            } = self.anchored(name, node)?;
+            let Some(fields) = target.as_mapping() else {
+                let problem = "invalid map merge: received alias for a non-map value";
+                return Err(merge_error(node, problem));
             };
+            self.count(size, size)?;
+            sources.push(fields.clone());
+            return Ok(());
         }
         match node.kind() {
-            Kind::Mapping => Ok(vec![node.clone()]),
+            Kind::Mapping => {
+                // A merge key in here is a field like any other to kyaml.
+                let fields = node.entries().iter().map(|entry| self.entry(entry));
+                sources.push(fields.collect::<Result<Vec<_>>>()?.into());
+                Ok(())
+            }
             Kind::Sequence => {
-                let mut sources = Vec::new();
+                let start = sources.len();
                 for item in node.items() {
                     if item.is_sequence() {
                         let problem = "invalid map merge: received a nested sequence";
                         return Err(merge_error(item, problem));
                     }
-                    sources.extend(self.merge_sources(item)?);
+                    self.merge_sources(item, sources)?;
                 }
-                sources.reverse();
-                Ok(sources)
+                if let Some(added) = sources.get_mut(start..) {
+                    added.reverse();
+                }
+                Ok(())
             }
             _ => {
                 let problem = "map merge requires map or sequence of maps as the value";
@@ -202,7 +251,7 @@ impl Expander<'_> {
 }
 
 /// Finds what is to be merged into a mapping.
-fn merge_value(entries: &Mapping) -> Result<Option<&Node>> {
+fn merge_value(entries: &[Entry]) -> Result<Option<&Node>> {
     let mut values = entries.iter().filter(|entry| entry.key.tag() == Tag::Merge);
     let first = values.next();
     match values.next() {
@@ -220,7 +269,7 @@ fn key_text(key: &Node) -> Text {
 }
 
 /// Sets the fields of the sources in a mapping, and then its own again, so that these win.
-fn merge_into(target: &mut Mapping, sources: &[Node]) {
+fn merge_into(target: &mut Mapping, sources: &[Mapping]) {
     // Its own fields change nothing, unless kyaml does not find them again.
     let is_lost = |entry: &Entry| entry.key.is_null() && entry.key.text() != Some("");
     if sources.is_empty() && !target.iter().any(is_lost) {
@@ -231,7 +280,7 @@ fn merge_into(target: &mut Mapping, sources: &[Node]) {
     for (index, entry) in target.iter().enumerate() {
         places.entry(key_text(&entry.key)).or_default().insert(index);
     }
-    for source in sources.iter().map(Node::entries).chain([&*own]) {
+    for source in sources.iter().chain([&own]) {
         set_fields(target, &mut places, source);
     }
 }

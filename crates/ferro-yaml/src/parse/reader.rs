@@ -73,14 +73,22 @@ fn piece_ends(content: &[u8], good: usize, before: usize) -> Vec<usize> {
     let mut ends = Vec::new();
     let (mut start, mut raw_end) = (0, PIECE - before);
     while start < content.len() {
-        let mut end = raw_end.min(content.len());
-        // A character that the piece cuts is left to the next one.
-        let incomplete = (1..4).find(|back| {
-            let lead = end.checked_sub(*back).and_then(|at| content.get(at));
-            lead.is_some_and(|byte| char_width(*byte) > *back)
-        });
-        end -= incomplete.unwrap_or(0);
-        if end > good || end <= start {
+        let limit = raw_end.min(content.len());
+        // A character that the piece cuts is left to the next one, whether it is a good one or not.
+        let end = if limit > good {
+            let width = content.get(good).map_or(0, |lead| char_width(*lead));
+            if width == 0 || good + width <= limit {
+                break;
+            }
+            good
+        } else {
+            let is_cut = |back: &usize| {
+                let lead = limit.checked_sub(*back).and_then(|at| content.get(at));
+                lead.is_some_and(|byte| char_width(*byte) > *back)
+            };
+            limit - (1..4).find(is_cut).unwrap_or(0)
+        };
+        if end <= start {
             break;
         }
         ends.push(end);

@@ -15,6 +15,8 @@ mod corpus;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 #[path = "../../../../tests/conformance/oracle.rs"]
 mod oracle;
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn agree(ours: &Result<Value, String>, theirs: &Answer) -> bool {
 }
 
 /// Asks with the same texts each time, unless `FERRO_SEED` says otherwise.
-fn runner() -> TestRunner {
+pub(crate) fn runner() -> TestRunner {
     let config = Config {
         cases: cases(),
         failure_persistence: None,

@@ -291,8 +291,9 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn run(&mut self, stops: Stops) -> bool {
         let start = self.pos;
+        let length = if self.is_free() { usize::MAX } else { 1 };
         let mut end = start;
-        while let Some(byte) = self.bytes.get(end) {
+        for byte in self.bytes.get(start..).unwrap_or_default().iter().take(length) {
             let class = class(*byte) & stops.0;
             if class != 0 && !(class == BREAK && *byte >= 0x80 && self.break_width(end - start) == 0) {
                 break;
@@ -302,7 +303,7 @@ impl<'a> Cursor<'a> {
         if end == start {
             return false;
         }
-        if self.reader.is_some() {
+        if !self.is_free() {
             self.skip();
             return true;
         }
