@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::func::Function;
-use crate::value::Text;
+use crate::value::{Key, Text};
 
 /// A byte offset in the text of the template.
 pub(crate) type Pos = u32;
@@ -147,8 +147,8 @@ pub(crate) enum Expr {
     },
 }
 
-/// Names of fields, without their dots.
-pub(crate) type Fields = Box<[Box<str>]>;
+/// Names of fields, without their dots, in the form in which maps are asked for them.
+pub(crate) type Fields = Box<[Key]>;
 
 /// A number, as every type that can represent it.
 pub(crate) struct Number {

@@ -6,10 +6,13 @@ use std::fmt;
 ///
 /// An error is a message and the error that caused it. Its text is the whole chain, as Go prints it; each
 /// link can be looked at by itself with [`Error::message`] and [`Error::cause`].
-pub struct Error {
+pub struct Error(Box<Link>);
+
+/// Errors are rare and results are not: in a box they do not make those larger.
+struct Link {
     kind: ErrorKind,
     message: String,
-    cause: Option<Box<Self>>,
+    cause: Option<Error>,
 }
 
 /// Where an error comes from.
@@ -38,31 +41,31 @@ impl Error {
     }
 
     pub(crate) fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Link {
             kind,
             message: message.into(),
             cause: None,
-        }
+        }))
     }
 
     pub(crate) fn caused_by(mut self, cause: Self) -> Self {
-        self.cause = Some(Box::new(cause));
+        self.0.cause = Some(cause);
         self
     }
 
     /// Returns where it comes from.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// Returns the message without the text of the cause.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// Returns the error that caused it.
     pub fn cause(&self) -> Option<&Self> {
-        self.cause.as_deref()
+        self.0.cause.as_ref()
     }
 
     /// Goes through the error and its causes.
@@ -73,13 +76,13 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.chain().try_for_each(|error| f.write_str(&error.message))
+        self.chain().try_for_each(|error| f.write_str(error.message()))
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}({self})", self.kind)
+        write!(f, "{:?}({self})", self.kind())
     }
 }
 
@@ -89,12 +92,12 @@ impl std::error::Error for Error {
     }
 }
 
-impl Drop for Error {
+impl Drop for Link {
     fn drop(&mut self) {
         // Nested includes make long chains; dropping them must not recurse.
         let mut next = self.cause.take();
         while let Some(mut error) = next {
-            next = error.cause.take();
+            next = error.0.cause.take();
         }
     }
 }

@@ -14,6 +14,21 @@
 //! assert_eq!(templates.execute("greeting", &data, &())?, *"Hello, world!");
 //! # Ok::<(), ferro_template::Error>(())
 //! ```
+//!
+//! # What it does not do
+//!
+//! It reads no files and knows no functions but the language's own: sprig and Helm's are in `ferro-sprig` and
+//! `ferro-helm`. Channels do not exist here; `range` over one of Go's iterator functions is an
+//! [`Object`] that [iterates](Object::iterate). There is no `html/template`.
+//!
+//! # Limits
+//!
+//! Go's limits are kept with their texts: 10 000 nested parentheses, 100 000 templates within each other. Where
+//! Go would use up its memory or run forever, [`Options`] sets bounds: output, nested executions, steps. Such
+//! errors are of [`ErrorKind::Limit`]. No template and no value, however deep, overflows the stack.
+//!
+//! Two things are told apart only in Go: whether a struct stands where it can be pointed to (an [`Object`] says
+//! itself which of its methods are visible), and what address a pointer has (it is always the same here).
 
 mod ast;
 mod builtin;

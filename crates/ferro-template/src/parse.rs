@@ -5,14 +5,14 @@ use std::sync::Arc;
 use ferro_gocompat::literal::unquote;
 use ferro_gocompat::quote::quote_bytes;
 
-use crate::ast::{Action, Command, Expr, Invoke, Op, Pipe, Pos, Range, Source, Tree, Variable};
+use crate::ast::{Action, Command, Expr, Fields, Invoke, Op, Pipe, Pos, Range, Source, Tree, Variable};
 use crate::error::{Error, ErrorKind};
 use crate::func::Functions;
 use crate::lex::{Delims, Kind, Lexer, Token};
 use crate::number;
 use crate::show::expr_text;
 use crate::stack::guarded;
-use crate::value::{Text, lossy};
+use crate::value::{Key, Text, lossy};
 
 /// How deep parentheses may nest.
 const MAX_PAREN_DEPTH: usize = 10_000;
@@ -640,7 +640,7 @@ impl<'p> Parser<'p> {
             names.push(field_name(&self.next()));
         }
         // Fields of a field or a variable are one longer field.
-        let joined = |fields: Box<[Box<str>]>| fields.into_iter().chain(names.clone()).collect();
+        let joined = |fields: Fields| fields.into_iter().chain(names.clone()).collect();
         Ok(Some(match term {
             Expr::Field { fields, .. } => Expr::Field {
                 pos,
@@ -742,9 +742,8 @@ impl<'p> Parser<'p> {
     }
 }
 
-fn field_name(token: &Token<'_>) -> Box<str> {
-    let name = token.text.get(1..).unwrap_or_default();
-    lossy(name).into()
+fn field_name(token: &Token<'_>) -> Key {
+    Key::Str(Text::from_bytes(token.text.get(1..).unwrap_or_default()))
 }
 
 /// Tells whether there is only what Unicode calls white space.

@@ -78,7 +78,7 @@ pub(crate) fn verb(value: &Value, verb: char) -> String {
 pub(crate) fn pointee(value: &Value) -> String {
     let shown = text(|show| match value {
         Value::Object(object) if value.kind() == Kind::Ptr && !object.is_nil() => {
-            show.structure(&**object, 'v')
+            show.structure(&**object, 'v');
         }
         _ => show.arg(value, 'v'),
     });
@@ -94,6 +94,9 @@ pub(crate) fn action(out: &mut Vec<u8>, value: &Value, limit: usize) -> Result<(
         Value::Bool(false) => out.extend_from_slice(b"false"),
         Value::Int(int) if int.kind.is_signed() => {
             out.extend_from_slice(itoa::Buffer::new().format(int.bits).as_bytes());
+        }
+        Value::Float(number) if is_small_integer(*number) => {
+            out.extend_from_slice(itoa::Buffer::new().format(*number as i64).as_bytes());
         }
         Value::Func(_) => return Err(Unprintable::Function),
         value => {
@@ -112,6 +115,11 @@ pub(crate) fn action(out: &mut Vec<u8>, value: &Value, limit: usize) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Tells whether a float prints as the integer that it is, which those out of YAML mostly do.
+fn is_small_integer(number: f64) -> bool {
+    number.abs() < 1e6 && number.trunc() == number && (number != 0.0 || number.is_sign_positive())
 }
 
 /// A printer in the course of printing an operand.

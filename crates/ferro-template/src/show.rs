@@ -3,7 +3,7 @@
 use ferro_gocompat::quote::quote_bytes;
 
 use crate::ast::{Action, Command, Expr, Invoke, Pipe, Pos};
-use crate::value::lossy;
+use crate::value::{Key, lossy};
 
 /// A node that errors can be about.
 #[derive(Clone, Copy)]
@@ -117,9 +117,9 @@ fn expr(out: &mut Vec<u8>, node: &Expr) {
     }
 }
 
-fn chain(out: &mut Vec<u8>, fields: &[Box<str>]) {
+fn chain(out: &mut Vec<u8>, fields: &[Key]) {
     for field in fields {
         out.push(b'.');
-        out.extend_from_slice(field.as_bytes());
+        out.extend_from_slice(field.as_text().as_bytes());
     }
 }

@@ -9,7 +9,7 @@ use crate::set::MissingKey;
 use crate::show::{Node, expr_text};
 use crate::stack::guarded;
 use crate::value::types::Kind;
-use crate::value::{Map, Object, Type, Value};
+use crate::value::{Key, Map, Object, Type, Value};
 
 /// Where the fields of an operand are looked up: the operand itself, for errors, and the arguments that a
 /// method would get.
@@ -32,6 +32,12 @@ impl<'t> Exec<'t, '_> {
     /// Evaluates a pipeline and sets the variables that it declares.
     pub(super) fn pipeline(&mut self, pipe: &'t Pipe) -> Result<Operand, Error> {
         self.at = Some(Node::Pipe(pipe));
+        if let ([command], []) = (pipe.commands.as_slice(), pipe.variables.as_slice()) {
+            // The most common form.
+            let mut value = self.command(command, None)?;
+            value.is_interface = false;
+            return Ok(value);
+        }
         let mut value: Option<Operand> = None;
         for command in &pipe.commands {
             let mut result = self.command(command, value.as_ref())?;
@@ -153,7 +159,7 @@ impl<'t> Exec<'t, '_> {
         if let Value::Map(map) = &self.dot.value
             && is_plain(map)
             && !(rest.is_empty() && site.has_args())
-            && let Some(value) = map.get(first.as_bytes())
+            && let Some(value) = map.get_key(first)
         {
             let receiver = Operand::interface(value);
             return if rest.is_empty() {
@@ -199,11 +205,24 @@ impl<'t> Exec<'t, '_> {
         let Some(value) = self.slot(variable) else {
             return Err(self.error(format_args!("undefined variable: {}", variable.name)));
         };
-        let value = value.clone();
-        if fields.is_empty() {
+        let Some((first, rest)) = fields.split_first() else {
+            let value = value.clone();
             self.refuse_args(site, node)?;
             return Ok(value);
+        };
+        if let Value::Map(map) = &value.value
+            && is_plain(map)
+            && !(rest.is_empty() && site.has_args())
+            && let Some(value) = map.get_key(first)
+        {
+            let receiver = Operand::interface(value);
+            return if rest.is_empty() {
+                Ok(receiver)
+            } else {
+                self.field_chain(receiver, rest, site)
+            };
         }
+        let value = value.clone();
         self.field_chain(value, fields, site)
     }
 
@@ -211,7 +230,7 @@ impl<'t> Exec<'t, '_> {
     fn field_chain(
         &mut self,
         mut receiver: Operand,
-        fields: &'t [Box<str>],
+        fields: &'t [Key],
         site: Site<'t, '_>,
     ) -> Result<Operand, Error> {
         let Some((last, others)) = fields.split_last() else {
@@ -228,14 +247,15 @@ impl<'t> Exec<'t, '_> {
         self.field(&receiver, last, site)
     }
 
-    fn field(&mut self, receiver: &Operand, name: &'t str, site: Site<'t, '_>) -> Result<Operand, Error> {
+    fn field(&mut self, receiver: &Operand, key: &'t Key, site: Site<'t, '_>) -> Result<Operand, Error> {
         if let Value::Map(map) = &receiver.value
             && is_plain(map)
             && !site.has_args()
-            && let Some(value) = map.get(name.as_bytes())
+            && let Some(value) = map.get_key(key)
         {
             return Ok(Operand::interface(value));
         }
+        let name = key.as_text();
         if receiver.is_invalid() {
             if self.options.missing_key == MissingKey::Error {
                 return Err(self.error(format_args!("nil data; no entry for key {}", quote(name))));

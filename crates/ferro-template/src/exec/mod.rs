@@ -123,7 +123,7 @@ fn execute_tree(
         options: templates.options(),
         state,
         run,
-        out: Vec::new(),
+        out: Vec::with_capacity(256),
         tree,
         pc: 0,
         dot: dot.clone(),

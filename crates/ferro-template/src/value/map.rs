@@ -151,6 +151,14 @@ impl Key {
         }
     }
 
+    /// Returns a string key; of other keys nothing is known as text.
+    pub(crate) fn as_text(&self) -> &str {
+        match self {
+            Self::Str(text) => text.as_str().unwrap_or(""),
+            _ => "",
+        }
+    }
+
     /// Makes a key of a value; nothing when such values cannot be keys here.
     pub fn of(value: &Value) -> Option<Self> {
         Some(match value {

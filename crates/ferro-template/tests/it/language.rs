@@ -43,7 +43,7 @@ fn check(cases: &[(&str, &str)]) {
         let ours = render_with(MissingKey::Zero, template);
         assert_eq!(ours.as_deref(), Ok(*expected), "{template}");
         assert_eq!(
-            original(oracle.as_mut(), template).unwrap_or(ours.clone()),
+            original(oracle.as_mut(), template).unwrap_or_else(|| ours.clone()),
             ours,
             "{template}"
         );
@@ -62,7 +62,7 @@ fn check_errors(cases: &[(&str, &str)]) {
             "{template}"
         );
         assert_eq!(
-            original(oracle.as_mut(), template).unwrap_or(ours.clone()),
+            original(oracle.as_mut(), template).unwrap_or_else(|| ours.clone()),
             ours,
             "{template}"
         );
