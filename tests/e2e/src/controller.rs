@@ -31,6 +31,7 @@ pub struct Setup {
 pub struct Controller {
     setup: Setup,
     nursery: Nursery,
+    metrics: u16,
     health: u16,
     storage: u16,
     flags: Vec<String>,
@@ -95,6 +96,7 @@ impl Controller {
         Ok(Self {
             setup,
             nursery: nursery.clone(),
+            metrics,
             health,
             storage,
             flags,
@@ -192,6 +194,15 @@ impl Controller {
     #[must_use]
     pub const fn storage_port(&self) -> u16 {
         self.storage
+    }
+
+    /// Its metrics, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn metrics(&self) -> Result<String> {
+        let address = ([127, 0, 0, 1], self.metrics).into();
+        xtask::http::get(address, "/metrics", Duration::from_secs(30))
     }
 
     /// The most memory that the process ever had resident, in bytes.

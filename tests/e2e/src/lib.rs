@@ -24,7 +24,6 @@ mod object;
 mod process;
 mod repository;
 mod runner;
-mod ssh;
 mod tls;
 mod world;
 
@@ -34,6 +33,5 @@ pub use object::{Event, PATIENCE, Target, condition, text};
 pub use process::{Output, run};
 pub use repository::{Repository, config_map, kustomization_yaml};
 pub use runner::{Entry, main};
-pub use ssh::{SshKey, SshServer};
 pub use tls::TlsProxy;
 pub use world::World;

@@ -199,6 +199,18 @@ impl World {
             .peak_memory()
     }
 
+    /// The metrics of the shared controller of that name.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn metrics(&self, controller: &str) -> Result<String> {
+        let controllers = lock(&self.controllers);
+        let found = controllers.iter().find(|it| it.name() == controller);
+        found
+            .with_context(|| format!("no {controller} in this world"))?
+            .metrics()
+    }
+
     /// The logs of all controllers that were started here.
     pub(crate) fn logs(&self) -> Vec<PathBuf> {
         let mut logs = Vec::new();

@@ -1,7 +1,7 @@
 //! What the spec of a Kustomization makes of the files.
 
 use anyhow::{Result, ensure};
-use e2e::{Case, Entry, Repository, Target, cases, condition, config_map, kustomization_yaml};
+use e2e::{Case, Entry, Repository, Target, cases, condition, config_map, kustomization_yaml, text};
 use serde_json::json;
 
 use crate::apply::{applied, deployment};
@@ -15,6 +15,8 @@ pub(crate) fn cases() -> Vec<Entry> {
         older_api_versions_apply_verbatim_and_work,
         older_patch_fields_are_honoured,
         remote_base_is_built_and_followed,
+        substitution_strategy_decides_without_variables,
+        external_artifact_is_applied_with_its_origin,
     ]
 }
 
@@ -227,5 +229,52 @@ async fn remote_base_is_built_and_followed(case: Case) -> Result<()> {
         .expect("Ready", "False", "BuildFailed", "couldn't find remote ref main")
         .await?;
     ensure!(url.contains("?ref=main") && a.get().await?["data"]["key"] == "two");
+    Ok(())
+}
+
+/// Without variables, defaults are filled in only when they are to be always.
+async fn substitution_strategy_decides_without_variables(case: Case) -> Result<()> {
+    let manifest = config_map("a", &[("key", "${missing:=default}")]);
+    let more = json!({"postBuild": {"substituteStrategy": "WithVariables"}});
+    let (_, kustomization) = case.app(&[("a.yaml", &manifest)], more).await?;
+    kustomization.ready().await?;
+    let a = case.config_map("a")?;
+    ensure!(a.get().await?["data"]["key"] == "${missing:=default}");
+    kustomization
+        .merge(&json!({"spec": {"postBuild": {"substituteStrategy": "Always"}}}))
+        .await?;
+    a.until("the default is filled in", |it| it["data"]["key"] == "default")
+        .await?;
+    Ok(())
+}
+
+/// An artifact of somebody else's, here one of source-controller's under another name, with the revision that it came from.
+async fn external_artifact_is_applied_with_its_origin(case: Case) -> Result<()> {
+    let repository = case.repository("app")?;
+    let commit = repository.commit(&[("a.yaml", &config_map("a", &[("key", "one")]))])?;
+    let source = case.git_repository("app", repository.url(), json!({})).await?;
+    let stored = |it: &serde_json::Value| text(it, "/status/artifact/revision").ends_with(&commit);
+    let mut artifact = source.until("the artifact is stored", stored).await?["status"]["artifact"].clone();
+    artifact["metadata"] = json!({"org.opencontainers.image.revision": "v1.2.3@sha1:0123"});
+    let external = case.object("source.toolkit.fluxcd.io/v1", "ExternalArtifact", "made")?;
+    let object = json!({"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "ExternalArtifact", "metadata": {"name": "made"}, "spec": {}});
+    external.apply(&object).await?;
+    external
+        .merge_status(&json!({"status": {"artifact": artifact}}))
+        .await?;
+    let more = json!({"sourceRef": {"kind": "ExternalArtifact", "name": "made"}});
+    let kustomization = case.kustomize("app", "app", more).await?;
+    let object = kustomization.ready().await?;
+    ensure!(
+        object["status"]["lastAppliedOriginRevision"] == "v1.2.3@sha1:0123",
+        "{}",
+        object["status"]
+    );
+    ensure!(
+        object["status"]["history"][0]["metadata"]["originRevision"] == "v1.2.3@sha1:0123",
+        "{}",
+        object["status"]
+    );
+    ensure!(case.config_map("a")?.get().await?["data"]["key"] == "one");
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::apply::{applied, deployment};
 
 pub(crate) fn cases() -> Vec<Entry> {
     cases!["dependencies":
+        dependency_in_another_namespace_is_looked_for_there,
         chain_of_three_applies_in_order,
         dependency_missing_is_reported_and_recovers,
         dependency_failing_holds_the_dependent_back,
@@ -215,5 +216,22 @@ async fn ready_expression_malformed_stalls(case: Case) -> Result<()> {
     )
     .await?;
     applied(&b, &commit).await?;
+    Ok(())
+}
+
+async fn dependency_in_another_namespace_is_looked_for_there(case: Case) -> Result<()> {
+    let more = json!({"dependsOn": [{"name": "app", "namespace": "default"}]});
+    // One of that name is here, itself even, and does not count.
+    let (_, kustomization) = case.app(&[("a.yaml", &config_map("a", &[]))], more).await?;
+    kustomization
+        .expect(
+            "Ready",
+            "False",
+            "DependencyNotReady",
+            "dependency 'default/app' not found",
+        )
+        .await?;
+    kustomization.merge(&json!({"spec": {"dependsOn": null}})).await?;
+    kustomization.ready().await?;
     Ok(())
 }

@@ -263,13 +263,40 @@ async fn fight_with_another_writer_slows_down_and_is_reported(case: Case) -> Res
     ensure!(fought.is_err(), "the watch ended: {fought:?}");
     ensure!(repairs >= 2, "nothing was repaired");
     ensure!(repairs <= 20, "{repairs} repairs in 20 s are a tight loop");
+    // Both the event and the metric tell of it.
+    let message = format!(
+        "ConfigMap/{}/a was changed again by field manager '",
+        case.namespace()
+    );
     let events = kustomization.events().await?;
-    let is_told = events
-        .iter()
-        .any(|it| it.kind == "Warning" && it.message.contains(&format!("ConfigMap/{}/a", case.namespace())));
+    let is_told = events.iter().any(|it| {
+        it.kind == "Warning"
+            && it.reason == "DriftDetected"
+            && it.message.starts_with(&message)
+            && it.message.contains(", next correction in ")
+    });
     ensure!(is_told, "no event tells of the fight: {events:#?}");
+    let metrics = case
+        .blocking(|world| world.metrics("kustomize-controller"))
+        .await?;
+    for name in ["ferroflux_drift_contended_total", "ferroflux_drift_repairs_total"] {
+        let count = counter(&metrics, name, case.namespace());
+        ensure!(count > Some(0.0), "{name} is {count:?}:\n{metrics}");
+    }
     // The fight is over: the last word is ours.
     a.until("it is restored", |it| it["data"]["key"] == "ours")
         .await?;
     Ok(())
+}
+
+/// The value of a counter for the Kustomization called `app`.
+fn counter(metrics: &str, name: &str, namespace: &str) -> Option<f64> {
+    let labels = [
+        "kind=\"Kustomization\"",
+        "name=\"app\"",
+        &format!("namespace=\"{namespace}\""),
+    ];
+    let is_ours = |line: &&str| line.starts_with(name) && labels.iter().all(|it| line.contains(*it));
+    let line = metrics.lines().find(is_ours)?;
+    line.rsplit(' ').next()?.parse().ok()
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::{Case, Controller, Entry, Repository, Target, cases, config_map, text};
+use e2e::{Case, Controller, Entry, Repository, Target, cases, condition, config_map, text};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::watcher::{self, Event};
@@ -22,8 +22,10 @@ pub(crate) fn cases() -> Vec<Entry> {
         controllers_restarted_write_nothing_and_serve_the_same_artifact,
         artifact_lost_or_damaged_is_made_again,
         replicas_with_leader_election_take_over,
+        standby_source_controller_serves_nothing_until_it_leads,
         drift_watch_switched_off_waits_for_the_interval,
         remote_bases_switched_off_are_refused,
+        controllers_told_to_stop_leave_what_they_wait_for,
         one_process_runs_all_controllers,
     ];
     all.into_iter().map(|it| it.alone().within(600)).collect()
@@ -191,9 +193,30 @@ async fn live(case: &Case) -> Result<BTreeSet<String>> {
         .collect())
 }
 
-/// Moments that differ from run to run by the machine's load alone are random enough, and can be told afterwards.
-fn moment(round: usize) -> Duration {
-    Duration::from_millis([0, 20, 60, 120, 200, 300, 420, 560, 720, 900][round % 10])
+/// When the controllers end, and which: another choice in every run, and the same one again with `FERRO_E2E_SEED` set to the number that
+/// a failure shows.
+struct Chance {
+    seed: u64,
+    state: u64,
+}
+
+impl Chance {
+    fn new() -> Result<Self> {
+        let seed = match std::env::var("FERRO_E2E_SEED") {
+            Ok(text) => text.parse().context("FERRO_E2E_SEED is no number")?,
+            Err(_) => std::time::SystemTime::UNIX_EPOCH.elapsed()?.as_nanos() as u64,
+        };
+        Ok(Self { seed, state: seed })
+    }
+
+    /// A number below `limit`, by SplitMix64.
+    fn below(&mut self, limit: u64) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
 }
 
 async fn controllers_killed_twenty_times_converge_and_write_once(case: Case) -> Result<()> {
@@ -202,23 +225,29 @@ async fn controllers_killed_twenty_times_converge_and_write_once(case: Case) -> 
     let mut install = Install::new(&case).await?;
     let mut commit = install.commit(0)?;
     install.apply(&case).await?;
+    let mut chance = Chance::new()?;
     for round in 0..20 {
         if round > 0 {
             commit = install.commit(round)?;
             case.source("app")?.request().await?;
         }
-        tokio::time::sleep(moment(round)).await;
-        if round % 3 != 1 {
+        let (moment, victims) = (Duration::from_millis(chance.below(1000)), 1 + chance.below(3));
+        tokio::time::sleep(moment).await;
+        if victims != 1 {
             kustomize = bounce(kustomize).await?;
         }
-        if round % 3 != 0 {
+        if victims != 2 {
             source = bounce(source).await?;
         }
+        let what = || {
+            let seed = chance.seed;
+            format!("round {round}: kill {victims} after {moment:?}; FERRO_E2E_SEED={seed}")
+        };
         install
             .converged(&case, round, &commit)
             .await
-            .with_context(|| format!("round {round}"))?;
-        writes.check().with_context(|| format!("round {round}"))?;
+            .with_context(&what)?;
+        writes.check().with_context(&what)?;
     }
     watch.abort();
     drop((source, kustomize));
@@ -435,6 +464,38 @@ async fn replicas_with_leader_election_take_over(case: Case) -> Result<()> {
     Ok(())
 }
 
+/// Whether somebody answers the readiness probe of the artifact server.
+async fn serves(controller: &Controller) -> Result<bool> {
+    let address = ([127, 0, 0, 1], controller.storage_port()).into();
+    let probe = move || {
+        let response = xtask::http::send(address, "GET", "/", None, Duration::from_secs(30));
+        response.is_ok_and(|it| it.status == 200)
+    };
+    Ok(tokio::task::spawn_blocking(probe).await?)
+}
+
+/// A replica that only waits is not ready behind the Service of the artifacts, because it has none.
+async fn standby_source_controller_serves_nothing_until_it_leads(case: Case) -> Result<()> {
+    let mut first = start(&case, "source-controller", "first-controller", ELECTION).await?;
+    let repository = case.repository("app")?;
+    let commit = repository.commit(&[("a.yaml", &config_map("a", &[]))])?;
+    let target = case.git_repository("app", repository.url(), json!({})).await?;
+    let stored = |it: &Value| text(it, "/status/artifact/revision").ends_with(&commit);
+    target.until("the artifact is stored", stored).await?;
+    ensure!(serves(&first).await?, "the leader does not serve");
+    let second = start(&case, "source-controller", "second-controller", ELECTION).await?;
+    ensure!(!serves(&second).await?, "the standby serves");
+    first.kill();
+    // The heir has to make the artifact anew.
+    let port = format!(":{}/", second.storage_port());
+    let moved = |it: &Value| text(it, "/status/artifact/url").contains(&port) && stored(it);
+    let artifact = target.until("the second has the artifact", moved).await?;
+    ensure!(serves(&second).await?, "the new leader does not serve");
+    let (status, _) = case.download(&text(&artifact, "/status/artifact/url")).await?;
+    ensure!(status == 200, "the artifact is not served: status {status}");
+    Ok(())
+}
+
 async fn drift_watch_switched_off_waits_for_the_interval(case: Case) -> Result<()> {
     let _source = start(&case, "source-controller", "source-controller", &[]).await?;
     let _kustomize = start(
@@ -481,6 +542,57 @@ async fn remote_bases_switched_off_are_refused(case: Case) -> Result<()> {
     kustomization
         .expect("Ready", "False", "BuildFailed", &message)
         .await?;
+    Ok(())
+}
+
+/// Nobody waits for health, a silent server, a finalizer of others or an address that takes no events, when the process is to end.
+async fn controllers_told_to_stop_leave_what_they_wait_for(case: Case) -> Result<()> {
+    let events = &["--events-addr=http://127.0.0.1:9/"];
+    let mut source = start(&case, "source-controller", "source-controller", events).await?;
+    let mut kustomize = start(&case, "kustomize-controller", "kustomize-controller", events).await?;
+    // Takes connections and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}/silent.git", silent.local_addr()?);
+    case.git_repository("silent", &url, json!({})).await?;
+    let stuck = config_map("stuck", &[]).replace(
+        "name: stuck\n",
+        "name: stuck\n  finalizers: [e2e.example.com/stays]\n",
+    );
+    let waiting = crate::apply::deployment("waiting", "");
+    let repository = case.repository("app")?;
+    repository.commit(&[("stuck/a.yaml", &stuck), ("waiting/a.yaml", &waiting)])?;
+    case.git_repository("app", repository.url(), json!({})).await?;
+    let stuck = case
+        .kustomize(
+            "stuck",
+            "app",
+            json!({"path": "./stuck", "deletionPolicy": "WaitForTermination"}),
+        )
+        .await?;
+    stuck.ready().await?;
+    stuck.delete().await?;
+    case.config_map("stuck")?
+        .until("it is being deleted", |it| {
+            !it["metadata"]["deletionTimestamp"].is_null()
+        })
+        .await?;
+    let health = json!({"path": "./waiting", "healthChecks": [{"kind": "Deployment", "name": "none", "namespace": case.namespace()}]});
+    let waiting = case.kustomize("waiting", "app", health).await?;
+    waiting
+        .until("it waits for health", |it| {
+            condition(it, "Healthy").is_some_and(|it| it["status"] == "Unknown")
+        })
+        .await?;
+    let ended = tokio::task::spawn_blocking(move || [source.stop(), kustomize.stop()]).await?;
+    ensure!(ended == [true, true], "a controller did not end well: {ended:?}");
+    // What was not over is as it was.
+    let object = waiting.get().await?;
+    let ready = condition(&object, "Ready").map(|it| text(it, "/reason"));
+    ensure!(ready.as_deref() == Some("Progressing"), "{object}");
+    case.config_map("stuck")?
+        .merge(&json!({"metadata": {"finalizers": null}}))
+        .await?;
+    drop(silent);
     Ok(())
 }
 

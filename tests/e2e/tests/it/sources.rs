@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e::{Case, Entry, Repository, SshKey, SshServer, Target, TlsProxy, cases, condition, config_map, text};
+use e2e::{Case, Entry, Repository, Target, TlsProxy, cases, condition, config_map, text};
+use ferro_testkit::ssh::{KeyPair, SshServer};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -312,37 +313,66 @@ async fn private_https_with_token_and_own_ca_is_fetched(case: Case) -> Result<()
 }
 
 async fn private_ssh_with_key_and_known_hosts_is_fetched(case: Case) -> Result<()> {
+    let Some(ssh) = Ssh::start(&case).await? else {
+        return Ok(());
+    };
     let (repository, commit) = one_commit(&case)?;
-    let (server, key) = ssh_server(&case, &repository).await?;
-    let known = server.known_hosts(server.host())?;
-    secret(&case, &[("identity", &key.private()?), ("known_hosts", &known)]).await?;
+    secret(
+        &case,
+        &[("identity", &ssh.user.private), ("known_hosts", &ssh.known())],
+    )
+    .await?;
     let more = json!({"secretRef": {"name": "credentials"}});
     let source = case
-        .git_repository("app", &server.url(repository.path()), more)
+        .git_repository("app", &ssh.server.url(repository.git_dir()), more)
         .await?;
     let revision = format!("main@sha1:{commit}");
     stored(&case, &source, &revision).await?;
 
     // Another key: the server does not let us in.
+    let stranger = blocking(&case, || KeyPair::generate("ed25519", "", &[])).await?;
     secret(
         &case,
-        &[
-            ("identity", &SshKey::numbered(9).private()?),
-            ("known_hosts", &known),
-        ],
+        &[("identity", &stranger.private), ("known_hosts", &ssh.known())],
     )
     .await?;
     source.request().await?;
     failed_but_kept(&case, &source, "GitOperationFailed", "authenticat", &revision).await
 }
 
-pub(crate) async fn ssh_server(case: &Case, repository: &Repository) -> Result<(SshServer, SshKey)> {
-    let key = SshKey::numbered(1);
-    let root = repository
-        .git_dir()
-        .parent()
-        .unwrap_or_else(|| case.world().dir());
-    Ok((SshServer::start(root, SshKey::numbered(2), &key).await?, key))
+/// OpenSSH's server, with its key and the one of the user that it lets in.
+pub(crate) struct Ssh {
+    pub(crate) server: SshServer,
+    pub(crate) host: KeyPair,
+    pub(crate) user: KeyPair,
+}
+
+impl Ssh {
+    /// None, and a word of it, where OpenSSH's server is not installed.
+    pub(crate) async fn start(case: &Case) -> Result<Option<Self>> {
+        if !ferro_testkit::ssh::is_available() {
+            case.skip("no sshd, install OpenSSH's server");
+            return Ok(None);
+        }
+        let start = || {
+            let [host, user] = [(), ()].map(|()| KeyPair::generate("ed25519", "", &[]));
+            let server = SshServer::start(&[&host], &[&user], &[]);
+            Self { server, host, user }
+        };
+        blocking(case, start).await.map(Some)
+    }
+
+    /// The line of `known_hosts` that is right.
+    pub(crate) fn known(&self) -> String {
+        self.server.known_hosts(&self.host)
+    }
+}
+
+pub(crate) async fn blocking<T: Send + 'static>(
+    case: &Case,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    case.blocking(move |_| Ok(work())).await
 }
 
 async fn submodules_asked_for_are_in_the_artifact(case: Case) -> Result<()> {

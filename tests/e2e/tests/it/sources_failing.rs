@@ -2,10 +2,11 @@
 
 use anyhow::{Result, ensure};
 use base64::Engine as _;
-use e2e::{Case, Entry, SshKey, cases};
+use e2e::{Case, Entry, cases};
+use ferro_testkit::ssh::KeyPair;
 use serde_json::json;
 
-use crate::sources::{failed_but_kept, one_commit, private_server, secret, ssh_server, stored};
+use crate::sources::{Ssh, blocking, failed_but_kept, one_commit, private_server, secret, stored};
 
 pub(crate) fn cases() -> Vec<Entry> {
     cases!["sources_failing":
@@ -97,25 +98,22 @@ async fn unknown_authority_fails_to_fetch(case: Case) -> Result<()> {
 }
 
 async fn host_key_mismatch_keeps_and_serves_the_last_artifact(case: Case) -> Result<()> {
+    let Some(ssh) = Ssh::start(&case).await? else {
+        return Ok(());
+    };
     let (repository, commit) = one_commit(&case)?;
-    let (server, key) = ssh_server(&case, &repository).await?;
-    secret(
-        &case,
-        &[
-            ("identity", &key.private()?),
-            ("known_hosts", &server.known_hosts(server.host())?),
-        ],
-    )
-    .await?;
+    let identity = ssh.user.private.as_str();
+    secret(&case, &[("identity", identity), ("known_hosts", &ssh.known())]).await?;
     let more = json!({"secretRef": {"name": "credentials"}});
     let source = case
-        .git_repository("app", &server.url(repository.path()), more)
+        .git_repository("app", &ssh.server.url(repository.git_dir()), more)
         .await?;
     let revision = format!("main@sha1:{commit}");
     stored(&case, &source, &revision).await?;
 
-    let other = server.known_hosts(&SshKey::numbered(3))?;
-    secret(&case, &[("identity", &key.private()?), ("known_hosts", &other)]).await?;
+    let other = blocking(&case, || KeyPair::generate("ed25519", "", &[])).await?;
+    let other = ssh.server.known_hosts(&other);
+    secret(&case, &[("identity", identity), ("known_hosts", &other)]).await?;
     source.request().await?;
     failed_but_kept(
         &case,
