@@ -89,7 +89,7 @@ pub fn mark_retrying<K: FluxObject>(object: &mut K) {
 }
 
 /// Stalled, Reconciling and Ready first, then by generation observed, newest first, then by name.
-fn sort(conditions: &mut [Condition]) {
+pub(crate) fn sort(conditions: &mut [Condition]) {
     let rank = |condition: &Condition| match condition.type_.as_str() {
         condition::STALLED => 0,
         condition::RECONCILING => 1,

@@ -1,18 +1,19 @@
 //! The loop around a [`Reconciler`]: one watch, one store, one queue; a pass never fails the loop.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ferro_api::FluxObject;
 use futures::{FutureExt, StreamExt};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, Event as WatchEvent, watcher};
+use kube::runtime::watcher::{self, Event as WatchEvent};
 use kube::{Api, Client, ResourceExt};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::events::Recorder;
@@ -20,6 +21,7 @@ use crate::pass::{Env, lock};
 use crate::process::Process;
 use crate::reconcile::{Cause, Interrupt, Reconciler};
 use crate::status::Writer;
+use crate::watch::{self, Change};
 
 /// Objects fetched at once when a watch starts: bounds what is in memory before it is reduced.
 const PAGE: u32 = 100;
@@ -28,6 +30,9 @@ const PAGE: u32 = 100;
 #[derive(Clone)]
 pub struct Triggers<K: FluxObject> {
     queue: mpsc::UnboundedSender<ObjectRef<K>>,
+    /// Objects that wait for a pass, and since when.
+    waiting: Arc<Mutex<HashMap<ObjectRef<K>, Instant>>>,
+    depth: Arc<OnceLock<Gauge>>,
     pub(crate) running: Arc<Mutex<HashMap<ObjectRef<K>, Interrupt>>>,
 }
 
@@ -37,6 +42,8 @@ impl<K: FluxObject> Triggers<K> {
         (
             Self {
                 queue,
+                waiting: Arc::default(),
+                depth: Arc::default(),
                 running: Arc::default(),
             },
             queued,
@@ -45,6 +52,10 @@ impl<K: FluxObject> Triggers<K> {
 
     /// Has the object reconciled, after the pass that runs now, if any.
     pub fn enqueue(&self, object: ObjectRef<K>) {
+        let mut waiting = lock(&self.waiting);
+        waiting.entry(object.clone()).or_insert_with(Instant::now);
+        self.measure(waiting.len());
+        drop(waiting);
         // Fails only when the controller has ended.
         let _stopping = self.queue.send(object);
     }
@@ -55,6 +66,20 @@ impl<K: FluxObject> Triggers<K> {
             interrupt.fire(Cause::NewWork(by));
         }
         self.enqueue(object);
+    }
+
+    /// Ends the wait of an object; how long it lasted. One whose time has come by itself did not wait.
+    pub(crate) fn taken(&self, object: &ObjectRef<K>) -> Duration {
+        let mut waiting = lock(&self.waiting);
+        let since = waiting.remove(object);
+        self.measure(waiting.len());
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn measure(&self, waiting: usize) {
+        if let Some(depth) = self.depth.get() {
+            depth.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
     }
 
     fn stop_all(&self) {
@@ -124,6 +149,7 @@ impl<K: FluxObject> Controller<K> {
         } = self;
         let name = K::KIND.to_lowercase();
         process.metrics.concurrency(&name, options.concurrent);
+        triggers.depth.get_or_init(|| process.metrics.queue_depth(&name));
         let env = Arc::new(Env {
             reconciler,
             writer: Writer::new(process.client.clone(), &options.manager),
@@ -133,6 +159,7 @@ impl<K: FluxObject> Controller<K> {
             jitter: process.flags.interval_jitter_percentage,
             written: Mutex::default(),
             triggers: triggers.clone(),
+            store: store.clone(),
             name,
         });
         let api = namespace.map_or_else(
@@ -144,7 +171,7 @@ impl<K: FluxObject> Controller<K> {
         if !selector.is_empty() {
             config = config.labels(selector);
         }
-        let mut pending = process.readiness.register();
+        let mut pending = process.register();
         let watching = follow(api, config, writer, Arc::clone(&env), move || pending.ready());
         let queue = futures::stream::unfold(queued, |mut queued| async {
             queued.recv().await.map(|object| (object, queued))
@@ -165,7 +192,14 @@ impl<K: FluxObject> Controller<K> {
         );
         let stopping = process.stop.clone();
         tokio::select! {
-            () = applier.for_each(|_| std::future::ready(())) => {}
+            () = applier.for_each(|ended| {
+                // Deleted before its turn.
+                if let Err(controller::Error::ObjectNotFound(object)) = ended {
+                    let key = ObjectRef::new(&object.name);
+                    triggers.taken(&key.within(object.namespace.as_deref().unwrap_or_default()));
+                }
+                std::future::ready(())
+            }) => {}
             () = watching => {}
             () = async {
                 stopping.cancelled().await;
@@ -181,63 +215,98 @@ fn requeue_of(ended: Result<Action, tokio::task::JoinError>) -> Action {
     ended.unwrap_or_else(|_| Action::requeue(Duration::from_secs(60)))
 }
 
-/// Keeps the store current and asks for a reconcile when what users write has changed: the generation, the
-/// reconcile request, the deletion.
+/// Follows the objects of a kind; a malformed one is left out instead of stalling the watch.
 async fn follow<R: Reconciler>(
     api: Api<R::Object>,
     config: watcher::Config,
-    mut store: reflector::store::Writer<R::Object>,
+    store: reflector::store::Writer<R::Object>,
     env: Arc<Env<R>>,
-    mut initialised: impl FnMut() + Send,
+    initialised: impl FnMut() + Send,
 ) {
     let guarded: Api<DeserializeGuard<R::Object>> = narrow(&api, env.writer_client());
-    let mut seen: HashMap<ObjectRef<R::Object>, u64> = HashMap::new();
-    let mut events = watcher(guarded, config).boxed();
-    let mut pause = Duration::from_millis(200);
-    while let Some(event) = events.next().await {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                tracing::error!(
-                    controller = env.name,
-                    error = crate::process::chain(&error),
-                    "watch failed"
-                );
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(10));
-                continue;
+    let mut following = Following {
+        store,
+        seen: HashMap::new(),
+        initialised,
+        env: Arc::clone(&env),
+    };
+    let keep = |object| decoded(object, &env.name);
+    watch::follow(guarded, config, keep, |change| following.told(change)).await;
+}
+
+/// Keeps the store current and asks for a reconcile when what users write has changed: the generation, the
+/// reconcile request, the deletion.
+struct Following<R: Reconciler, F> {
+    env: Arc<Env<R>>,
+    store: reflector::store::Writer<R::Object>,
+    seen: HashMap<ObjectRef<R::Object>, Token>,
+    initialised: F,
+}
+
+impl<R: Reconciler, F: FnMut()> Following<R, F> {
+    fn told(&mut self, change: Change<R::Object>) {
+        match change {
+            Change::Failing { error, .. } => {
+                let error = crate::process::chain(&error);
+                tracing::error!(controller = self.env.name, error, "watch failed");
             }
-        };
-        pause = Duration::from_millis(200);
-        let Some(event) = decoded(event, &env.name) else {
-            continue;
-        };
-        match &event {
-            WatchEvent::Apply(object) | WatchEvent::InitApply(object) => {
-                let key = ObjectRef::from_obj(object);
-                env.caught_up(&key, object);
-                let token = trigger_token(object);
-                let old = seen.insert(key.clone(), token);
-                store.apply_watcher_event(&event);
-                if old != Some(token) {
-                    env.metrics.enqueued(&env.name);
-                    if old.is_some() {
-                        env.backoff.reset(&key);
-                    }
-                    env.triggers.supersede(key.clone(), subject(&key));
+            Change::Applied(object) => {
+                let event = WatchEvent::Apply(object);
+                self.store.apply_watcher_event(&event);
+                if let WatchEvent::Apply(object) = event {
+                    self.shown(&object);
                 }
-                env.reconciler.observed(object);
-                continue;
             }
-            WatchEvent::Delete(object) => {
-                let key = ObjectRef::from_obj(object);
-                seen.remove(&key);
-                env.forget(&key);
+            Change::Deleted(object) => {
+                let key = ObjectRef::from_obj(&object);
+                self.store.apply_watcher_event(&WatchEvent::Delete(object));
+                self.gone(&key);
             }
-            WatchEvent::Init => {}
-            WatchEvent::InitDone => initialised(),
+            Change::Listed(objects) => self.listed(objects),
         }
-        store.apply_watcher_event(&event);
+    }
+
+    /// The store has the whole list before anybody is told of an object in it: a pass that starts meanwhile must not see
+    /// less than what started it.
+    fn listed(&mut self, objects: Vec<R::Object>) {
+        let objects = objects.into_iter().map(WatchEvent::InitApply);
+        let objects: Vec<_> = objects.collect();
+        self.store.apply_watcher_event(&WatchEvent::Init);
+        for object in &objects {
+            self.store.apply_watcher_event(object);
+        }
+        self.store.apply_watcher_event(&WatchEvent::InitDone);
+        let mut missing: HashSet<_> = self.seen.keys().cloned().collect();
+        for event in &objects {
+            if let WatchEvent::InitApply(object) = event {
+                missing.remove(&ObjectRef::from_obj(object));
+                self.shown(object);
+            }
+        }
+        for key in missing {
+            self.gone(&key);
+        }
+        (self.initialised)();
+    }
+
+    fn shown(&mut self, object: &R::Object) {
+        let key = ObjectRef::from_obj(object);
+        self.env.caught_up(&key, object);
+        let known = self.seen.get(&key);
+        let token = Token::of(object, known);
+        if known != Some(&token) {
+            if known.is_some() {
+                self.env.backoff.reset(&key);
+            }
+            self.seen.insert(key.clone(), token);
+            self.env.triggers.supersede(key.clone(), subject(&key));
+        }
+        self.env.reconciler.observed(object);
+    }
+
+    fn gone(&mut self, key: &ObjectRef<R::Object>) {
+        self.seen.remove(key);
+        self.env.forget(key);
     }
 }
 
@@ -249,9 +318,9 @@ fn narrow<K: FluxObject>(api: &Api<K>, client: Client) -> Api<DeserializeGuard<K
     }
 }
 
-/// Unwraps an event; a malformed object is reported and skipped. Managed fields are dropped: nothing here reads them.
-fn decoded<K: FluxObject>(event: WatchEvent<DeserializeGuard<K>>, controller: &str) -> Option<WatchEvent<K>> {
-    let open = |guard: DeserializeGuard<K>| match guard.0 {
+/// Unwraps an object; a malformed one is reported and skipped. Managed fields are dropped: nothing here reads them.
+fn decoded<K: FluxObject>(guard: DeserializeGuard<K>, controller: &str) -> Option<K> {
+    match guard.0 {
         Ok(mut object) => {
             object.meta_mut().managed_fields = None;
             object
@@ -263,24 +332,29 @@ fn decoded<K: FluxObject>(event: WatchEvent<DeserializeGuard<K>>, controller: &s
             tracing::error!(controller, %error, "object skipped: it does not fit its schema");
             None
         }
-    };
-    Some(match event {
-        WatchEvent::Apply(guard) => WatchEvent::Apply(open(guard)?),
-        WatchEvent::InitApply(guard) => WatchEvent::InitApply(open(guard)?),
-        WatchEvent::Delete(guard) => WatchEvent::Delete(open(guard)?),
-        WatchEvent::Init => WatchEvent::Init,
-        WatchEvent::InitDone => WatchEvent::InitDone,
-    })
+    }
 }
 
-/// Changes exactly when an object must be reconciled because of what was done to the object itself.
-fn trigger_token<K: FluxObject>(object: &K) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    object.uid().hash(&mut hasher);
-    object.meta().generation.hash(&mut hasher);
-    object.meta().deletion_timestamp.is_some().hash(&mut hasher);
-    object.reconcile_requested_at().hash(&mut hasher);
-    hasher.finish()
+/// Differs exactly when an object must be reconciled because of what was done to the object itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Token {
+    uid: Option<String>,
+    generation: Option<i64>,
+    is_deleted: bool,
+    requested_at: Option<String>,
+}
+
+impl Token {
+    /// The token of an object that was `known` before. A request that is taken back asks for nothing.
+    fn of<K: FluxObject>(object: &K, known: Option<&Self>) -> Self {
+        let requested_at = object.reconcile_requested_at().map(str::to_owned);
+        Self {
+            uid: object.uid(),
+            generation: object.meta().generation,
+            is_deleted: object.meta().deletion_timestamp.is_some(),
+            requested_at: requested_at.or_else(|| known?.requested_at.clone()),
+        }
+    }
 }
 
 fn subject<K: FluxObject>(key: &ObjectRef<K>) -> String {
@@ -291,3 +365,7 @@ fn subject<K: FluxObject>(key: &ObjectRef<K>) -> String {
         key.name
     )
 }
+
+#[cfg(test)]
+#[path = "controller_tests.rs"]
+mod tests;

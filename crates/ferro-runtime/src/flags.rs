@@ -1,11 +1,13 @@
 //! The command-line flags that all controllers have in common, with upstream's names and defaults
 //! (`spec/sources-and-images.md` section 20, `spec/kustomize-and-notification.md` I.4).
 //!
-//! Flags follow pflag's habits: `--flag=value`, and a boolean may stand bare.
+//! Flags follow pflag's habits, see [`parse`].
 
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::builder::ValueParser;
+use clap::{ArgAction, Args, Command, Parser, ValueEnum};
 use ferro_api::meta::Duration as GoDuration;
 
 /// How log lines are written.
@@ -38,6 +40,40 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<GoDuration>()
         .map(Duration::from)
         .map_err(|error| error.to_string())
+}
+
+/// Parses a truth value in any of Go's spellings.
+fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err(format!("`{text}` is neither true nor false")),
+    }
+}
+
+/// Parses the command line as pflag does: `--flag=value` or `--flag value`, a boolean may stand bare, and of a flag that is given twice the last
+/// one counts (patches of the usual manifests append flags). Booleans have all of Go's spellings. An environment variable that is empty counts as
+/// not set.
+#[must_use]
+pub fn parse<P: Parser>() -> P {
+    let mut matches = like_pflag(P::command()).get_matches();
+    P::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Gives a command the habits of [`parse`].
+#[must_use]
+pub fn like_pflag(command: Command) -> Command {
+    let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command.args_override_self(true).mut_args(move |mut flag| {
+        if flag.get_env().is_some_and(is_empty) {
+            flag = flag.env(None::<&'static str>);
+        }
+        let is_boolean = flag.get_value_parser().type_id() == ValueParser::bool().type_id();
+        if is_boolean && matches!(flag.get_action(), ArgAction::Set) {
+            flag = flag.value_parser(boolean);
+        }
+        flag
+    })
 }
 
 fn percentage(text: &str) -> Result<u8, String> {
@@ -161,17 +197,33 @@ pub enum FlagError {
     BadGate(String),
 }
 
-/// Reads Go's `host:port` notation, in which the host may be missing.
+/// Reads Go's `host:port` notation. Without a host it means all addresses of both families, see [`crate::server::bind`].
 ///
 /// # Errors
-/// When there is no port or the host does not parse.
-pub fn listen_addr(text: &str) -> Result<std::net::SocketAddr, FlagError> {
-    let full = if text.starts_with(':') {
-        format!("0.0.0.0{text}")
-    } else {
-        text.replace("localhost:", "127.0.0.1:")
+/// When there is no port, or the host is not known.
+pub fn listen_addr(text: &str) -> Result<SocketAddr, FlagError> {
+    let bad = || FlagError::BadAddress(text.to_owned());
+    let Some(port) = text.strip_prefix(':') else {
+        return text
+            .to_socket_addrs()
+            .ok()
+            .and_then(|mut found| found.next())
+            .ok_or_else(bad);
     };
-    full.parse().map_err(|_| FlagError::BadAddress(text.to_owned()))
+    let port = port.parse().map_err(|_| bad())?;
+    Ok(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+}
+
+/// The same for a server that can be left out, which `0` asks for.
+///
+/// # Errors
+/// As [`listen_addr`].
+pub fn optional_listen_addr(text: &str) -> Result<Option<SocketAddr>, FlagError> {
+    if text == "0" {
+        Ok(None)
+    } else {
+        listen_addr(text).map(Some)
+    }
 }
 
 /// Feature gates of one controller: each known name with its value.
@@ -189,11 +241,7 @@ impl FeatureGates {
             let Some((name, value)) = entry.split_once('=') else {
                 return Err(FlagError::BadGate(entry.to_owned()));
             };
-            let value = match value.to_ascii_lowercase().as_str() {
-                "true" | "t" | "1" => true,
-                "false" | "f" | "0" => false,
-                _ => return Err(FlagError::BadGate(entry.to_owned())),
-            };
+            let value = boolean(value).map_err(|_| FlagError::BadGate(entry.to_owned()))?;
             let Some(gate) = gates.iter_mut().find(|gate| gate.0 == name) else {
                 let known = defaults.iter().map(|gate| gate.0).collect::<Vec<_>>().join(", ");
                 return Err(FlagError::UnknownGate {
@@ -217,12 +265,102 @@ impl FeatureGates {
 mod tests {
     use super::*;
 
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        process: ProcessFlags,
+        #[arg(long, env = "FERRO_TEST_EMPTY", default_value = "default")]
+        other: String,
+    }
+
+    fn parsed(flags: &[&str]) -> Result<Cli, clap::Error> {
+        use clap::{CommandFactory, FromArgMatches};
+        let words = std::iter::once(&"program").chain(flags);
+        let mut matches = like_pflag(Cli::command()).try_get_matches_from(words)?;
+        Cli::from_arg_matches_mut(&mut matches)
+    }
+
+    #[test]
+    fn flag_given_twice_has_its_last_value() {
+        let flags = [
+            "--log-level=info",
+            "--log-level=debug",
+            "--enable-leader-election",
+            "--enable-leader-election=false",
+            "--kube-api-burst=1",
+            "--kube-api-burst=2",
+            "--min-retry-delay=1s",
+            "--min-retry-delay=2s",
+            "--events-addr=a",
+            "--events-addr=",
+        ];
+        let flags = parsed(&flags).unwrap().process;
+        assert_eq!(flags.log_level, LogLevel::Debug);
+        assert!(!flags.enable_leader_election);
+        assert_eq!(flags.kube_api_burst, 2);
+        assert_eq!(flags.min_retry_delay, Duration::from_secs(2));
+        assert_eq!(flags.events_addr, "");
+    }
+
+    #[test]
+    fn empty_environment_variable_counts_as_not_set() {
+        const VARIABLE: &str = "FERRO_TEST_EMPTY";
+        if std::env::var_os(VARIABLE).is_some() {
+            assert_eq!(parsed(&[]).unwrap().other, "default");
+            return;
+        }
+        // Variables cannot be set in a process with threads: the test runs itself in another one.
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .env(VARIABLE, "")
+            .args([
+                "--exact",
+                "flags::tests::empty_environment_variable_counts_as_not_set",
+            ])
+            .output();
+        let output = String::from_utf8(child.unwrap().stdout).unwrap();
+        assert!(output.contains("1 passed"), "{output}");
+    }
+
+    #[test]
+    fn booleans_have_gos_spellings() {
+        let set = |value: &str| {
+            parsed(&[&format!("--enable-leader-election={value}")])
+                .map(|cli| cli.process.enable_leader_election)
+        };
+        for value in ["1", "t", "T", "true", "TRUE", "True"] {
+            assert!(set(value).unwrap(), "{value}");
+        }
+        for value in ["0", "f", "F", "false", "FALSE", "False"] {
+            assert!(!set(value).unwrap(), "{value}");
+        }
+        assert!(set("yes").is_err() && set("tRUE").is_err() && set("").is_err());
+        assert!(
+            parsed(&["--enable-leader-election"])
+                .unwrap()
+                .process
+                .enable_leader_election
+        );
+        assert!(
+            !parsed(&["--watch-all-namespaces=F"])
+                .unwrap()
+                .process
+                .watch_all_namespaces
+        );
+    }
+
     #[test]
     fn listen_addr_go_notation_parses() {
-        assert_eq!(listen_addr(":8080").unwrap().to_string(), "0.0.0.0:8080");
+        // All addresses, of both families.
+        assert_eq!(listen_addr(":8080").unwrap().to_string(), "[::]:8080");
         assert_eq!(listen_addr("127.0.0.1:0").unwrap().to_string(), "127.0.0.1:0");
-        assert_eq!(listen_addr("localhost:1").unwrap().to_string(), "127.0.0.1:1");
-        assert!(listen_addr("8080").is_err());
+        assert_eq!(listen_addr("0.0.0.0:1").unwrap().to_string(), "0.0.0.0:1");
+        assert_eq!(listen_addr("[::1]:1").unwrap().to_string(), "[::1]:1");
+        assert_eq!(listen_addr("localhost:1").unwrap().port(), 1);
+        for bad in ["8080", "", "0", ":", ":http", ":-1", "::1", "127.0.0.1"] {
+            assert!(listen_addr(bad).is_err(), "{bad}");
+        }
+        assert_eq!(optional_listen_addr("0").unwrap(), None);
+        assert!(optional_listen_addr(":1").unwrap().is_some() && optional_listen_addr("1").is_err());
     }
 
     #[test]

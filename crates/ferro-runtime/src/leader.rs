@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
+/// The pause before the next attempt when another writer was first.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(100);
+
 /// When to take, renew and give up a lease.
 #[derive(Clone, Debug)]
 pub struct LeaseTimes {
@@ -71,8 +74,8 @@ impl Elector {
         }
     }
 
-    /// Returns once the lease is held, or `false` if `stop` came first.
-    pub async fn acquire(&self, stop: &CancellationToken) -> bool {
+    /// Returns once the lease is held, or `false` if `stop` came first. Calls `standby` when somebody else holds it.
+    pub async fn acquire(&self, stop: &CancellationToken, standby: impl Fn()) -> bool {
         self.metrics.leading(&self.name, false);
         let mut observed = Observed {
             version: None,
@@ -80,12 +83,13 @@ impl Elector {
         };
         loop {
             match self.try_hold(&mut observed).await {
-                Ok(true) => {
+                Ok(Attempt::Held) => {
                     self.metrics.leading(&self.name, true);
                     tracing::info!(lease = self.name, identity = self.identity, "became leader");
                     return true;
                 }
-                Ok(false) => {}
+                Ok(Attempt::HeldByOther) => standby(),
+                Ok(Attempt::Conflict) => {}
                 Err(error) => tracing::error!(lease = self.name, %error, "cannot take the lease"),
             }
             let pause = self.times.retry_period.mul_f64(1.0 + rand::random::<f64>() * 0.2);
@@ -104,18 +108,22 @@ impl Elector {
             version: None,
             at: renewed,
         };
+        let mut pause = self.times.retry_period;
         loop {
             tokio::select! {
                 () = stop.cancelled() => {
                     self.release().await;
                     return Lost::Released;
                 }
-                () = tokio::time::sleep(self.times.retry_period) => {}
+                () = tokio::time::sleep(pause) => {}
             }
+            pause = self.times.retry_period;
             let deadline = renewed + self.times.renew_deadline;
             match tokio::time::timeout_at(deadline, self.try_hold(&mut observed)).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
-                Ok(Ok(false)) => return self.lost(Lost::TakenOver),
+                Ok(Ok(Attempt::Held)) => renewed = Instant::now(),
+                Ok(Ok(Attempt::HeldByOther)) => return self.lost(Lost::TakenOver),
+                // Whoever wrote to it need not have taken it: look again.
+                Ok(Ok(Attempt::Conflict)) => pause = pause.min(CONFLICT_PAUSE),
                 Ok(Err(error)) => tracing::error!(lease = self.name, %error, "cannot renew the lease"),
                 Err(_) => return self.lost(Lost::NotRenewed),
             }
@@ -130,8 +138,8 @@ impl Elector {
         how
     }
 
-    /// One attempt: creates, takes or renews the lease; false if somebody else holds it.
-    async fn try_hold(&self, observed: &mut Observed) -> kube::Result<bool> {
+    /// One attempt: creates, takes or renews the lease.
+    async fn try_hold(&self, observed: &mut Observed) -> kube::Result<Attempt> {
         let now = jiff::Timestamp::now();
         let Some(mut lease) = self.api.get_opt(&self.name).await? else {
             let lease = Lease {
@@ -153,7 +161,7 @@ impl Elector {
         let holder = spec.holder_identity.clone().unwrap_or_default();
         let ours = holder == self.identity;
         if !ours && !holder.is_empty() && observed.at.elapsed() < self.lease_duration(&spec) {
-            return Ok(false);
+            return Ok(Attempt::HeldByOther);
         }
         let transitions = spec.lease_transitions.unwrap_or(0);
         lease.spec = Some(if ours {
@@ -231,11 +239,19 @@ pub enum Lost {
     NotRenewed,
 }
 
+/// What came of an attempt to hold the lease.
+enum Attempt {
+    Held,
+    HeldByOther,
+    /// Somebody else wrote to it first.
+    Conflict,
+}
+
 /// Another writer being first is not an error: the next attempt sees what it wrote.
-fn settled(result: kube::Result<Lease>) -> kube::Result<bool> {
+fn settled(result: kube::Result<Lease>) -> kube::Result<Attempt> {
     match result {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Ok(_) => Ok(Attempt::Held),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Attempt::Conflict),
         Err(error) => Err(error),
     }
 }
@@ -243,6 +259,7 @@ fn settled(result: kube::Result<Lease>) -> kube::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ferro_testkit::api::FakeApi;
 
     #[test]
     fn lease_name_of_a_shard_has_the_selectors_digest() {
@@ -255,5 +272,72 @@ mod tests {
             lease_name("kustomize-controller", "sharding.fluxcd.io/key=shard1"),
             "kustomize-controller-leader-election-73fdc1be"
         );
+    }
+
+    const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l";
+
+    fn elector(api: &FakeApi) -> Elector {
+        let times = LeaseTimes {
+            duration: Duration::from_secs(35),
+            renew_deadline: Duration::from_secs(30),
+            retry_period: Duration::from_secs(5),
+            release_on_cancel: true,
+        };
+        Elector::new(api.client(), "ns", "l".to_owned(), times, Metrics::default())
+    }
+
+    fn holder(api: &FakeApi) -> String {
+        let lease = api.get(PATH).unwrap();
+        lease["spec"]["holderIdentity"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn conflict_is_no_loss_but_another_holder_is() {
+        let (api, stop) = (FakeApi::default(), CancellationToken::new());
+        let elector = elector(&api);
+        assert!(elector.acquire(&stop, || {}).await);
+        api.fail_next("PUT", "/l", 409);
+        // Longer than it takes to give up for lack of renewal.
+        let held = tokio::time::timeout(Duration::from_secs(60), elector.hold(&stop)).await;
+        assert!(held.is_err(), "{held:?}");
+        assert_eq!(holder(&api), elector.identity);
+        let mut taken = api.get(PATH).unwrap();
+        taken["spec"]["holderIdentity"] = "another".into();
+        api.put(PATH, taken);
+        assert_eq!(elector.hold(&stop).await, Lost::TakenOver);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lease_that_cannot_be_renewed_is_lost_at_the_deadline() {
+        let (api, stop) = (FakeApi::default(), CancellationToken::new());
+        let elector = elector(&api);
+        assert!(elector.acquire(&stop, || {}).await);
+        (0..100).for_each(|_| api.fail_next("GET", "/l", 500));
+        let start = Instant::now();
+        assert_eq!(elector.hold(&stop).await, Lost::NotRenewed);
+        assert_eq!(start.elapsed(), Duration::from_secs(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn standby_is_told_and_release_hands_over() {
+        let (api, stop, done) = (
+            FakeApi::default(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
+        let (first, second) = (elector(&api), elector(&api));
+        assert!(first.acquire(&stop, || panic!("nobody holds it")).await);
+        let waits = std::sync::atomic::AtomicUsize::new(0);
+        let count = || {
+            if waits.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+                done.cancel();
+            }
+        };
+        let (lost, acquired) = tokio::join!(first.hold(&done), second.acquire(&stop, count));
+        assert_eq!((lost, acquired), (Lost::Released, true));
+        assert!(waits.into_inner() >= 1 && holder(&api) == second.identity);
     }
 }

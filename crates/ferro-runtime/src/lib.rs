@@ -5,7 +5,7 @@
 //! * [`process`]: start, signals, leases, the grace period; [`flags`], [`logging`], [`server`], [`metrics`], [`client`].
 //! * [`controller`]: watch → store → queue → pass. A pass takes the freshest object, adds the finalizer, runs the
 //!   reconciler, catches its panics, writes the status once and only if it changed, and says when to come again.
-//! * [`conditions`], [`status`], [`events`], [`backoff`]: the parts of a pass, usable and tested on their own.
+//! * [`watch`], [`conditions`], [`status`], [`events`], [`backoff`]: the parts of a pass, usable and tested on their own.
 //!
 //! It knows nothing of sources or manifests, and it never polls: what a reconciler waits for reaches it as a trigger.
 //! The rules are those of upstream's shared runtime (`spec/sources-and-images.md` sections 3, 4, 20, 21;
@@ -26,6 +26,7 @@ pub mod process;
 pub mod reconcile;
 pub mod server;
 pub mod status;
+pub mod watch;
 
 /// The name of the host, which in a cluster is that of the pod.
 #[must_use]

@@ -1,5 +1,8 @@
 //! Log lines with the keys that upstream's controllers write and `flux logs` reads:
-//! `level`, `ts`, `msg`, then the fields of the enclosing spans and of the line itself.
+//! `level`, `ts`, `msg`, then the fields of the enclosing spans and of the line itself, of which the line's own win.
+//!
+//! tracing's fields are flat. One whose name begins with `json.` is a text that holds JSON, and appears as what it holds: `json.output =
+//! r#"{"a": 1}"#` is `"output":{"a":1}`.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -107,7 +110,9 @@ fn render(
         let object = serde_json::json!({ "name": name, "namespace": namespace });
         inherited.insert(kind.clone(), object);
     }
-    for (key, value) in inherited.iter().chain(own.iter()) {
+    inherited.retain(|key, _| !own.contains_key(key));
+    let fixed = |key: &str| matches!(key, "level" | "ts" | "msg");
+    for (key, value) in inherited.iter().chain(own.iter()).filter(|(key, _)| !fixed(key)) {
         let _infallible = write!(line, ",{}:{value}", Value::String(key.clone()));
     }
     line.push_str("}\n");
@@ -118,7 +123,12 @@ struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.into());
+        let structured = field
+            .name()
+            .strip_prefix("json.")
+            .and_then(|name| Some((name, serde_json::from_str(value).ok()?)));
+        let (name, value) = structured.unwrap_or_else(|| (field.name(), value.into()));
+        self.0.insert(name.to_owned(), value);
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
         self.0.insert(field.name().to_owned(), value.into());
@@ -155,5 +165,36 @@ mod tests {
         assert_eq!(line["msg"], "say \"hi\"");
         assert_eq!(line["Kustomization"]["name"], "apps");
         assert_eq!(line["revision"], "main@sha1:1");
+    }
+
+    #[test]
+    fn render_writes_no_key_twice() {
+        let now = "2026-01-02T03:04:05.678Z".parse().unwrap();
+        let inherited = serde_json::json!({ "name": "apps", "namespace": "flux-system", "level": "x" });
+        let own = serde_json::json!({ "message": "m", "name": "other" });
+        let (Value::Object(inherited), Value::Object(own)) = (inherited, own) else {
+            unreachable!()
+        };
+        let line = render(Level::INFO, now, inherited, own);
+        let expected = r#"{"level":"info","ts":"2026-01-02T03:04:05.678Z","msg":"m","namespace":"flux-system","name":"other"}"#;
+        assert_eq!(line.trim_end(), expected);
+    }
+
+    #[test]
+    fn field_with_json_is_written_as_json() {
+        #[derive(Clone, Default)]
+        struct Capture(std::sync::Arc<std::sync::Mutex<Map<String, Value>>>);
+        impl<S: Subscriber> Layer<S> for Capture {
+            fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+                event.record(&mut Fields(&mut self.0.lock().unwrap()));
+            }
+        }
+        let capture = Capture::default();
+        tracing::subscriber::with_default(Registry::default().with(capture.clone()), || {
+            tracing::info!(json.output = r#"{"a": {"b": 1}}"#, json.text = "no {json", "done");
+        });
+        let fields = capture.0.lock().unwrap();
+        assert_eq!(fields["output"], serde_json::json!({ "a": { "b": 1 } }));
+        assert_eq!(fields["json.text"], "no {json");
     }
 }

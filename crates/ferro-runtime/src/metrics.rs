@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets_range};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets, exponential_buckets_range};
 use prometheus_client::registry::{Registry, Unit};
 
 /// Labels of what is measured for each object.
@@ -36,8 +36,24 @@ struct ResultLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct QueueLabel {
+struct NameLabel {
     name: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct QueueLabels {
+    controller: String,
+    name: String,
+}
+
+impl QueueLabels {
+    /// Queues are called after their controllers.
+    fn of(controller: &str) -> Self {
+        Self {
+            controller: controller.to_owned(),
+            name: controller.to_owned(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -59,11 +75,20 @@ pub struct Metrics {
     controller_time: Histograms<ControllerLabel>,
     active: Family<ControllerLabel, Gauge>,
     workers: Family<ControllerLabel, Gauge>,
-    queue_adds: Family<QueueLabel, Counter>,
+    queue_depth: Family<QueueLabels, Gauge>,
+    queue_adds: Family<QueueLabels, Counter>,
+    queue_retries: Family<QueueLabels, Counter>,
+    queue_waited: Histograms<QueueLabels>,
+    queue_worked: Histograms<QueueLabels>,
     requests: Family<RequestLabels, Counter>,
-    leader: Family<QueueLabel, Gauge>,
+    leader: Family<NameLabel, Gauge>,
     drift_repairs: Family<ObjectLabels, Counter>,
     drift_contended: Family<ObjectLabels, Counter>,
+}
+
+/// The buckets of the reference's queues.
+fn queue_times() -> Histogram {
+    Histogram::new(exponential_buckets(1e-8, 10.0, 12))
 }
 
 impl Default for Metrics {
@@ -80,7 +105,11 @@ impl Default for Metrics {
             }),
             active: Family::default(),
             workers: Family::default(),
+            queue_depth: Family::default(),
             queue_adds: Family::default(),
+            queue_retries: Family::default(),
+            queue_waited: Family::new_with_constructor(queue_times),
+            queue_worked: Family::new_with_constructor(queue_times),
             requests: Family::default(),
             leader: Family::default(),
             drift_repairs: Family::default(),
@@ -129,11 +158,7 @@ impl Metrics {
             "Reconciles that may run at once",
             self.workers.clone(),
         );
-        registry.register(
-            "workqueue_adds",
-            "Triggers that reached the queue",
-            self.queue_adds.clone(),
-        );
+        self.register_queues(registry);
         registry.register(
             "rest_client_requests",
             "Requests to the API server",
@@ -157,6 +182,36 @@ impl Metrics {
         registry.register_collector(Box::new(ProcessCollector));
     }
 
+    fn register_queues(&self, registry: &mut Registry) {
+        registry.register(
+            "workqueue_depth",
+            "Objects that wait for a reconcile",
+            self.queue_depth.clone(),
+        );
+        registry.register(
+            "workqueue_adds",
+            "Objects that were queued for a reconcile",
+            self.queue_adds.clone(),
+        );
+        registry.register(
+            "workqueue_retries",
+            "Objects that were queued again after a failure",
+            self.queue_retries.clone(),
+        );
+        registry.register_with_unit(
+            "workqueue_queue_duration",
+            "Time that objects waited in the queue",
+            Unit::Seconds,
+            self.queue_waited.clone(),
+        );
+        registry.register_with_unit(
+            "workqueue_work_duration",
+            "Time that the reconcile of an object from the queue took",
+            Unit::Seconds,
+            self.queue_worked.clone(),
+        );
+    }
+
     /// Notes that a reconcile of `object` by `controller` begins.
     pub fn reconcile_started(&self, controller: &str) {
         self.active
@@ -172,6 +227,9 @@ impl Metrics {
             controller: controller.to_owned(),
         };
         self.active.get_or_create(&label).dec();
+        self.queue_worked
+            .get_or_create(&QueueLabels::of(controller))
+            .observe(took.as_secs_f64());
         self.controller_time
             .get_or_create(&label)
             .observe(took.as_secs_f64());
@@ -207,12 +265,25 @@ impl Metrics {
             .set(i64::from(workers));
     }
 
-    /// Notes a trigger that entered the queue of `controller`.
-    pub fn enqueued(&self, controller: &str) {
-        self.queue_adds
-            .get_or_create(&QueueLabel {
-                name: controller.to_owned(),
-            })
+    /// The number of objects that wait in the queue of `controller`.
+    #[must_use]
+    pub(crate) fn queue_depth(&self, controller: &str) -> Gauge {
+        self.queue_depth.get_or_create_owned(&QueueLabels::of(controller))
+    }
+
+    /// Notes an object that left the queue of `controller`, in which it was for so long.
+    pub(crate) fn dequeued(&self, controller: &str, waited: Duration) {
+        let labels = QueueLabels::of(controller);
+        self.queue_adds.get_or_create(&labels).inc();
+        self.queue_waited
+            .get_or_create(&labels)
+            .observe(waited.as_secs_f64());
+    }
+
+    /// Notes an object that `controller` tries again after a failure.
+    pub(crate) fn retried(&self, controller: &str) {
+        self.queue_retries
+            .get_or_create(&QueueLabels::of(controller))
             .inc();
     }
 
@@ -229,7 +300,7 @@ impl Metrics {
     /// Notes whether this process holds the lease `name`.
     pub fn leading(&self, name: &str, holds: bool) {
         self.leader
-            .get_or_create(&QueueLabel {
+            .get_or_create(&NameLabel {
                 name: name.to_owned(),
             })
             .set(i64::from(holds));
@@ -332,6 +403,9 @@ mod tests {
         };
         metrics.reconcile_started("kustomization");
         metrics.reconcile_finished("kustomization", &object, "error", Duration::from_millis(20));
+        metrics.queue_depth("kustomization").set(3);
+        metrics.dequeued("kustomization", Duration::from_secs(1));
+        metrics.retried("kustomization");
         metrics.request("h", "GET", "200");
         metrics.leading("kustomize-controller-leader-election", true);
         let mut text = String::new();
@@ -341,6 +415,11 @@ mod tests {
             r#"controller_runtime_reconcile_total{controller="kustomization",result="error"} 1"#,
             r#"controller_runtime_reconcile_errors_total{controller="kustomization"} 1"#,
             r#"controller_runtime_active_workers{controller="kustomization"} 0"#,
+            r#"workqueue_depth{controller="kustomization",name="kustomization"} 3"#,
+            r#"workqueue_adds_total{controller="kustomization",name="kustomization"} 1"#,
+            r#"workqueue_retries_total{controller="kustomization",name="kustomization"} 1"#,
+            r#"workqueue_queue_duration_seconds_sum{controller="kustomization",name="kustomization"} 1"#,
+            r#"workqueue_work_duration_seconds_count{controller="kustomization",name="kustomization"} 1"#,
             r#"rest_client_requests_total{code="200",host="h",method="GET"} 1"#,
             r#"leader_election_master_status{name="kustomize-controller-leader-election"} 1"#,
             "process_resident_memory_bytes",

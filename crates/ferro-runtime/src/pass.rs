@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferro_api::{FluxObject, finalizer};
 use futures::FutureExt;
 use kube::runtime::controller::Action;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -37,6 +37,7 @@ pub(crate) struct Env<R: Reconciler> {
     /// Objects as the server returned them to us, until the watch has caught up.
     pub(crate) written: Written<R::Object>,
     pub(crate) triggers: Triggers<R::Object>,
+    pub(crate) store: Store<R::Object>,
     pub(crate) name: String,
 }
 
@@ -86,37 +87,52 @@ impl<R: Reconciler> Env<R> {
         );
         let interrupt = Interrupt::default();
         lock(&self.triggers.running).insert(key.clone(), interrupt.clone());
+        self.metrics.dequeued(&self.name, self.triggers.taken(&key));
         self.metrics.reconcile_started(&self.name);
         let started = Instant::now();
-        let outcome = self
-            .steps(self.freshest(cached), interrupt)
+        let steps = AssertUnwindSafe(self.steps(self.freshest(cached), interrupt))
+            .catch_unwind()
             .instrument(span.clone())
             .await;
+        // The reconciler's own panics are caught within; this is one in the steps around it.
+        let ended = steps.unwrap_or_else(|panic| Ended {
+            outcome: self.panicked(panic.as_ref()),
+            interval: None,
+            gone: false,
+        });
         lock(&self.triggers.running).remove(&key);
-        let (action, result) = span.in_scope(|| self.next(&key, outcome));
+        let gone = ended.gone;
+        let (action, result) = span.in_scope(|| self.next(&key, ended));
         self.metrics
             .reconcile_finished(&self.name, &labels(&key), result, started.elapsed());
+        if gone {
+            // The watch told of it during the pass, which has made its series again.
+            self.forget(&key);
+        }
         action
     }
 
     /// When the next pass comes, and the word for the metrics.
     fn next(&self, key: &ObjectRef<R::Object>, ended: Ended) -> (Action, &'static str) {
-        let Ended { outcome, interval } = ended;
+        let Ended {
+            outcome, interval, ..
+        } = ended;
         if !matches!(outcome, Outcome::Backoff { .. }) {
             self.backoff.reset(key);
         }
         match outcome {
             Outcome::Done => match interval {
-                Some(interval) => (Action::requeue(jittered(interval, self.jitter)), "requeue_after"),
+                Some(interval) => (after(jittered(interval, self.jitter)), "requeue_after"),
                 None => (Action::await_change(), "success"),
             },
-            Outcome::Wait(after) => (Action::requeue(after), "requeue_after"),
-            Outcome::Retry { error, after } => {
+            Outcome::Wait(wait) => (after(wait), "requeue_after"),
+            Outcome::Retry { error, after: wait } => {
                 tracing::error!(error, "Reconciler error");
-                (Action::requeue(after), "error")
+                (after(wait), "error")
             }
             Outcome::Backoff { error } => {
                 tracing::error!(error, "Reconciler error");
+                self.metrics.retried(&self.name);
                 (Action::requeue(self.backoff.failed(key.clone())), "error")
             }
             Outcome::Stalled { error } => {
@@ -133,10 +149,16 @@ impl<R: Reconciler> Env<R> {
         let interval = object.interval().map(Duration::from);
         let mut base = R::Object::clone(&object);
         drop(object);
-        let ended = |outcome| Ended { outcome, interval };
+        let ended = |outcome| Ended {
+            outcome,
+            interval,
+            gone: false,
+        };
         if base.meta().deletion_timestamp.is_some() {
+            let outcome = self.finalize(base, interrupt).await;
             return Ended {
-                outcome: self.finalize(base, interrupt).await,
+                gone: outcome == Outcome::Done,
+                outcome,
                 interval: None,
             };
         }
@@ -160,7 +182,7 @@ impl<R: Reconciler> Env<R> {
             let object = std::mem::take(&mut pass.object);
             drop(pass);
             let base = publisher.await.unwrap_or(base);
-            let (again, _drafts) = Pass::new(object, Interrupt::default(), self.recorder.clone());
+            let (again, _) = Pass::new(object, Interrupt::default(), self.recorder.clone());
             pass = again;
             self.reconciler.finish(&mut pass.object, &outcome);
             (outcome, base)
@@ -178,6 +200,7 @@ impl<R: Reconciler> Env<R> {
                 return Ended {
                     outcome: Outcome::Done,
                     interval: None,
+                    gone: true,
                 };
             }
             Err(error) => return ended(refused(&error)),
@@ -185,6 +208,7 @@ impl<R: Reconciler> Env<R> {
         Ended {
             outcome,
             interval: interval.filter(|_| !suspended),
+            gone: false,
         }
     }
 
@@ -193,19 +217,23 @@ impl<R: Reconciler> Env<R> {
         let caught = AssertUnwindSafe(self.reconciler.reconcile(pass))
             .catch_unwind()
             .await;
-        caught.unwrap_or_else(|panic| {
-            self.metrics.panicked(&self.name);
-            Outcome::Backoff {
-                error: format!("panic: {}", panic_text(panic.as_ref())),
-            }
-        })
+        caught.unwrap_or_else(|panic| self.panicked(panic.as_ref()))
+    }
+
+    fn panicked(&self, panic: &(dyn std::any::Any + Send)) -> Outcome {
+        self.metrics.panicked(&self.name);
+        Outcome::Backoff {
+            error: format!("panic: {}", panic_text(panic)),
+        }
     }
 
     async fn finalize(&self, object: R::Object, interrupt: Interrupt) -> Outcome {
         if !object.finalizers().iter().any(|name| name == finalizer::NAME) {
             return Outcome::Done;
         }
-        let (mut pass, _drafts) = Pass::new(object, interrupt.clone(), self.recorder.clone());
+        let (mut pass, drafts) = Pass::new(object, interrupt.clone(), self.recorder.clone());
+        // Nobody writes them: the object is about to go.
+        drop(drafts);
         let caught = AssertUnwindSafe(self.reconciler.finalize(&mut pass))
             .catch_unwind()
             .await;
@@ -225,10 +253,16 @@ impl<R: Reconciler> Env<R> {
         }
     }
 
+    /// Keeps what was written until the watch shows it, unless it has done so already.
     fn remember(&self, written: R::Object) -> R::Object {
+        let key = ObjectRef::from_obj(&written);
         let mut kept = written.clone();
         kept.meta_mut().managed_fields = None;
-        lock(&self.written).insert(ObjectRef::from_obj(&kept), Arc::new(kept));
+        let mut all = lock(&self.written);
+        let lags = self.store.get(&key).is_some_and(|seen| is_newer(&kept, &seen));
+        if lags {
+            all.insert(key, Arc::new(kept));
+        }
         written
     }
 }
@@ -237,6 +271,17 @@ impl<R: Reconciler> Env<R> {
 struct Ended {
     outcome: Outcome,
     interval: Option<Duration>,
+    /// The object is gone.
+    gone: bool,
+}
+
+/// The next pass after `wait`. None at all means none, as in upstream's runtime, and not at once for ever.
+fn after(wait: Duration) -> Action {
+    if wait.is_zero() {
+        Action::await_change()
+    } else {
+        Action::requeue(wait)
+    }
 }
 
 /// Writes drafts: at once where somebody waits for it, else when the pass lasts. Returns the object as last written, once the pass is over.

@@ -4,18 +4,19 @@ use std::error::Error;
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::Client;
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::flags::{ProcessFlags, listen_addr, runtime_namespace};
+use crate::flags::{ProcessFlags, optional_listen_addr, runtime_namespace};
 use crate::leader::{Elector, LeaseTimes, Lost, lease_name};
 use crate::metrics::Metrics;
-use crate::server::{self, Readiness};
+use crate::server::{self, Pending, Readiness};
 use crate::{client, logging};
 
 /// Any error that ends a process.
@@ -38,9 +39,27 @@ pub struct Process {
     /// Cancelled when the process is to stop.
     pub stop: CancellationToken,
     failed: Arc<AtomicBool>,
+    /// Pending until there is a controller to wait for, or one that waits for its lease.
+    starting: Arc<Mutex<Pending>>,
+    /// Cancelled when this process must not act any more.
+    deposed: CancellationToken,
 }
 
 impl Process {
+    /// Makes the process unready until the returned part reports.
+    pub(crate) fn register(&self) -> Pending {
+        let pending = self.readiness.register();
+        self.started();
+        pending
+    }
+
+    fn started(&self) {
+        self.starting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ready();
+    }
+
     /// The process as a controller sees it that has its own feature gates.
     #[must_use]
     pub fn with_feature_gates(&self, feature_gates: String) -> Self {
@@ -56,6 +75,12 @@ impl Process {
     pub fn fail(&self) {
         self.failed.store(true, Ordering::SeqCst);
         self.stop.cancel();
+    }
+
+    /// Ends the process at once: another one may act from now on, and two that do undo each other's work.
+    fn depose(&self) {
+        self.fail();
+        self.deposed.cancel();
     }
 
     /// Waits for the lease of `controller`, if leader election is on. Returns the task that keeps it, which must be awaited after
@@ -74,7 +99,7 @@ impl Process {
         let namespace = runtime_namespace().unwrap_or_else(|| self.client.default_namespace().to_owned());
         let name = lease_name(controller, &self.flags.watch_label_selector);
         let elector = Elector::new(self.client.clone(), &namespace, name, times, self.metrics.clone());
-        if !elector.acquire(&self.stop).await {
+        if !elector.acquire(&self.stop, || self.started()).await {
             return None;
         }
         let (process, stop) = (self.clone(), done.clone());
@@ -82,7 +107,7 @@ impl Process {
             let lost = elector.hold(&stop).await;
             if lost != Lost::Released {
                 tracing::error!(?lost, "leader election lost");
-                process.fail();
+                process.depose();
             }
         });
         Some(Leadership {
@@ -145,31 +170,32 @@ where
 {
     let (mut registry, metrics) = (Registry::default(), Metrics::default());
     metrics.register(&mut registry);
-    let health = server::bind(listen_addr(&flags.health_addr)?, "health").await?;
-    let scraped = server::bind(listen_addr(&flags.metrics_addr)?, "metrics").await?;
+    let health = listener(&flags.health_addr, "health").await?;
+    let scraped = listener(&flags.metrics_addr, "metrics").await?;
     let config = client::config(&flags.kubeconfig).await?;
     let user_agent = format!("{name}/v{}", env!("CARGO_PKG_VERSION"));
     let client = client::build(config, &user_agent, &metrics)?;
+    let readiness = Readiness::default();
     let process = Process {
         flags: Arc::new(flags),
         client,
         metrics,
-        readiness: Readiness::default(),
+        starting: Arc::new(Mutex::new(readiness.register())),
+        readiness,
         stop: CancellationToken::new(),
         failed: Arc::new(AtomicBool::new(false)),
+        deposed: CancellationToken::new(),
     };
     let mut servers = JoinSet::new();
     let served = CancellationToken::new();
-    servers.spawn(server::serve_health(
-        health,
-        process.readiness.clone(),
-        served.clone(),
-    ));
-    servers.spawn(server::serve_metrics(
-        scraped,
-        Arc::new(Mutex::new(registry)),
-        served.clone(),
-    ));
+    if let Some(health) = health {
+        let serving = server::serve_health(health, process.readiness.clone(), served.clone());
+        servers.spawn(serving);
+    }
+    if let Some(scraped) = scraped {
+        let serving = server::serve_metrics(scraped, Arc::new(Mutex::new(registry)), served.clone());
+        servers.spawn(serving);
+    }
     spawn_signals(process.stop.clone())?;
 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting {name}");
@@ -180,6 +206,7 @@ where
     };
     let outcome = tokio::select! {
         outcome = work => outcome,
+        () = process.deposed.cancelled() => Ok(()),
         () = bounded => {
             tracing::error!("reconciles did not end within the grace period");
             Ok(())
@@ -189,6 +216,14 @@ where
     servers.shutdown().await;
     outcome?;
     Ok(!process.failed.load(Ordering::SeqCst))
+}
+
+/// Listens on the address of a flag, unless it switches the server off.
+async fn listener(address: &str, purpose: &'static str) -> Result<Option<TcpListener>, Fatal> {
+    match optional_listen_addr(address)? {
+        Some(address) => Ok(Some(server::bind(address, purpose).await?)),
+        None => Ok(None),
+    }
 }
 
 /// Turns the signals of a terminal or an orchestrator into the stop token; a second one ends the process at once, by the
@@ -227,4 +262,64 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        process: ProcessFlags,
+    }
+
+    /// Runs `controllers` without servers, for an API server that is not asked anything.
+    async fn run_with<Fut>(controllers: impl FnOnce(Process) -> Fut) -> Result<bool, Fatal>
+    where
+        Fut: Future<Output = Result<(), Fatal>>,
+    {
+        // Fails where another test has done it.
+        let _already_installed = rustls::crypto::ring::default_provider().install_default();
+        let path = std::env::temp_dir().join(format!("ferro-runtime-{:016x}", rand::random::<u64>()));
+        let kubeconfig = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "users": [{"name": "u", "user": {}}]}"#;
+        std::fs::write(&path, kubeconfig).unwrap();
+        let flags = [
+            "test",
+            "--health-addr=0",
+            "--metrics-addr=0",
+            &format!("--kubeconfig={}", path.display()),
+        ];
+        let outcome = run("test", Cli::parse_from(flags).process, controllers).await;
+        std::fs::remove_file(&path).unwrap();
+        outcome
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn process_that_lost_its_lease_ends_at_once() {
+        let start = tokio::time::Instant::now();
+        let outcome = run_with(|process| async move {
+            process.depose();
+            // An apply that looks at no interrupt.
+            std::future::pending().await
+        });
+        assert!(!outcome.await.unwrap());
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test]
+    async fn process_is_ready_when_its_controllers_are() {
+        let outcome = run_with(|process| async move {
+            assert!(!process.readiness.is_ready(), "nothing has registered yet");
+            let mut first = process.register();
+            assert!(!process.readiness.is_ready());
+            first.ready();
+            assert!(process.readiness.is_ready());
+            Ok(())
+        });
+        assert!(outcome.await.unwrap());
+    }
 }

@@ -73,7 +73,8 @@ pub trait Reconciler: Send + Sync + 'static {
     }
 }
 
-/// Removes or rewrites Reconciling and Stalled, and records the generation, as the outcome demands.
+/// Removes or rewrites Reconciling and Stalled, and records the generation, as the outcome demands. Whether a generation that stalls
+/// counts as observed differs between the kinds, and is theirs to say.
 pub fn finish<K: FluxObject>(object: &mut K, outcome: &Outcome) {
     let generation = object.meta().generation.unwrap_or(0);
     match outcome {
@@ -82,10 +83,7 @@ pub fn finish<K: FluxObject>(object: &mut K, outcome: &Outcome) {
             conditions::delete(object, condition::STALLED);
             object.set_observed_generation(generation);
         }
-        Outcome::Stalled { .. } => {
-            conditions::delete(object, condition::RECONCILING);
-            object.set_observed_generation(generation);
-        }
+        Outcome::Stalled { .. } => conditions::delete(object, condition::RECONCILING),
         Outcome::Wait(_) | Outcome::Retry { .. } | Outcome::Backoff { .. } | Outcome::Superseded => {
             conditions::mark_retrying(object);
         }

@@ -1,8 +1,8 @@
 //! The two small HTTP servers of every controller process: metrics, and health with readiness.
 
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -13,34 +13,47 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Whether the process is ready: all the parts that registered have reported.
+/// Whether the process is ready: all the parts that registered have reported. It stays so: what is registered later is not waited for.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicUsize>);
+pub struct Readiness(Arc<Mutex<Parts>>);
+
+#[derive(Debug, Default)]
+struct Parts {
+    pending: usize,
+    was_ready: bool,
+}
 
 impl Readiness {
     /// Makes the process unready until the returned part reports with [`Pending::ready`].
     #[must_use]
     pub fn register(&self) -> Pending {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Pending(Some(Arc::clone(&self.0)))
+        self.parts().pending += 1;
+        Pending(Some(self.clone()))
     }
 
-    /// Whether nothing is pending.
+    /// Whether nothing is pending, or was not at some time.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == 0
+        let parts = self.parts();
+        parts.was_ready || parts.pending == 0
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A part of the process that is not ready yet.
 #[derive(Debug)]
-pub struct Pending(Option<Arc<AtomicUsize>>);
+pub struct Pending(Option<Readiness>);
 
 impl Pending {
     /// Reports that the part is ready. Further calls change nothing.
     pub fn ready(&mut self) {
-        if let Some(count) = self.0.take() {
-            count.fetch_sub(1, Ordering::SeqCst);
+        if let Some(readiness) = self.0.take() {
+            let mut parts = readiness.parts();
+            parts.pending -= 1;
+            parts.was_ready |= parts.pending == 0;
         }
     }
 }
@@ -55,12 +68,19 @@ pub struct BindError {
     source: std::io::Error,
 }
 
-/// Binds `address`, so that a port that is taken is reported at start.
+/// Binds `address`, so that a port that is taken is reported at start. All addresses (`[::]`) are those of IPv4, too, and those of IPv4 alone
+/// where the host has no IPv6.
 ///
 /// # Errors
 /// When the address cannot be bound.
 pub async fn bind(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError {
+    let bound = match TcpListener::bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    bound.map_err(|source| BindError {
         address,
         purpose,
         source,
@@ -91,7 +111,7 @@ pub async fn serve_metrics(listener: TcpListener, registry: Arc<Mutex<Registry>>
 
 async fn metrics(State(registry): State<Arc<Mutex<Registry>>>) -> impl IntoResponse {
     let mut body = String::new();
-    let registry = registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let registry = registry.lock().unwrap_or_else(PoisonError::into_inner);
     match prometheus_client::encoding::text::encode(&mut body, &registry) {
         Ok(()) => Ok((
             [(
@@ -114,8 +134,29 @@ async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stderr, reason = "says what was skipped")]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn all_addresses_are_those_of_both_families() {
+        let listener = bind(crate::flags::listen_addr(":0").unwrap(), "test")
+            .await
+            .unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .await
+            .unwrap();
+        let error = bind(listener.local_addr().unwrap(), "test").await.unwrap_err();
+        assert!(error.to_string().contains("cannot listen on"), "{error}");
+        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok() {
+            tokio::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port))
+                .await
+                .unwrap();
+        } else {
+            eprintln!("skipped: this host has no IPv6");
+        }
+    }
 
     #[test]
     fn readiness_waits_for_every_part() {
@@ -126,5 +167,7 @@ mod tests {
         assert!(!readiness.is_ready());
         second.ready();
         assert!(readiness.is_ready());
+        let _later = readiness.register();
+        assert!(readiness.is_ready(), "it never becomes unready again");
     }
 }

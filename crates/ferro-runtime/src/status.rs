@@ -3,6 +3,7 @@
 use ferro_api::FluxObject;
 use ferro_api::object::FluxStatus;
 use kube::api::{Patch, PatchParams};
+use kube::core::Status;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Map, Value, json};
 
@@ -59,6 +60,9 @@ impl Writer {
                 Err(kube::Error::Api(status)) if status.code == 409 && attempt < ATTEMPTS => {
                     attempt += 1;
                     let live = api.get(&base.name_any()).await?;
+                    if live.uid() != base.uid() {
+                        return Err(kube::Error::Api(gone().boxed()));
+                    }
                     keep_foreign_conditions(&mut change, base, desired, &live)?;
                     version = live.resource_version();
                 }
@@ -113,24 +117,30 @@ impl Writer {
     }
 }
 
-/// Rewrites the conditions in `change` so that those which another writer added since `base` stay.
+/// What the server would say had it looked for the object by its uid.
+fn gone() -> Status {
+    Status::failure("the object was deleted, and another one has its name", "NotFound").with_code(404)
+}
+
+/// Rewrites the conditions in `change` so that only those differ from the live ones which are different in `desired` than in `base`: the rest is
+/// not ours to write.
 fn keep_foreign_conditions<K: FluxObject>(
     change: &mut Value,
     base: &K,
     desired: &K,
     live: &K,
 ) -> kube::Result<()> {
-    let known = |type_: &str| base.condition(type_).is_some() || desired.condition(type_).is_some();
-    let foreign = live
+    let is_ours = |type_: &str| base.condition(type_) != desired.condition(type_);
+    let ours = desired
         .conditions()
         .iter()
-        .filter(|condition| !known(&condition.type_))
-        .cloned();
-    let mut conditions: Vec<_> = desired
-        .status()
-        .map(|status| status.conditions().to_vec())
-        .unwrap_or_default();
-    conditions.extend(foreign);
+        .filter(|condition| is_ours(&condition.type_));
+    let others = live
+        .conditions()
+        .iter()
+        .filter(|condition| !is_ours(&condition.type_));
+    let mut conditions: Vec<_> = ours.chain(others).cloned().collect();
+    crate::conditions::sort(&mut conditions);
     if let Some(fields) = change.as_object_mut() {
         fields.insert(
             "conditions".to_owned(),

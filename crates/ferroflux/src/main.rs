@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 mod cli;
 mod run;
 
@@ -11,7 +9,7 @@ mod run;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = ferro_runtime::flags::parse::<cli::Cli>();
     ferro_runtime::process::main("ferroflux", cli.process.clone(), |process| {
         run::controllers(process, cli)
     })

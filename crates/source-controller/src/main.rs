@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ferro_api::controller;
-use ferro_runtime::flags::ProcessFlags;
+use ferro_runtime::flags::{self, ProcessFlags};
 use ferro_runtime::process;
 use source_controller::args::SourceFlags;
 
@@ -22,7 +22,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = flags::parse::<Cli>();
     process::main(controller::SOURCE, cli.process, |process| {
         source_controller::run(process, cli.source)
     })

@@ -1,7 +1,7 @@
 //! The sink that writes events to the API server, with client-go's habits: a repeated event raises a count instead of
 //! making another object, and an object that causes too many is cut short.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event as CoreEvent, EventSource};
@@ -19,6 +19,8 @@ const BURST: f64 = 25.0;
 const REFILL: Duration = Duration::from_secs(300);
 /// A repeated event is counted on the first one for so long.
 const AGGREGATE: Duration = Duration::from_secs(600);
+/// So many events that differ in their messages only, each within [`AGGREGATE`] of the last, are told as one (client-go's aggregator).
+const SIMILAR: usize = 10;
 /// Objects and events remembered before the oldest are swept.
 const REMEMBERED: usize = 4096;
 
@@ -30,12 +32,14 @@ pub(super) async fn run(client: Client, controller: String, mut queue: mpsc::Rec
         host: crate::hostname(),
         buckets: HashMap::new(),
         seen: HashMap::new(),
+        similar: HashMap::new(),
     };
-    while let Some(event) = queue.recv().await {
+    while let Some(mut event) = queue.recv().await {
         if !sink.admit(&event, Instant::now()) {
             continue;
         }
-        if let Err(error) = sink.write(&event).await {
+        let key = sink.aggregate(&mut event, Instant::now());
+        if let Err(error) = sink.write(&event, key).await {
             tracing::debug!(%error, reason = event.reason, "event not recorded");
         }
     }
@@ -58,6 +62,13 @@ struct Sink {
     host: String,
     buckets: HashMap<String, Bucket>,
     seen: HashMap<u64, Recorded>,
+    similar: HashMap<u64, Similar>,
+}
+
+/// Events of an object that differ in their messages only.
+struct Similar {
+    messages: HashSet<u64>,
+    at: Instant,
 }
 
 impl Sink {
@@ -81,12 +92,33 @@ impl Sink {
         true
     }
 
-    async fn write(&mut self, event: &Event) -> kube::Result<()> {
+    /// What identifies the event as a repetition. When an object causes many that are similar, their messages are marked, and they count as one.
+    fn aggregate(&mut self, event: &mut Event, now: Instant) -> u64 {
+        if self.similar.len() > REMEMBERED {
+            self.similar.retain(|_, similar| now - similar.at < AGGREGATE);
+        }
+        let (alike, own) = (hash(event, None), hash(event, Some(&event.message)));
+        let similar = self.similar.entry(alike).or_insert_with(|| Similar {
+            messages: HashSet::new(),
+            at: now,
+        });
+        if now - similar.at > AGGREGATE {
+            similar.messages.clear();
+        }
+        similar.at = now;
+        if similar.messages.len() + 1 < SIMILAR || similar.messages.contains(&own) {
+            similar.messages.insert(own);
+            return own;
+        }
+        event.message = format!("(combined from similar events): {}", event.message);
+        alike
+    }
+
+    async fn write(&mut self, event: &Event, key: u64) -> kube::Result<()> {
         let now = Instant::now();
         if self.seen.len() > REMEMBERED {
             self.seen.retain(|_, recorded| now - recorded.at < AGGREGATE);
         }
-        let key = key(event);
         let api: Api<CoreEvent> = Api::namespaced(self.client.clone(), namespace(event));
         if let Some(recorded) = self
             .seen
@@ -94,7 +126,9 @@ impl Sink {
             .filter(|recorded| now - recorded.at < AGGREGATE)
         {
             let count = recorded.count.saturating_add(1);
-            let patch = serde_json::json!({ "count": count, "lastTimestamp": Time(event.at) });
+            let message = bounded(&event.message);
+            let patch =
+                serde_json::json!({ "count": count, "lastTimestamp": Time(event.at), "message": message });
             match api
                 .patch_metadata(&recorded.name, &PatchParams::default(), &Patch::Merge(patch))
                 .await
@@ -168,14 +202,14 @@ fn event_name(event: &Event) -> String {
     )
 }
 
-/// What makes two events the same.
-fn key(event: &Event) -> u64 {
+/// What makes two events the same, or, without the message, similar.
+fn hash(event: &Event, message: Option<&str>) -> u64 {
     use std::hash::{Hash, Hasher};
     let mut hasher = std::hash::DefaultHasher::new();
     event.object.uid.hash(&mut hasher);
     event.severity.event_type().hash(&mut hasher);
     event.reason.hash(&mut hasher);
-    event.message.hash(&mut hasher);
+    message.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -196,6 +230,7 @@ fn bounded(message: &str) -> String {
 mod tests {
     use super::super::Severity;
     use super::*;
+    use ferro_testkit::api::FakeApi;
     use k8s_openapi::api::core::v1::ObjectReference;
 
     fn event(message: &str) -> Event {
@@ -221,16 +256,20 @@ mod tests {
         assert!(long.len() <= 1024 && long.ends_with("..."), "{}", long.len());
     }
 
-    #[tokio::test]
-    async fn admit_cuts_an_object_that_spams() {
-        let (service, _handle) = tower_service();
-        let mut sink = Sink {
-            client: service,
+    fn sink(client: Client) -> Sink {
+        Sink {
+            client,
             controller: "c".into(),
             host: "h".into(),
             buckets: HashMap::new(),
             seen: HashMap::new(),
-        };
+            similar: HashMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn admit_cuts_an_object_that_spams() {
+        let mut sink = sink(FakeApi::default().client());
         let now = Instant::now();
         let admitted = (0..40).filter(|_| sink.admit(&event("m"), now)).count();
         assert_eq!(admitted, 25);
@@ -238,16 +277,39 @@ mod tests {
         assert!(!sink.admit(&event("m"), now + REFILL));
     }
 
-    fn tower_service() -> (Client, ()) {
-        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
-            Ok::<_, std::convert::Infallible>(http::Response::new(kube::client::Body::empty()))
-        });
-        (Client::new(service, "default"), ())
+    #[tokio::test]
+    async fn similar_events_become_one_that_counts() {
+        let api = FakeApi::default();
+        let mut sink = sink(api.client());
+        let mut write = async |message: &str| {
+            let mut event = event(message);
+            let key = sink.aggregate(&mut event, Instant::now());
+            sink.write(&event, key).await.unwrap();
+            let seen = api.take_requests().remove(0);
+            (seen.method, seen.body.unwrap())
+        };
+        for number in 0..9 {
+            let (method, body) = write(&format!("m{number}")).await;
+            assert_eq!(
+                (method.as_str(), &body["message"]),
+                ("POST", &format!("m{number}").into())
+            );
+        }
+        let (method, body) = write("m3").await;
+        assert_eq!((method.as_str(), &body["count"]), ("PATCH", &2.into()));
+        let (method, body) = write("m9").await;
+        assert_eq!(method, "POST");
+        assert_eq!(body["message"], "(combined from similar events): m9");
+        let (method, body) = write("m10").await;
+        assert_eq!((method.as_str(), &body["count"]), ("PATCH", &2.into()));
+        assert_eq!(body["message"], "(combined from similar events): m10");
     }
 
     #[test]
-    fn key_tells_messages_apart() {
-        assert_eq!(key(&event("a")), key(&event("a")));
-        assert_ne!(key(&event("a")), key(&event("b")));
+    fn hash_tells_messages_apart() {
+        let of = |message: &str| hash(&event(message), Some(message));
+        assert_eq!(of("a"), of("a"));
+        assert_ne!(of("a"), of("b"));
+        assert_eq!(hash(&event("a"), None), hash(&event("b"), None));
     }
 }

@@ -116,6 +116,8 @@ pub fn command() -> Command {
         .about("Command line utility for assembling Kubernetes CD pipelines the GitOps way")
         .subcommand_required(true)
         .arg_required_else_help(true)
+        // As in pflag, the last one counts: wrappers and aliases append flags.
+        .args_override_self(true)
         .subcommand(check::command())
         .subcommand(get::command())
         .subcommand(reconcile::command())
@@ -127,6 +129,18 @@ pub fn command() -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flag_given_twice_has_its_last_value() {
+        for words in [
+            ["flux", "-n", "a", "-n", "b", "get", "kustomizations"],
+            ["flux", "get", "kustomizations", "-n", "a", "-n", "b"],
+        ] {
+            let matches = command().try_get_matches_from(words).unwrap();
+            let namespace = matches.subcommand().unwrap().1.subcommand().unwrap().1;
+            assert_eq!(namespace.get_one::<String>("namespace").unwrap(), "b");
+        }
+    }
 
     #[test]
     fn the_definitions_are_consistent() {

@@ -15,6 +15,9 @@ pub(crate) fn finish<K: SourceObject>(object: &mut K, outcome: &Outcome) {
         return;
     }
     ferro_runtime::reconcile::finish(object, outcome);
+    if matches!(outcome, Outcome::Stalled { .. }) {
+        object.set_observed_generation(object.meta().generation.unwrap_or(0));
+    }
     summarise(object);
 }
 
