@@ -19,8 +19,14 @@
 //! # Ok::<(), ferro_yaml::Error>(())
 //! ```
 //!
+//! How it reads: [`Dialect`] chooses between the scanners of v2 and v3, which differ in how far they look ahead
+//! (and so in which of two errors is found) and in comments. Bytes become tokens, tokens become events by
+//! libyaml's grammar, events become nodes; the first document is all that is looked at where Go looks at no
+//! more. Errors have Go's words and lines.
+//!
 //! What it does not do: span edits, YAML schemas beyond Go's, incremental reading.
-//! Limits: size, depth and node count are bounded by [`Limits`]; aliases by go-yaml's own ratio.
+//! Limits: size, depth and node count are bounded by [`Limits`]; aliases by go-yaml's own ratio. The depth is
+//! lower than Go's 10,000, because trees are walked recursively.
 
 mod convert;
 mod decode;

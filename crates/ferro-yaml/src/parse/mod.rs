@@ -1,4 +1,5 @@
-//! From bytes to documents.
+//! From bytes to documents: `reader` decodes, `scan` makes tokens, `event` applies the grammar, `build` makes
+//! trees, `expand` resolves references.
 
 mod build;
 mod event;
