@@ -18,12 +18,17 @@ pub const MAX_FILE_SIZE: u64 = 5 << 20;
 pub const MAX_ENTRIES: usize = 100_000;
 /// The most that the headers of an archive may weigh, for the same reason.
 const MAX_HEADERS: u64 = 2 * 512 * MAX_ENTRIES as u64;
+/// The size of what every gzip stream starts with.
+const GZIP_HEADER: usize = 10;
 /// The longest extended header, as in Go.
 const MAX_EXTENSION: u64 = 1 << 20;
 
 /// Why an archive is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// There is not a byte.
+    #[error("EOF")]
+    Nothing,
     /// It is not gzipped.
     #[error("gzip: invalid header")]
     NotGzip,
@@ -82,12 +87,11 @@ impl From<io::Error> for Error {
 
 /// Reads the files of an archive, without the folder that they are in.
 pub fn read(archive: &[u8]) -> Result<Vec<File>, Error> {
-    if archive.len() < 10 {
-        return Err(if archive.is_empty() || archive.starts_with(&[0x1F, 0x8B]) {
-            Error::UnexpectedEof
-        } else {
-            Error::NotGzip
-        });
+    if archive.is_empty() {
+        return Err(Error::Nothing);
+    }
+    if archive.len() < GZIP_HEADER {
+        return Err(Error::UnexpectedEof);
     }
     if !archive.starts_with(&[0x1F, 0x8B, 8]) {
         return Err(Error::NotGzip);
@@ -180,11 +184,12 @@ impl Reader {
     }
 }
 
-/// Tells by the type, by the mode, or by the name of what says that it is a file.
+/// Tells by the type, by the mode, or by the name where there is no type.
 fn is_directory(header: &Header, name: &str) -> bool {
-    let is_file = matches!(header.entry_type(), EntryType::Regular | EntryType::Continuous);
+    // Tars from before there were types for directories.
+    let has_no_type = header.as_old().linkflag == [0];
     let has_directory_mode = header.mode().is_ok_and(|mode| mode & !0o7777 == 0o40000);
-    header.entry_type() == EntryType::Directory || has_directory_mode || (is_file && name.ends_with('/'))
+    header.entry_type() == EntryType::Directory || has_directory_mode || (has_no_type && name.ends_with('/'))
 }
 
 /// Links and devices have no content, whatever their header claims; upstream takes them for empty files.
@@ -307,7 +312,8 @@ mod tests {
 
     #[test]
     fn what_is_no_archive_is_refused() {
-        assert_eq!(read(b"").unwrap_err().to_string(), "unexpected EOF");
+        assert_eq!(read(b"").unwrap_err().to_string(), "EOF");
+        assert_eq!(read(b"short").unwrap_err().to_string(), "unexpected EOF");
         assert_eq!(
             read(b"apiVersion: v2\nname: x").unwrap_err().to_string(),
             "gzip: invalid header"

@@ -120,7 +120,9 @@ fn check_forms(object: &Map<String, Json>, draft: Draft) -> Result<(), String> {
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
             | "minContains" | "maxContains" => value.as_f64().is_some_and(|value| value >= 0.0),
             "exclusiveMinimum" | "exclusiveMaximum" if draft == Draft::V4 => value.is_boolean(),
-            "minimum" | "maximum" | "multipleOf" | "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
+            "minimum" | "maximum" | "multipleOf" | "exclusiveMinimum" | "exclusiveMaximum" => {
+                value.is_number()
+            }
             "uniqueItems" => value.is_boolean(),
             "format" | "title" | "description" | "$ref" => value.is_string(),
             _ => true,

@@ -199,6 +199,8 @@ impl<'s> Validator<'_, 's> {
     fn keywords(&mut self, check: &mut Check<'s, '_>) -> Result<(), Failure> {
         let reference = check.object.get("$ref").and_then(Json::as_str);
         if let Some(reference) = reference.filter(|_| check.draft < Draft::V2019) {
+            // What stands beside a reference does not count, but upstream forgets that for this keyword.
+            self.constant(check)?;
             return self.reference(check, reference);
         }
         self.type_const_enum(check)?;
@@ -230,6 +232,16 @@ impl<'s> Validator<'_, 's> {
         {
             return Err(self.failure(problem));
         }
+        self.constant(check)?;
+        if let Some(Json::Array(wanted)) = check.object.get("enum")
+            && !wanted.iter().any(|wanted| equals(check.value, wanted))
+        {
+            return Err(self.failure(enum_problem(wanted)));
+        }
+        Ok(())
+    }
+
+    fn constant(&self, check: &Check<'s, '_>) -> Result<(), Failure> {
         if let Some(wanted) = check.object.get("const").filter(|_| check.draft >= Draft::V6)
             && !equals(check.value, wanted)
         {
@@ -238,11 +250,6 @@ impl<'s> Validator<'_, 's> {
                 wanted => format!("value must be {}", display(wanted)),
             };
             return Err(self.failure(problem));
-        }
-        if let Some(Json::Array(wanted)) = check.object.get("enum")
-            && !wanted.iter().any(|wanted| equals(check.value, wanted))
-        {
-            return Err(self.failure(enum_problem(wanted)));
         }
         Ok(())
     }

@@ -167,8 +167,13 @@ pub(super) fn array<'s>(validator: &mut Validator<'_, 's>, check: &mut Check<'s,
     match rest {
         Some(Json::Bool(false)) if tuple.is_some() && check.draft < Draft::V2020 => {
             let count = items.len() - seen;
-            let problem = format!("last {} additionalItem(s) not allowed", grouped(&count.to_string()));
-            check.failures.extend((count > 0).then(|| validator.failure(problem)));
+            let problem = format!(
+                "last {} additionalItem(s) not allowed",
+                grouped(&count.to_string())
+            );
+            check
+                .failures
+                .extend((count > 0).then(|| validator.failure(problem)));
         }
         Some(schema) => {
             for (index, item) in items.iter().enumerate().skip(seen) {
