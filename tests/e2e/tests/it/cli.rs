@@ -264,8 +264,14 @@ async fn check_and_version_look_at_the_cluster(case: Case) -> Result<()> {
         output.code == 1 && output.stderr.contains("✗ check failed"),
         "{output:?}"
     );
-    // The CRDs say of which distribution they are.
-    ensure!(output.stderr.contains("✔ distribution: flux-v"), "{output:?}");
+    // The CRDs say of which distribution they are, and are found by that.
+    for line in [
+        "✔ distribution: ",
+        "✔ kustomizations.kustomize.toolkit.fluxcd.io/v1\n",
+        "✔ gitrepositories.source.toolkit.fluxcd.io/v1\n",
+    ] {
+        ensure!(output.stderr.contains(line), "{output:?}");
+    }
     let output = case.flux(&["version", "--client"]).await?.success()?;
     ensure!(output.stdout.starts_with("flux: v"), "{output:?}");
     let output = case.flux(&["no-such-command"]).await?;
