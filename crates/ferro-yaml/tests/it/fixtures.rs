@@ -3,6 +3,8 @@
 //! `fixtures.jsonl` has one request to the oracle a line, with its answer. To add a case, add a line without
 //! the answer, and run with `FERRO_ORACLE` and `FERRO_RECORD=1`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::answer::answer;
@@ -18,15 +20,15 @@ fn record() {
     let mut lines = String::new();
     for line in FIXTURES.lines() {
         let mut case: Value = serde_json::from_str(line).unwrap();
-        let (op, text) = (case["op"].as_str().unwrap(), case["text"].as_str().unwrap());
-        let (name, answer) = match oracle.ask(op, json!({"text": text})) {
-            Answer::Output(output) => ("output", output),
-            Answer::Error(error) => ("error", json!(error)),
-            Answer::Crash => panic!("the reference crashes at {text:?}"),
-        };
         case.as_object_mut()
             .unwrap()
-            .retain(|field, _| field == "op" || field == "text");
+            .retain(|field, _| matches!(field.as_str(), "op" | "text" | "raw"));
+        let op = case["op"].as_str().unwrap();
+        let (name, answer) = match oracle.ask(op, case.clone()) {
+            Answer::Output(output) => ("output", output),
+            Answer::Error(error) => ("error", json!(error)),
+            Answer::Crash => panic!("the reference crashes: {line}"),
+        };
         case[name] = answer;
         lines.push_str(&format!("{case}\n"));
     }
@@ -41,8 +43,11 @@ fn recorded_answers_are_given() {
     let mut count = 0;
     for line in FIXTURES.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
-        let text = case["text"].as_str().unwrap();
-        let ours = answer(case["op"].as_str().unwrap(), text.as_bytes());
+        let text = match case["raw"].as_str() {
+            Some(raw) => STANDARD.decode(raw).unwrap(),
+            None => case["text"].as_str().unwrap().as_bytes().to_vec(),
+        };
+        let ours = answer(case["op"].as_str().unwrap(), &text);
         let theirs = match case.get("error").and_then(Value::as_str) {
             Some(error) => Err(error.to_owned()),
             None => Ok(case["output"].clone()),
