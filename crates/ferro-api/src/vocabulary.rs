@@ -117,6 +117,10 @@ pub mod label {
     pub const VERSION: &str = "app.kubernetes.io/version";
     /// Name of the distribution that a component belongs to.
     pub const PART_OF: &str = "app.kubernetes.io/part-of";
+    /// The value of [`PART_OF`]: what tools look for, whoever made the distribution.
+    pub const PART_OF_FLUX: &str = "flux";
+    /// Name of the controller that a component is or belongs to.
+    pub const COMPONENT: &str = "app.kubernetes.io/component";
     /// Name of the installation that a component belongs to.
     pub const INSTANCE: &str = "app.kubernetes.io/instance";
 }

@@ -23,7 +23,7 @@ use crate::source::{
     OCIRepositoryStatus,
 };
 use crate::source_extensions::{ArtifactGenerator, ArtifactGeneratorSpec, ArtifactGeneratorStatus};
-use crate::vocabulary::{annotation, group};
+use crate::vocabulary::{annotation, controller, group, label};
 
 /// A column of `kubectl get`.
 struct Column {
@@ -280,7 +280,14 @@ impl Definition {
         if !short_names.is_empty() {
             names["shortNames"] = json!(short_names);
         }
-        let mut metadata = json!({"name": format!("{plural}.{group}")});
+        let mut metadata = json!({
+            "name": format!("{plural}.{group}"),
+            "labels": {
+                label::COMPONENT: component(&self.info),
+                label::PART_OF: label::PART_OF_FLUX,
+                label::VERSION: concat!("v", env!("CARGO_PKG_VERSION")),
+            },
+        });
         if self.is_substitution_disabled {
             metadata["annotations"] = json!({annotation::SUBSTITUTE: annotation::DISABLED});
         }
@@ -351,6 +358,19 @@ impl Definition {
             older.name
         ));
         version
+    }
+}
+
+/// Returns the controller that brings a kind. `flux check`, `version` and `migrate` find CRDs by their labels.
+fn component(info: &KindInfo) -> &'static str {
+    match info.group {
+        group::KUSTOMIZE => controller::KUSTOMIZE,
+        group::HELM => controller::HELM,
+        group::NOTIFICATION => controller::NOTIFICATION,
+        group::IMAGE if info.kind == ImageUpdateAutomation::INFO.kind => controller::IMAGE_AUTOMATION,
+        group::IMAGE => controller::IMAGE_REFLECTOR,
+        group::SOURCE => controller::SOURCE,
+        _ => controller::SOURCE_WATCHER,
     }
 }
 

@@ -29,8 +29,10 @@ const ADDITIONS: [(&str, &str, &str); 4] = [
     ),
 ];
 
-/// Takes the additions out of a CRD, each of which must be there and optional.
+/// Takes the additions out of a CRD, each of which must be there and optional; and the labels, which upstream sets when it is installed.
 fn remove_additions(name: &str, crd: &mut Value) {
+    let labels = crd["metadata"].as_object_mut().unwrap().remove("labels").unwrap();
+    assert_eq!(labels["app.kubernetes.io/part-of"], "flux", "{name}");
     for (_, path, field) in ADDITIONS.iter().filter(|(crd, ..)| *crd == name) {
         let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         let parent = schema.pointer_mut(path).unwrap();
@@ -154,6 +156,31 @@ fn a_difference_is_found_and_named() {
         differences,
         ["! crd.a.b[1]: 2 became 3", "- crd.c: \"x\"", "+ crd.d: \"x\""]
     );
+}
+
+/// `flux check` and `flux version` look for these.
+#[test]
+fn labels_say_what_brings_a_kind() {
+    for (name, component) in [
+        ("GitRepository", "source-controller"),
+        ("ExternalArtifact", "source-controller"),
+        ("ArtifactGenerator", "source-watcher"),
+        ("Kustomization", "kustomize-controller"),
+        ("HelmRelease", "helm-controller"),
+        ("Alert", "notification-controller"),
+        ("ImagePolicy", "image-reflector-controller"),
+        ("ImageUpdateAutomation", "image-automation-controller"),
+    ] {
+        let definitions = crd::definitions();
+        let is_named = |crd: &&Value| crd["spec"]["names"]["kind"] == name;
+        let labels = &definitions.iter().find(is_named).unwrap()["metadata"]["labels"];
+        assert_eq!(labels["app.kubernetes.io/component"], component, "{name}");
+        let version = labels["app.kubernetes.io/version"].as_str().unwrap();
+        assert!(
+            version.starts_with('v') && version.split('.').count() == 3,
+            "{version}"
+        );
+    }
 }
 
 /// What an older version has and the stored one has not is lost on the way to the controllers.
