@@ -229,6 +229,26 @@ fn overlay_fields_change_the_objects() {
     );
 }
 
+/// Tag and digest are one thing: setting the digest drops the tag that the file gives.
+#[test]
+fn digest_of_an_image_replaces_its_tag() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  containers:\n  - name: web\n    image: nginx:1\n";
+    let files = [
+        (
+            "kustomization.yaml",
+            "resources: [web.yaml]\nimages: [{name: nginx, newTag: \"2\"}]\n",
+        ),
+        ("web.yaml", pod),
+    ];
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let spec = json!({"images": [{"name": "nginx", "digest": digest}]});
+    let objects = built(&files, &spec, &NO_VARIABLES).unwrap();
+    assert_eq!(
+        objects[0]["spec"]["containers"][0]["image"],
+        format!("nginx@{digest}")
+    );
+}
+
 #[test]
 fn component_that_is_missing_or_remote_fails() {
     let files = [
