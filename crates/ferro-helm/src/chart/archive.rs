@@ -110,10 +110,23 @@ pub fn read(archive: &[u8]) -> Result<Vec<File>, Error> {
         }
         reader.entry(entry?)?;
     }
+    check_end(tar.into_inner())?;
     if reader.files.is_empty() {
         return Err(Error::Empty);
     }
     Ok(reader.files)
+}
+
+/// Reads the second of the two empty blocks that end an archive, which may be missing but not be cut.
+fn check_end(stream: impl Read) -> Result<(), Error> {
+    let mut block = Vec::new();
+    stream.take(512).read_to_end(&mut block)?;
+    match block.len() {
+        0 => Ok(()),
+        512 if block.iter().all(|byte| *byte == 0) => Ok(()),
+        512 => Err(Error::InvalidHeader),
+        _ => Err(Error::UnexpectedEof),
+    }
 }
 
 struct Reader {
