@@ -9,8 +9,10 @@ use std::time::Instant;
 use ferro_template::{Error, Function, Functions, Map, MissingKey, Options, Templates, Type, Value};
 
 #[allow(
+    dead_code,
     clippy::panic,
     clippy::print_stderr,
+    clippy::indexing_slicing,
     reason = "the client is written for tests"
 )]
 #[path = "../../../tests/conformance/oracle.rs"]

@@ -6,8 +6,9 @@ use ferro_template::{Functions, MissingKey, Options, Templates, Value, sprintf};
 use serde_json::{Value as Json, json};
 
 use crate::careful::{self, CarefulText};
+use crate::free::TemplateText;
 use crate::functions::functions;
-use crate::generate::{self, Random, TemplateText};
+use crate::generate::{self, Random};
 use crate::oracle::{Answer, Oracle, cases};
 use crate::typed;
 

@@ -13,6 +13,8 @@ mod careful;
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
+mod free;
+#[cfg(test)]
 mod functions;
 #[cfg(test)]
 mod generate;

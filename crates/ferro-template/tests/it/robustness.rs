@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use ferro_template::{ErrorKind, MissingKey, Options, Templates, Value, sprint, sprintf};
 
+use crate::free::TemplateText;
 use crate::functions::functions;
-use crate::generate::{self, Random, TemplateText};
+use crate::generate::{self, Random};
 use crate::oracle::cases;
 use crate::typed;
 

@@ -1,0 +1,263 @@
+//! Pipelines, commands and operands.
+
+use ferro_gocompat::literal::unquote;
+use ferro_gocompat::quote::quote_bytes;
+
+use super::{MAX_PAREN_DEPTH, Parser, pos_of};
+use crate::ast::{Command, Expr, Fields, Pipe};
+use crate::error::Error;
+use crate::lex::{Kind, Token};
+use crate::number;
+use crate::show::expr_text;
+use crate::stack::guarded;
+use crate::value::{Key, Text, lossy};
+
+impl<'p> Parser<'p> {
+    pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe, Error> {
+        let token = self.peek_non_space();
+        let mut pipe = Pipe {
+            pos: pos_of(&token),
+            is_assign: false,
+            variables: Vec::new(),
+            commands: Vec::new(),
+        };
+        self.declarations(&mut pipe, context)?;
+        loop {
+            let token = self.next_non_space();
+            match token.kind {
+                kind if kind == end => {
+                    self.check(&pipe, context)?;
+                    return Ok(pipe);
+                }
+                Kind::Bool
+                | Kind::CharConstant
+                | Kind::Complex
+                | Kind::Dot
+                | Kind::Field
+                | Kind::Identifier
+                | Kind::Number
+                | Kind::Nil
+                | Kind::RawString
+                | Kind::String
+                | Kind::Variable
+                | Kind::LeftParen => {
+                    self.backup();
+                    pipe.commands.push(self.command()?);
+                }
+                _ => return Err(self.unexpected(&token, context)),
+            }
+        }
+    }
+
+    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Result<(), Error> {
+        loop {
+            let variable = self.peek_non_space();
+            if variable.kind != Kind::Variable {
+                return Ok(());
+            }
+            self.next();
+            // A space after the variable has to be there again if this is no declaration.
+            let after = self.peek();
+            let next = self.peek_non_space();
+            match next.kind {
+                Kind::Assign | Kind::Declare => {
+                    pipe.is_assign = next.kind == Kind::Assign;
+                    self.next_non_space();
+                    self.declare(pipe, &variable);
+                    return Ok(());
+                }
+                Kind::Char if next.text == b"," => {
+                    self.next_non_space();
+                    self.declare(pipe, &variable);
+                    if context != "range" || pipe.variables.len() >= 2 {
+                        return Err(self.error(format_args!("too many declarations in {context}")));
+                    }
+                    let follows = self.peek_non_space().kind;
+                    if !matches!(follows, Kind::Variable | Kind::RightDelim | Kind::RightParen) {
+                        return Err(self.error("range can only initialize variables"));
+                    }
+                }
+                _ => {
+                    if after.kind == Kind::Space {
+                        self.backup_three(variable, after);
+                    } else {
+                        self.backup_two(variable);
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn declare(&mut self, pipe: &mut Pipe, token: &Token<'_>) {
+        let variable = self.body.variable(token.text);
+        self.body.visible.push(variable.id);
+        pipe.variables.push(variable);
+    }
+
+    fn check(&self, pipe: &Pipe, context: &str) -> Result<(), Error> {
+        if pipe.commands.is_empty() {
+            return Err(self.error(format_args!("missing value for {context}")));
+        }
+        for (index, command) in pipe.commands.iter().enumerate().skip(1) {
+            let is_constant = matches!(
+                command.args.first(),
+                Some(
+                    Expr::Bool { .. }
+                        | Expr::Dot { .. }
+                        | Expr::Nil { .. }
+                        | Expr::Number { .. }
+                        | Expr::Str { .. }
+                )
+            );
+            if is_constant {
+                let stage = index + 1;
+                return Err(self.error(format_args!("non executable command in pipeline stage {stage}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&mut self) -> Result<Command, Error> {
+        let mut command = Command {
+            pos: pos_of(&self.peek_non_space()),
+            args: Vec::new(),
+        };
+        loop {
+            self.peek_non_space();
+            if let Some(operand) = self.operand()? {
+                command.args.push(operand);
+            }
+            let token = self.next();
+            match token.kind {
+                Kind::Space => continue,
+                Kind::RightDelim | Kind::RightParen => self.backup(),
+                Kind::Pipe => {}
+                _ => return Err(self.unexpected(&token, "operand")),
+            }
+            break;
+        }
+        if command.args.is_empty() {
+            return Err(self.error("empty command"));
+        }
+        Ok(command)
+    }
+
+    /// A term and the fields that follow it.
+    fn operand(&mut self) -> Result<Option<Expr>, Error> {
+        let Some(term) = self.term()? else { return Ok(None) };
+        let first = self.peek();
+        if first.kind != Kind::Field {
+            return Ok(Some(term));
+        }
+        let pos = pos_of(&first);
+        let mut names = Vec::new();
+        while self.peek().kind == Kind::Field {
+            names.push(field_name(&self.next()));
+        }
+        // Fields of a field or a variable are one longer field.
+        let joined = |fields: Fields| fields.into_iter().chain(names.clone()).collect();
+        Ok(Some(match term {
+            Expr::Field { fields, .. } => Expr::Field {
+                pos,
+                fields: joined(fields),
+            },
+            Expr::Variable { variable, fields, .. } => Expr::Variable {
+                pos,
+                variable,
+                fields: joined(fields),
+            },
+            Expr::Bool { .. }
+            | Expr::Str { .. }
+            | Expr::Number { .. }
+            | Expr::Nil { .. }
+            | Expr::Dot { .. } => {
+                let shown = quote_bytes(expr_text(&term).as_bytes());
+                return Err(self.error(format_args!("unexpected . after term {shown}")));
+            }
+            term => Expr::Chain {
+                pos,
+                base: Box::new(term),
+                fields: names.into(),
+            },
+        }))
+    }
+
+    fn term(&mut self) -> Result<Option<Expr>, Error> {
+        let token = self.next_non_space();
+        let pos = pos_of(&token);
+        Ok(Some(match token.kind {
+            Kind::Identifier => self.function(&token)?,
+            Kind::Dot => Expr::Dot { pos },
+            Kind::Nil => Expr::Nil { pos },
+            Kind::Variable => self.variable(&token)?,
+            Kind::Field => Expr::Field {
+                pos,
+                fields: [field_name(&token)].into(),
+            },
+            Kind::Bool => Expr::Bool {
+                pos,
+                value: token.text == b"true",
+            },
+            Kind::CharConstant | Kind::Complex | Kind::Number => {
+                let text = lossy(token.text);
+                let number = number::parse(&text, token.kind).map_err(|message| self.error(message))?;
+                Expr::Number {
+                    pos,
+                    number: Box::new(number),
+                }
+            }
+            Kind::LeftParen => Expr::Pipe(Box::new(self.parenthesised()?)),
+            Kind::String | Kind::RawString => Expr::Str {
+                pos,
+                quoted: token.text.into(),
+                text: Text::from(unquote(token.text).map_err(|error| self.error(error))?),
+            },
+            _ => {
+                self.backup();
+                return Ok(None);
+            }
+        }))
+    }
+
+    fn parenthesised(&mut self) -> Result<Pipe, Error> {
+        if self.body.paren_depth >= MAX_PAREN_DEPTH {
+            return Err(self.error("max expression depth exceeded"));
+        }
+        self.body.paren_depth += 1;
+        self.body.max_paren_depth = self.body.max_paren_depth.max(self.body.paren_depth);
+        let pipe = guarded(|| self.pipeline("parenthesized pipeline", Kind::RightParen));
+        self.body.paren_depth -= 1;
+        pipe
+    }
+
+    fn function(&self, token: &Token<'_>) -> Result<Expr, Error> {
+        let name = lossy(token.text);
+        let Some(function) = self.functions.get(&name) else {
+            let name = quote_bytes(token.text);
+            return Err(self.error(format_args!("function {name} not defined")));
+        };
+        Ok(Expr::Function {
+            pos: pos_of(token),
+            name: name.into(),
+            function: function.clone(),
+        })
+    }
+
+    fn variable(&mut self, token: &Token<'_>) -> Result<Expr, Error> {
+        let variable = self.body.variable(token.text);
+        if !self.body.visible.contains(&variable.id) {
+            let name = quote_bytes(token.text);
+            return Err(self.error(format_args!("undefined variable {name}")));
+        }
+        Ok(Expr::Variable {
+            pos: pos_of(token),
+            variable,
+            fields: [].into(),
+        })
+    }
+}
+
+fn field_name(token: &Token<'_>) -> Key {
+    Key::Str(Text::from_bytes(token.text.get(1..).unwrap_or_default()))
+}
