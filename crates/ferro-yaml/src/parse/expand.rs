@@ -179,13 +179,17 @@ impl Expander<'_> {
 
     fn mapping(&mut self, entries: &[Entry]) -> Result<Mapping> {
         let merge = merge_value(entries)?;
-        let mut sources = Vec::new();
         if let Some(value) = merge {
-            self.merge_sources(value, &mut sources)?;
+            check_sources(value)?;
         }
+        let mut sources = Vec::new();
         let mut own = Mapping::with_capacity(entries.len());
         let mut is_merged = merge.is_none();
         for entry in entries {
+            // What is merged may be anchored further up in the same mapping.
+            if entry.key.tag() == Tag::Merge {
+                self.merge_sources(&entry.value, &mut sources)?;
+            }
             // kyaml removes the first key with that name, whatever its tag.
             if !is_merged && key_text(&entry.key).as_str() == "<<" {
                 is_merged = true;
@@ -231,10 +235,6 @@ impl Expander<'_> {
             Kind::Sequence => {
                 let start = sources.len();
                 for item in node.items() {
-                    if item.is_sequence() {
-                        let problem = "invalid map merge: received a nested sequence";
-                        return Err(merge_error(item, problem));
-                    }
                     self.merge_sources(item, sources)?;
                 }
                 if let Some(added) = sources.get_mut(start..) {
@@ -242,10 +242,24 @@ impl Expander<'_> {
                 }
                 Ok(())
             }
-            _ => {
-                let problem = "map merge requires map or sequence of maps as the value";
-                Err(merge_error(node, problem))
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Refuses what cannot be merged, before anything in the mapping is looked at.
+fn check_sources(node: &Node) -> Result<()> {
+    match node.kind() {
+        Kind::Mapping | Kind::Alias => Ok(()),
+        Kind::Sequence => node.items().iter().try_for_each(|item| {
+            if item.is_sequence() {
+                return Err(merge_error(item, "invalid map merge: received a nested sequence"));
             }
+            check_sources(item)
+        }),
+        Kind::Scalar => {
+            let problem = "map merge requires map or sequence of maps as the value";
+            Err(merge_error(node, problem))
         }
     }
 }
