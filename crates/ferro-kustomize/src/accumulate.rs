@@ -4,27 +4,26 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ferro_yaml::Node;
-
 use crate::config::{TransformerConfig, load_crds, merge_shared};
 use crate::error::{Context, Error, ErrorKind, Result, fail};
+use crate::generate::absorb::absorb;
 use crate::layer;
 use crate::loader::Loader;
 use crate::options::{Options, Resources, SchemaMode};
 use crate::order;
 use crate::origin::{Origin, note_generator, note_transformer};
 use crate::resmap::ResMap;
-use crate::resource::{Behavior, ORIGIN, Resource, TRANSFORMATIONS, is_reader_annotation};
+use crate::resource::{ORIGIN, Resource, TRANSFORMATIONS, is_reader_annotation};
 use crate::schema::{CustomSchema, Schema};
 use crate::transform::metadata::MetadataTransformer;
 use crate::transform::{Cx, Transformer};
 use crate::types::{FieldSpec, Kustomization};
+use crate::validate;
 use crate::vars::{self, VarSet};
 
 const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const MANAGER: &str = "kustomize-v5.8.1";
-const VALIDATED_BY: &str = "validated-by";
 const CONFIGURING_TRANSFORMER: &str = "configuring external transformer";
 
 /// What a layer and those below it brought together.
@@ -421,46 +420,11 @@ impl<'o> Build<'o> {
                 if let Some(origin) = &origin {
                     note_generator(&mut resource, origin);
                 }
-                self.absorb(&mut accumulated.resources, resource)
+                absorb(&mut accumulated.resources, resource, &self.schema)
                     .during(|| "merging from generator".to_owned())?;
             }
         }
         Ok(())
-    }
-
-    /// Takes in a generated resource: beside the others, or into the one that it names.
-    fn absorb(&self, resources: &mut ResMap, mut resource: Resource) -> Result<()> {
-        let id = resource.id(&self.schema);
-        let behavior = resource.record.behavior.unwrap_or_default();
-        let found = resources.find_any(&id, &self.schema);
-        let wants_another = matches!(behavior, Behavior::Merge | Behavior::Replace);
-        match (found.as_slice(), wants_another) {
-            ([], false) => resources.append(resource, &self.schema),
-            ([], true) => fail!("id {} does not exist; cannot merge or replace", id.go_syntax()),
-            ([_], false) => fail!(
-                "id {} exists; can not use behavior: '{}', behavior must be merge or replace",
-                id.go_syntax(),
-                behavior.word()
-            ),
-            ([index], true) => {
-                if let Some(old) = resources.get(*index) {
-                    take_over(&mut resource, old, behavior == Behavior::Merge);
-                }
-                resources.replace(*index, resource, &self.schema);
-                Ok(())
-            }
-            (several, _) => {
-                let shown: Vec<String> = several
-                    .iter()
-                    .filter_map(|index| resources.get(*index))
-                    .map(|resource| crate::emit::json(&resource.node))
-                    .collect();
-                fail!(
-                    "found multiple objects [{}] that could accept merge of {id}",
-                    shown.join(" ")
-                );
-            }
-        }
     }
 
     /// Reads the objects that configure plugins: inline, or as resources would be read. `words` say what for.
@@ -513,11 +477,14 @@ impl<'o> Build<'o> {
         let charts = self.options.charts;
         let entries = layer.kustomization.validators.clone();
         let configs = self.plugin_configs(layer, &entries, CONFIGURING_TRANSFORMER)?;
-        for config in configs.iter() {
-            let validator = crate::plugin::transformer(config, &layer.loader, &self.schema, charts)?;
+        let validators: Vec<Transformer> = configs
+            .iter()
+            .map(|config| crate::plugin::transformer(config, &layer.loader, &self.schema, charts))
+            .collect::<Result<_>>()?;
+        for validator in validators {
             let before = accumulated.resources.clone();
             validator.transform(&mut accumulated.resources, self.cx())?;
-            refuse_changes(&before, &mut accumulated.resources, &self.schema)
+            validate::refuse_changes(&before, &mut accumulated.resources, &self.schema)
                 .during(|| "validator shouldn't modify the resource map".to_owned())?;
         }
         Ok(())
@@ -542,101 +509,6 @@ fn find_file(loader: &Loader<'_>) -> Result<(Vec<u8>, &'static str)> {
         }
         .into()
     })
-}
-
-/// Gives a generated resource the identity of the one whose place it takes, and its metadata.
-fn take_over(new: &mut Resource, old: &Resource, merges_data: bool) {
-    let origin = old.annotation(ORIGIN).map(str::to_owned);
-    for field in ["labels", "annotations"] {
-        let mut merged = old.metadata_map(field);
-        for (key, value) in new.metadata_map(field) {
-            match merged.iter_mut().find(|(known, _)| *known == key) {
-                Some(known) => known.1 = value,
-                None => merged.push((key, value)),
-            }
-        }
-        new.set_metadata_map(field, merged);
-    }
-    new.set_name(old.name());
-    new.set_namespace(old.namespace());
-    let needs_hash = new.record.needs_hash && old.record.needs_hash;
-    new.record = old.record.clone();
-    new.record.needs_hash = needs_hash;
-    new.var_names.clone_from(&old.var_names);
-    if !merges_data {
-        return;
-    }
-    for field in ["data", "binaryData"] {
-        merge_data(new, old, field);
-    }
-    if let Some(origin) = origin {
-        new.set_annotation(ORIGIN, origin);
-    }
-}
-
-/// Lays the new data over the old; all values become strings.
-fn merge_data(new: &mut Resource, old: &Resource, field: &str) {
-    let text = |node: &Node| {
-        node.shared_text()
-            .filter(|_| !node.is_null())
-            .cloned()
-            .unwrap_or_default()
-    };
-    let mut merged = crate::scalar::empty_mapping();
-    for side in [&old.node, &new.node] {
-        for entry in side.get(field).map(Node::entries).unwrap_or_default() {
-            merged.set(text(&entry.key), Node::string(text(&entry.value)));
-        }
-    }
-    if merged.entries().is_empty() {
-        new.node.remove(field);
-    } else {
-        new.node.set(field, merged);
-    }
-}
-
-/// Fails if a validator did more than to set its label.
-fn refuse_changes(before: &ResMap, after: &mut ResMap, schema: &Schema) -> Result<()> {
-    for old in before.iter() {
-        let id = old.id(schema);
-        let found = after.find_all_current(&id, schema);
-        let [index] = found.as_slice() else {
-            match found.len() {
-                0 => fail!("id in self missing from other; id: {id}"),
-                count => fail!("id in self matches {count} in other; id: {id}"),
-            }
-        };
-        let Some(new) = after.get(*index) else { continue };
-        let is_labelled = new.label(VALIDATED_BY).is_some();
-        let (mut old, mut new) = (old.clone(), without_validation_label(new));
-        old.expose_record();
-        new.expose_record();
-        // Upstream writes labels anew when it takes its own away, and then does not know the others again.
-        let is_rewritten = is_labelled && new.node.lookup(["metadata", "labels"]).is_some();
-        if old.node != new.node || is_rewritten {
-            let place = old.location();
-            let [old, new] = [old, new].map(|resource| crate::emit::json(&resource.node));
-            return Err(Error::other(format!("nodes unequal: \n -- {old},\n -- {new}\n")).at(place));
-        }
-    }
-    if before.len() != after.len() {
-        fail!(
-            "lists have different number of entries: {} and {}",
-            before.len(),
-            after.len()
-        );
-    }
-    Ok(())
-}
-
-fn without_validation_label(resource: &Resource) -> Resource {
-    let mut copy = resource.clone();
-    if resource.label(VALIDATED_BY).is_some() {
-        let mut labels = copy.metadata_map("labels");
-        labels.retain(|(key, _)| key.as_str() != VALIDATED_BY);
-        copy.set_metadata_map("labels", labels);
-    }
-    copy
 }
 
 /// Brings the annotations into their final form: strings, without bookkeeping, and gone if none is left.

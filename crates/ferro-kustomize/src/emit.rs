@@ -25,7 +25,7 @@ pub(crate) fn kyaml(node: &Node) -> String {
 
 /// Writes a node as kustomize writes configuration, for messages.
 pub(crate) fn config(node: &Node) -> String {
-    to_string(node, &EmitOptions::sigs()).unwrap_or_default()
+    to_string(&crate::shared::without_anchors(node), &EmitOptions::sigs()).unwrap_or_default()
 }
 
 /// Writes a node as Go's JSON: compact, with sorted keys. What has no JSON form is nothing.
@@ -33,6 +33,16 @@ pub(crate) fn json(node: &Node) -> String {
     node.to_json()
         .map(|value| ferro_gocompat::json::to_string(&value))
         .unwrap_or_default()
+}
+
+/// Writes a resource with its bookkeeping as JSON, for messages; what has no JSON form is the reason for that.
+pub(crate) fn exposed_json(resource: &Resource) -> String {
+    let mut resource = resource.clone();
+    resource.expose_record();
+    match crate::shared::without_anchors(&resource.node).to_json() {
+        Ok(value) => ferro_gocompat::json::to_string(&value),
+        Err(error) => format!("<{error}>"),
+    }
 }
 
 /// Writes a node as Go's JSON with two blanks of indentation.

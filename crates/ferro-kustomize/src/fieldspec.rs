@@ -4,6 +4,7 @@ use ferro_yaml::{Kind, Node};
 
 use crate::error::{Error, Result, fail};
 use crate::id::{Gvk, ResourceId};
+use crate::path::MAX_DEPTH;
 use crate::types::FieldSpec;
 
 /// What is made where a field is missing.
@@ -92,6 +93,9 @@ impl Walker {
         // A look without write access first: most specs lead nowhere in most objects.
         if self.create == Create::Nothing && !leads_somewhere(object, &self.parts) {
             return Ok(());
+        }
+        if self.parts.len() > MAX_DEPTH {
+            fail!("a field path of more than {MAX_DEPTH} levels");
         }
         walk(object, &self.parts, self.create, set)
             .map_err(|error| error.during(format!("considering field '{}' of object {}", self.path, id())))

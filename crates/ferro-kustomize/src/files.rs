@@ -107,7 +107,11 @@ pub trait Files: Send + Sync {
 pub struct MemoryFiles {
     files: BTreeMap<String, Vec<u8>>,
     dirs: BTreeSet<String>,
+    links: BTreeMap<String, String>,
 }
+
+/// Go gives up after as many links.
+const MAX_LINKS: usize = 255;
 
 impl MemoryFiles {
     /// Makes an empty tree.
@@ -128,6 +132,43 @@ impl MemoryFiles {
         while dir != "/" && self.dirs.insert(dir.clone()) {
             dir = path::parent(&dir).to_owned();
         }
+    }
+
+    /// Adds a symbolic link; a relative target starts at the link's directory.
+    pub fn insert_link(&mut self, path: &str, target: &str) {
+        let path = path::join("/", path);
+        self.insert_dir(path::parent(&path));
+        self.links.insert(path, target.to_owned());
+    }
+
+    /// Follows links element by element.
+    fn follow(&self, asked: &str) -> Result<String, FileError> {
+        if self.links.is_empty() {
+            return Ok(path::clean(asked));
+        }
+        let (mut at, mut links) = ("/".to_owned(), 0);
+        let parts = |path: &str| path.split('/').rev().map(str::to_owned).collect::<Vec<_>>();
+        let mut pending = parts(asked);
+        while let Some(part) = pending.pop() {
+            let next = path::join(&at, &part);
+            let Some(target) = self.links.get(&next).filter(|_| part != "..") else {
+                at = next;
+                continue;
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(FileError::Other {
+                    operation: "lstat",
+                    path: asked.to_owned(),
+                    message: "too many links".to_owned(),
+                });
+            }
+            if target.starts_with('/') {
+                "/".clone_into(&mut at);
+            }
+            pending.extend(parts(target));
+        }
+        Ok(at)
     }
 
     fn first_missing(&self, path: &str) -> FileError {
@@ -169,7 +210,7 @@ impl<P: AsRef<str>, C: Into<Vec<u8>>> FromIterator<(P, C)> for MemoryFiles {
 
 impl Files for MemoryFiles {
     fn resolve(&self, path: &str) -> Result<Resolved, FileError> {
-        let path = path::clean(path);
+        let path = self.follow(path)?;
         if path == "/" || self.dirs.contains(&path) {
             return Ok(Resolved { path, is_dir: true });
         }
@@ -225,6 +266,8 @@ impl Files for MemoryFiles {
             .map(|name| DirEntry { name, is_dir: true })
             .chain(files.map(|name| DirEntry { name, is_dir: false }))
             .collect();
+        let links = self.links.keys().filter(below).filter_map(child);
+        entries.extend(links.map(|name| DirEntry { name, is_dir: false }));
         entries.sort();
         Ok(entries)
     }
@@ -322,6 +365,24 @@ mod tests {
             .collect();
         assert_eq!(names, ["d", "f"]);
         assert_eq!(files.list("/").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn links_are_followed_and_never_leave_the_tree() {
+        let mut files = MemoryFiles::from([("/a/real/f", "x")]);
+        files.insert_link("/a/link", "real");
+        files.insert_link("/b/up", "../../../a/link/f");
+        files.insert_link("/b/round", "round");
+        let found = |path| files.resolve(path).map(|found| found.path);
+        assert_eq!(found("/a/link/f").unwrap(), "/a/real/f");
+        assert_eq!(found("/b/up").unwrap(), "/a/real/f");
+        assert!(
+            found("/b/round")
+                .unwrap_err()
+                .to_string()
+                .ends_with("too many links")
+        );
+        assert_eq!(files.list("/a").unwrap().len(), 2);
     }
 
     #[test]

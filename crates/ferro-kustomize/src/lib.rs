@@ -28,6 +28,8 @@
 //! behaviour.
 
 mod accumulate;
+#[cfg(feature = "archive")]
+mod archive;
 mod config;
 #[cfg(feature = "dir")]
 mod dir;
@@ -60,8 +62,11 @@ mod selector;
 mod shared;
 mod transform;
 mod types;
+mod validate;
 mod vars;
 
+#[cfg(feature = "archive")]
+pub use archive::{ArchiveError, ArchiveLimits};
 #[cfg(feature = "dir")]
 pub use dir::DirFiles;
 pub use error::{Error, ErrorKind, Location, Result};

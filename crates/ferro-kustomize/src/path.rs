@@ -1,5 +1,8 @@
 //! Slash-separated paths, cleaned the way Go's `path/filepath` does.
 
+/// As many levels a path of fields may have, for it can ask for all of them to be made.
+pub(crate) const MAX_DEPTH: usize = 400;
+
 /// Removes `.`, `..` and doubled slashes without asking any file system; an empty path is `.`.
 pub(crate) fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');

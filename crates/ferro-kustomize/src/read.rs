@@ -230,7 +230,7 @@ pub(crate) fn metadata_problem(node: &Node) -> Option<String> {
                 format!(
                     "{}:{}",
                     entry.name().unwrap_or_default(),
-                    entry.value.text().unwrap_or_default()
+                    stated(Some(&entry.value))
                 )
             })
             .collect();

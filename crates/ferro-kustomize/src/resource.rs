@@ -444,7 +444,11 @@ impl Record {
         };
         let mut annotations = Vec::new();
         if !self.history.is_empty() {
-            let names: Vec<&str> = self.history.iter().map(|previous| previous.name.as_str()).collect();
+            let names: Vec<&str> = self
+                .history
+                .iter()
+                .map(|previous| previous.name.as_str())
+                .collect();
             // A blank name leaves no trace.
             let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
             if !names.is_empty() {

@@ -1,5 +1,6 @@
 //! Scalars that code makes, and the numbers in them.
 
+use ferro_gocompat::float::{Width, append};
 use ferro_yaml::{Dialect, Node, ScalarStyle, Tag, Text, Value};
 
 /// Makes a mapping without entries.
@@ -81,7 +82,9 @@ pub(crate) fn lose_precision(node: &mut Node) {
             Value::Uint(number) => number as f64,
             _ => return,
         };
-        *node = Node::scalar(format!("{float:.0}"), Tag::Int);
+        let mut text = String::new();
+        append(&mut text, float, b'f', None, Width::Double);
+        *node = resolved(text);
     } else if has_large_integer(node) {
         if let Some(items) = node.as_sequence_mut() {
             items.as_mut_slice().iter_mut().for_each(lose_precision);

@@ -1,5 +1,6 @@
 //! Generators: ConfigMaps, Secrets, and a service account for GKE.
 
+pub(crate) mod absorb;
 mod sources;
 
 use base64::Engine;

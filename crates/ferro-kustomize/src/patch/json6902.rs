@@ -15,6 +15,11 @@ pub(crate) struct Operation {
     value: Option<Node>,
 }
 
+/// As deep as YAML may be; operations must not build what could not have been read.
+const MAX_DEPTH: usize = crate::path::MAX_DEPTH;
+/// Values that the operations of one patch may copy: each copy can double an object.
+const MAX_COPIED: usize = 2_000_000;
+
 /// Reads a list of operations from YAML or JSON.
 pub(crate) fn parse(text: &[u8]) -> Result<Vec<Operation>> {
     let mut list = crate::read::configuration(text).map_err(|error| Error::other(error.to_string()))?;
@@ -68,9 +73,30 @@ pub(crate) fn concerns_annotations(operations: &[Operation]) -> bool {
 
 /// Applies operations in order; the first that fails ends it.
 pub(crate) fn apply(object: &mut Node, operations: &[Operation]) -> Result<()> {
+    let mut budget = MAX_COPIED;
     operations
         .iter()
-        .try_for_each(|operation| operation.apply(object))
+        .try_for_each(|operation| operation.apply(object, &mut budget))
+}
+
+/// Counts the nodes of a tree; nothing if it is deeper than `depth`.
+fn count(node: &Node, depth: usize) -> Option<usize> {
+    let below = depth.checked_sub(1)?;
+    let values = node.entries().iter().map(|entry| &entry.value);
+    node.items()
+        .iter()
+        .chain(values)
+        .try_fold(1, |sum, child| Some(sum + count(child, below)?))
+}
+
+/// Refuses a copy that makes the object too deep or, with those before it, too large.
+fn pay_for(value: &Node, budget: &mut usize) -> Result<()> {
+    let left = count(value, MAX_DEPTH).and_then(|nodes| budget.checked_sub(nodes));
+    let Some(left) = left else {
+        fail!("the operations copy more than {MAX_COPIED} values, or one of more than {MAX_DEPTH} levels");
+    };
+    *budget = left;
+    Ok(())
 }
 
 fn unescape(token: &str) -> String {
@@ -171,13 +197,16 @@ fn remove(container: &mut Node, key: &str) -> Result<Node, String> {
 }
 
 impl Operation {
-    fn apply(&self, object: &mut Node) -> Result<()> {
+    fn apply(&self, object: &mut Node, budget: &mut usize) -> Result<()> {
+        if self.path.matches('/').count() > MAX_DEPTH {
+            fail!("a path of more than {MAX_DEPTH} levels");
+        }
         match self.op.as_str() {
             "add" => self.add(object),
             "remove" => self.remove(object),
             "replace" => self.replace(object),
-            "move" => self.transfer(object),
-            "copy" => self.copy(object),
+            "move" => self.transfer(object, budget),
+            "copy" => self.copy(object, budget),
             "test" => self.test(object),
             op => fail!("Unexpected kind: {op}"),
         }
@@ -225,7 +254,7 @@ impl Operation {
         Ok(())
     }
 
-    fn transfer(&self, object: &mut Node) -> Result<()> {
+    fn transfer(&self, object: &mut Node, budget: &mut usize) -> Result<()> {
         let from = &self.from;
         let Some((container_from, key)) = container(object, from) else {
             fail!("move operation does not apply: doc is missing from path: {from}: missing value");
@@ -234,6 +263,7 @@ impl Operation {
             Ok(value) => value,
             Err(error) => fail!("error in move for path: '{key}': {error}"),
         };
+        pay_for(&value, budget)?;
         let path = &self.path;
         let Some((container, key)) = container(object, path) else {
             fail!("move operation does not apply: doc is missing destination path: {path}: missing value");
@@ -242,7 +272,7 @@ impl Operation {
             .map_err(|error| Error::other(format!("error in move for path: '{path}': {error}")))
     }
 
-    fn copy(&self, object: &mut Node) -> Result<()> {
+    fn copy(&self, object: &mut Node, budget: &mut usize) -> Result<()> {
         let from = &self.from;
         let Some((container_from, key)) = container(object, from) else {
             fail!("copy operation does not apply: doc is missing from path: {from}: missing value");
@@ -251,6 +281,7 @@ impl Operation {
             Ok(value) => value.cloned().unwrap_or_default(),
             Err(error) => fail!("error in copy for from: '{from}': {error}"),
         };
+        pay_for(&value, budget)?;
         let path = &self.path;
         let Some((container, key)) = container(object, path) else {
             fail!("copy operation does not apply: doc is missing destination path: {path}: missing value");

@@ -83,11 +83,7 @@ impl NamespaceTransformer {
                 let shown: Vec<String> = same
                     .into_iter()
                     .filter_map(|index| resources.get(index))
-                    .map(|resource| {
-                        let mut shown = resource.clone();
-                        shown.expose_record();
-                        crate::emit::json(&shown.node)
-                    })
+                    .map(crate::emit::exposed_json)
                     .collect();
                 let text = format!(
                     "namespace transformation produces ID conflict: [{}]",

@@ -9,6 +9,7 @@ use crate::error::{Context, Error, Result, fail};
 use crate::id::{Gvk, ResourceId};
 use crate::loader::Loader;
 use crate::options::Quirks;
+use crate::path::MAX_DEPTH;
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use crate::scalar::is_nil_or_empty;
@@ -153,7 +154,11 @@ impl<'r> Source<'r> {
             exposed = copy.node;
             object = &exposed;
         }
-        let found = get(object, &split(path)).during(|| "error looking up replacement source".to_owned())?;
+        let parts = split(path);
+        if parts.len() > MAX_DEPTH {
+            fail!("a path of more than {MAX_DEPTH} levels in replacement source");
+        }
+        let found = get(object, &parts).during(|| "error looking up replacement source".to_owned())?;
         let Some(node) = found.filter(|node| !is_nil_or_empty(node)) else {
             fail!(
                 "fieldPath `{path}` is missing for replacement source {}",

@@ -5,6 +5,7 @@ use ferro_yaml::{Node, ParseOptions, Tag, parse_one};
 use super::replacement_path::{Make, get, split, visit};
 use crate::Quirks;
 use crate::error::{Context, Error, Result, fail};
+use crate::path::MAX_DEPTH;
 use crate::types::FieldOptions;
 
 /// Reads the data that a text holds.
@@ -34,6 +35,9 @@ pub(super) fn write(
         Make::Nothing
     };
     let parts = split(path);
+    if parts.len() > MAX_DEPTH {
+        fail!("a path of more than {MAX_DEPTH} levels in replacement target");
+    }
     if write_structured(object, value, &parts, make, quirks)?.is_some() {
         return Ok(());
     }
@@ -68,12 +72,13 @@ fn text_of(node: &Node) -> &str {
 /// this takes the type of the value.
 fn set(field: &mut Node, value: &Node, options: Option<&FieldOptions>, takes_type: bool) -> Result<()> {
     let mut value = value.clone();
+    let mut text = text_of(&value).to_owned();
     if let Some(options) = options.filter(|options| !options.delimiter.is_empty()) {
         let Some(old) = field.text() else {
             fail!("delimiter option can only be used with scalar nodes")
         };
         let mut parts: Vec<&str> = old.split(&options.delimiter).collect();
-        let new = text_of(&value).to_owned();
+        let new = text;
         match usize::try_from(options.index) {
             Err(_) => parts.insert(0, &new),
             Ok(index) => match parts.get_mut(index) {
@@ -81,11 +86,11 @@ fn set(field: &mut Node, value: &Node, options: Option<&FieldOptions>, takes_typ
                 None => parts.push(&new),
             },
         }
-        let joined = parts.join(&options.delimiter);
-        value.set_text(joined);
+        text = parts.join(&options.delimiter);
+        value.set_text(text.clone());
     }
     if field.is_scalar() && !(takes_type && value.is_scalar()) {
-        field.set_text(text_of(&value));
+        field.set_text(text);
     } else {
         *field = value;
     }

@@ -106,6 +106,9 @@ impl ValueAddTransformer {
     fn add(&self, object: &mut Node, target: &ValueAddTarget) -> Result<()> {
         let mut node = object;
         let parts = split_path(&target.field_path);
+        if parts.len() > path::MAX_DEPTH {
+            fail!("a path of more than {} levels", path::MAX_DEPTH);
+        }
         let last = parts.len().saturating_sub(1);
         for (index, part) in parts.iter().enumerate() {
             if !node.is_mapping() {

@@ -8,7 +8,7 @@ mod deep;
 mod errors;
 mod generate;
 mod objects;
-mod random;
+pub(super) mod random;
 mod styled;
 
 use std::collections::BTreeSet;
@@ -144,7 +144,7 @@ fn minimize(oracle: &mut Oracle, mut case: Case) -> Case {
     }
 }
 
-fn number(variable: &str, default: u64) -> u64 {
+pub(super) fn number(variable: &str, default: u64) -> u64 {
     env::var(variable)
         .ok()
         .and_then(|text| text.parse().ok())
@@ -219,10 +219,13 @@ fn former_differences_stay_settled() {
         let built = build(&files, fixture["target"].as_str().unwrap(), &options)
             .and_then(|resources| resources.to_yaml());
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        match (fixture["yaml"].as_str(), built) {
-            (Some(expected), Ok(text)) => assert_eq!(text, expected, "{name}"),
-            (None, Err(_)) => {}
-            (_, other) => panic!("{name}: {other:?}"),
+        match (fixture["yaml"].as_str(), fixture["error"].as_str(), built) {
+            (Some(expected), None, Ok(text)) => assert_eq!(text, expected, "{name}"),
+            (None, Some(expected), Err(error)) => {
+                let text = error.to_string();
+                assert!(errors::contains(&text, expected), "{name}: {text}");
+            }
+            (_, _, other) => panic!("{name}: {other:?}"),
         }
     }
 }
