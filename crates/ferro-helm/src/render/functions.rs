@@ -117,9 +117,16 @@ fn tpl(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Error> {
     let source = source.to_str();
     let data = arguments.get(1).cloned().unwrap_or_default();
     let mut templates = call.templates().child();
-    templates
-        .parse(ROOT, source.as_bytes())
-        .map_err(|cause| error::tpl_parse(&source, cause))?;
+    let is_nested = templates.contains(ROOT);
+    let parsed = templates.parse(ROOT, source.as_bytes());
+    parsed.map_err(|cause| error::tpl_parse(&source, cause))?;
+    if is_nested {
+        // Go executes a text even when it is blank, but a blank text replaces no other of its name, and the
+        // text that calls this one has the same. With an action that prints nothing no text is blank.
+        let filled = format!("{source}{{{{\"\"}}}}");
+        let parsed = templates.parse(ROOT, filled.as_bytes());
+        parsed.map_err(|cause| error::tpl_parse(&source, cause))?;
+    }
     let output = call.execute_in(&templates, ROOT, &data);
     let output = output.map_err(|cause| error::tpl_execution(&source, cause))?;
     Ok(Value::Str(without_no_value(output)))

@@ -91,8 +91,8 @@ mod tests {
         value.as_object().cloned().unwrap()
     }
 
-    fn composed(inline: Json, steps: Vec<Step>) -> Json {
-        let mut composition = Composition::new(object(&inline));
+    fn composed(inline: &Json, steps: Vec<Step>) -> Json {
+        let mut composition = Composition::new(object(inline));
         for step in steps {
             match step {
                 Step::Root(values) => composition.merge(object(&values)),
@@ -152,14 +152,14 @@ mod tests {
             ),
         ];
         for (inline, steps, expected) in cases {
-            assert_eq!(composed(inline, steps), expected);
+            assert_eq!(composed(&inline, steps), expected);
         }
     }
 
     #[test]
     fn quotes_and_literals_keep_a_value_a_string() {
         assert_eq!(
-            composed(json!({}), vec![Step::Path("a", "'1'")]),
+            composed(&json!({}), vec![Step::Path("a", "'1'")]),
             json!({"a": "1"})
         );
         let mut composition = Composition::new(Map::new());

@@ -137,3 +137,17 @@ fn random_charts_render_alike() {
         "{rendered} rendered, {failed} failed"
     );
 }
+
+#[test]
+fn a_blank_text_within_a_text_renders_to_nothing() {
+    let mut files = Files::new();
+    files.insert(
+        "Chart.yaml".to_owned(),
+        "{apiVersion: v2, name: app, version: 1.0.0}".to_owned(),
+    );
+    let text = r#"{{ tpl "a{{ tpl \"{{/* blank */}}\" . }}b{{ tpl \"\" . }}c" . }}"#;
+    files.insert("templates/a.yaml".to_owned(), text.to_owned());
+    let engine = Engine::new(Arc::new(Still::default()));
+    let rendered = ours(&engine, &files, &Map::new(), false);
+    assert_eq!(rendered, Ok(json!({"app/templates/a.yaml": "abc"})));
+}
