@@ -4,8 +4,10 @@
 //! matches a path or one of its parents decides, so a file below an excluded directory can be included
 //! again.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::glob;
-use crate::tree::{Directory, EntryKind, TreeError};
+use crate::tree::{Budget, Directory, EntryKind, TreeError};
 
 /// The name of the file that holds ignore rules.
 pub const IGNORE_FILE: &str = ".sourceignore";
@@ -39,6 +41,9 @@ const DEFAULTS: [&str; 20] = [
 
 /// The largest ignore file that is read.
 const MAX_IGNORE_FILE: u64 = 1024 * 1024;
+
+/// The most rules of all ignore files together.
+const MAX_PATTERNS: usize = 10_000;
 
 /// One rule with the directory it applies to.
 #[derive(Debug, Clone)]
@@ -198,13 +203,24 @@ impl Matcher {
     }
 
     /// Collects the rules of every ignore file in `root`, appends `spec_ignore`, adds the defaults.
-    pub fn load(root: &dyn Directory, spec_ignore: Option<&str>) -> Result<Self, TreeError> {
-        let mut patterns = Vec::new();
-        load_directory(root, &mut Vec::new(), &mut patterns)?;
+    ///
+    /// A tree of a few objects can name the same subtree over and over, so the walk is bounded like that of the
+    /// archive, and ends when `cancel` says so. Blocks the thread.
+    pub fn load_blocking(
+        root: &dyn Directory,
+        spec_ignore: Option<&str>,
+        cancel: &CancellationToken,
+    ) -> Result<Self, TreeError> {
+        let mut rules = Rules {
+            budget: Budget::new(crate::archive::MAX_ENTRIES, cancel),
+            path: Vec::new(),
+            patterns: Vec::new(),
+        };
+        rules.collect(root)?;
         if let Some(text) = spec_ignore {
-            patterns.extend(parse_patterns(text.as_bytes(), &[]));
+            rules.add(text.as_bytes())?;
         }
-        Ok(Self::with_defaults(patterns))
+        Ok(Self::with_defaults(rules.patterns))
     }
 
     /// Tells whether the path is excluded.
@@ -226,32 +242,51 @@ impl Matcher {
     }
 }
 
-fn load_directory(
-    directory: &dyn Directory,
-    path: &mut Vec<Vec<u8>>,
-    patterns: &mut Vec<Pattern>,
-) -> Result<(), TreeError> {
-    if path.len() > crate::tree::MAX_DEPTH {
-        return Err(TreeError::too_deep(path));
-    }
-    let entries = directory.entries()?;
-    let mut subdirectories = Vec::new();
-    for entry in entries {
-        match entry.kind {
-            EntryKind::File(content) if entry.name == IGNORE_FILE.as_bytes() => {
-                let domain: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
-                patterns.extend(parse_patterns(&content.read_all(MAX_IGNORE_FILE)?, &domain));
-            }
-            EntryKind::Directory(below) if entry.name != b".git" => subdirectories.push((entry.name, below)),
-            EntryKind::Directory(_) | EntryKind::File(_) | EntryKind::Other => {}
+/// Rules as they are found.
+struct Rules<'a> {
+    budget: Budget<'a>,
+    path: Vec<Vec<u8>>,
+    patterns: Vec<Pattern>,
+}
+
+impl Rules<'_> {
+    fn collect(&mut self, directory: &dyn Directory) -> Result<(), TreeError> {
+        if self.path.len() > crate::tree::MAX_DEPTH {
+            return Err(TreeError::too_deep(&self.path));
         }
+        let mut subdirectories = Vec::new();
+        for entry in directory.entries()? {
+            self.budget.spend()?;
+            match entry.kind {
+                EntryKind::File(content) if entry.name == IGNORE_FILE.as_bytes() => {
+                    let text = content
+                        .read_all(MAX_IGNORE_FILE)
+                        .map_err(|error| error.below(&self.path))?;
+                    self.add(&text)?;
+                }
+                EntryKind::Directory(below) if entry.name != b".git" => {
+                    subdirectories.push((entry.name, below));
+                }
+                EntryKind::Directory(_) | EntryKind::File(_) | EntryKind::Other => {}
+            }
+        }
+        for (name, below) in subdirectories {
+            self.path.push(name);
+            self.collect(below.as_ref())?;
+            self.path.pop();
+        }
+        Ok(())
     }
-    for (name, below) in subdirectories {
-        path.push(name);
-        load_directory(below.as_ref(), path, patterns)?;
-        path.pop();
+
+    fn add(&mut self, text: &[u8]) -> Result<(), TreeError> {
+        let domain: Vec<&[u8]> = self.path.iter().map(Vec::as_slice).collect();
+        self.patterns.extend(parse_patterns(text, &domain));
+        // Each is tried on each entry of the tree.
+        if self.patterns.len() > MAX_PATTERNS {
+            return Err(TreeError::TooManyRules { limit: MAX_PATTERNS });
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]

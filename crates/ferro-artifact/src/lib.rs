@@ -24,7 +24,7 @@
 //! # let (source, base) = (tempfile::tempdir()?, tempfile::tempdir()?);
 //! let storage = Storage::open(StorageOptions::new(base.path(), "localhost:9090"))?;
 //! let tree = DiskDirectory::new(source.path());
-//! let matcher = Matcher::load(&tree, Some("/docs"))?;
+//! let matcher = Matcher::load_blocking(&tree, Some("/docs"), &Default::default())?;
 //! let path = ArtifactPath::new("GitRepository", "default", "app", "0123abcd.tar.gz")?;
 //! let (stored, stats) = storage.publish_blocking(&path, |out| {
 //!     archive_blocking(&tree, &matcher, ArchiveLimits::default(), &Default::default(), out)
@@ -46,6 +46,7 @@ pub mod digest;
 pub mod fetch;
 mod glob;
 pub mod ignore;
+pub mod private;
 pub mod revision;
 pub mod server;
 pub mod storage;

@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use tokio_util::sync::CancellationToken;
+
 /// How deep directories may nest.
 pub const MAX_DEPTH: usize = 512;
 
@@ -29,6 +31,21 @@ pub enum TreeError {
         /// The limit.
         limit: u64,
     },
+    /// There is more to look at than allowed.
+    #[error("more than {limit} files and directories")]
+    TooManyEntries {
+        /// The limit.
+        limit: u64,
+    },
+    /// The ignore files have more rules than allowed.
+    #[error("more than {limit} ignore rules")]
+    TooManyRules {
+        /// The limit.
+        limit: usize,
+    },
+    /// The work was cancelled.
+    #[error("reading the tree was cancelled")]
+    Cancelled,
     /// A path leads through something that is no directory.
     #[error("'{path}' is not a directory")]
     NotADirectory {
@@ -55,6 +72,17 @@ impl TreeError {
         }
     }
 
+    /// Names the directory of a file that was known by its name only.
+    pub(crate) fn below(mut self, directory: &[Vec<u8>]) -> Self {
+        if let Self::FileTooLarge { path, .. } | Self::Io { path, .. } = &mut self
+            && !directory.is_empty()
+            && !path.contains('/')
+        {
+            *path = format!("{}/{path}", display_path(directory));
+        }
+        self
+    }
+
     fn io(path: &Path, source: io::Error) -> Self {
         Self::Io {
             path: path.display().to_string(),
@@ -69,6 +97,36 @@ pub(crate) fn display_path<P: AsRef<[u8]>>(path: &[P]) -> String {
         .map(|part| String::from_utf8_lossy(part.as_ref()))
         .collect();
     parts.join("/")
+}
+
+/// How much of a tree may still be looked at.
+#[derive(Debug)]
+pub(crate) struct Budget<'a> {
+    limit: u64,
+    spent: u64,
+    cancel: &'a CancellationToken,
+}
+
+impl<'a> Budget<'a> {
+    pub(crate) const fn new(limit: u64, cancel: &'a CancellationToken) -> Self {
+        Self {
+            limit,
+            spent: 0,
+            cancel,
+        }
+    }
+
+    /// Takes note of one more entry.
+    pub(crate) fn spend(&mut self) -> Result<(), TreeError> {
+        if self.cancel.is_cancelled() {
+            return Err(TreeError::Cancelled);
+        }
+        self.spent += 1;
+        if self.spent > self.limit {
+            return Err(TreeError::TooManyEntries { limit: self.limit });
+        }
+        Ok(())
+    }
 }
 
 /// A directory of a tree.

@@ -6,11 +6,11 @@ use std::io::{Cursor, Read};
 use ferro_artifact::tree::{Content, Directory, EmptyDirectory, Entry, EntryKind, TreeError};
 use gix_hash::ObjectId;
 use gix_object::tree::EntryKind as Mode;
-use gix_object::{Find as _, Kind, TreeRefIter};
+use gix_object::{Find as _, FindHeader as _, Kind, TreeRefIter};
 
 use crate::object::{Commit, Tag};
 use crate::refs::Resolved;
-use crate::repository::{Objects, Repository};
+use crate::repository::{MAX_OBJECT, Objects, Repository};
 use crate::{Error, Result};
 
 /// A commit whose files are at hand, submodules included.
@@ -211,6 +211,16 @@ pub(crate) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
 
 /// Reads an object of a known type.
 pub(crate) fn read(objects: &Objects, id: &ObjectId, expected: Kind) -> Result<Vec<u8>> {
+    let limit = MAX_OBJECT as u64;
+    if let Ok(Some(header)) = objects.try_header(id)
+        && header.size > limit
+    {
+        return Err(Error::ObjectTooLarge {
+            id: id.to_string(),
+            size: header.size,
+            limit,
+        });
+    }
     let mut buffer = Vec::new();
     let found = objects.try_find(id, &mut buffer).map_err(|error| Error::Cache {
         action: "read an object of",

@@ -91,6 +91,23 @@ pub enum Error {
         /// The chain of causes.
         reason: String,
     },
+    /// The server sent a pack that is damaged, builds on what is not there, has an object that is too large, or
+    /// found no place on the disk.
+    #[error("failed to store the received pack: {reason}")]
+    Pack {
+        /// The chain of causes.
+        reason: String,
+    },
+    /// A file is too large to be held in memory.
+    #[error("file or object {id} has {size} bytes, more than the {limit} that are supported")]
+    ObjectTooLarge {
+        /// The object.
+        id: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// The time limit of the operation has passed.
     #[error("context deadline exceeded")]
     Timeout,

@@ -1,7 +1,7 @@
 //! Cancellation and deadline of one operation, for code that blocks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Result};
 
+/// Bytes that a remote may send before and beside packs: half a million refs.
+const MAX_TALK: u64 = 64 << 20;
 /// How long to wait for something that gives no notice.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
@@ -38,6 +40,8 @@ pub(crate) struct Interrupt {
     context: Context,
     runtime: Handle,
     flag: Arc<AtomicBool>,
+    /// Bytes that may still arrive.
+    allowance: AtomicU64,
     watcher: JoinHandle<()>,
 }
 
@@ -58,6 +62,7 @@ impl Interrupt {
             context,
             runtime,
             flag,
+            allowance: AtomicU64::new(MAX_TALK),
             watcher,
         })
     }
@@ -85,6 +90,26 @@ impl Interrupt {
         Ok(())
     }
 
+    /// Lets a pack of at most `bytes` in.
+    pub(crate) fn allow(&self, bytes: u64) {
+        self.allowance.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts what has arrived; a remote that does not stop talking is an error, since refs are held in memory.
+    pub(crate) fn received(&self, bytes: usize) -> Result<()> {
+        let bytes = bytes as u64;
+        let left = self.allowance.load(Ordering::Relaxed);
+        // Only the thread of the operation reads.
+        self.allowance
+            .store(left.saturating_sub(bytes), Ordering::Relaxed);
+        if bytes > left {
+            return Err(Error::UnexpectedAnswer {
+                reason: format!("more than {MAX_TALK} bytes of refs and messages"),
+            });
+        }
+        Ok(())
+    }
+
     /// Waits a moment, unless the operation has been ended.
     pub(crate) fn pause(&self) -> Result<()> {
         self.block_on(tokio::time::sleep(PAUSE))
@@ -98,5 +123,25 @@ impl Interrupt {
 impl Drop for Interrupt {
     fn drop(&mut self) {
         self.watcher.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn received_beyond_the_allowance_is_an_error() {
+        let interrupt = Interrupt::new(Context::with_timeout(std::time::Duration::from_secs(60)));
+        let megabyte = 1 << 20;
+        let talk = |megabytes: u64| (0..megabytes).try_for_each(|_| interrupt.received(megabyte));
+        talk(64).unwrap();
+        assert!(matches!(
+            interrupt.received(1),
+            Err(Error::UnexpectedAnswer { .. })
+        ));
+        interrupt.allow(3 << 20);
+        talk(3).unwrap();
+        assert!(talk(1).is_err());
     }
 }

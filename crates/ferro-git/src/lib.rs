@@ -54,6 +54,6 @@ pub use error::{Error, Result};
 pub use gix_hash::ObjectId;
 pub use interrupt::Context;
 pub use object::{Commit, Person, Tag};
-pub use pull::{Limits, PullOptions, Pulled, list_refs_blocking, pull_blocking};
+pub use pull::{Limits, PullOptions, Pulled, forget, list_refs_blocking, pull_blocking};
 pub use refs::{DEFAULT_BRANCH, Reference, RemoteRef, Resolved};
 pub use remote::{Auth, Remote, RepositoryUrl, Scheme, SshAuth, SshOptions};

@@ -93,28 +93,31 @@ pub fn pull_blocking(
     let interrupt = Interrupt::new(context);
     interrupt.check()?;
     let target = options.reference.target()?;
-    let pull = Pull {
-        remote,
-        options,
-        interrupt: &interrupt,
-        directory,
-        modules: Vec::new(),
+    let run = || {
+        let pull = Pull {
+            remote,
+            options,
+            interrupt: &interrupt,
+            directory,
+            modules: Vec::new(),
+        };
+        pull.run(&target)
     };
-    if let Some(resolved) = pull.unchanged(&target)? {
-        return Ok(Pulled::Unchanged(resolved));
+    match run() {
+        // A cache that lost something, for example with the machine's power, must not fail every pull from now on.
+        Err(error @ (Error::Cache { .. } | Error::CommitNotFound { .. } | Error::Pack { .. }))
+            if Repository::forget(directory) =>
+        {
+            tracing::debug!(%error, "the cache is not whole, fetching anew");
+            run()
+        }
+        outcome => outcome,
     }
-    let mut session = Session::open(remote, &interrupt)?;
-    let Some(resolved) = pull.resolve(&mut session, &target)? else {
-        return Ok(Pulled::Empty);
-    };
-    if pull.is_last(&resolved) {
-        pull.open(&session)?
-            .set_allows_listing(session.allows_listing(remote))?;
-        return Ok(Pulled::Unchanged(resolved));
-    }
-    let repository = pull.fetch(&mut session, &target, &resolved)?;
-    drop(session);
-    pull.check_out(repository, resolved).map(Pulled::Checkout)
+}
+
+/// Makes the next pull into the cache at `directory` begin with nothing: for who finds that objects are missing there.
+pub fn forget(directory: &Path) {
+    Repository::forget(directory);
 }
 
 /// Reads the commit, and the annotated tag that leads to it.
@@ -140,6 +143,24 @@ struct Pull<'a> {
 }
 
 impl Pull<'_> {
+    fn run(self, target: &Target) -> Result<Pulled> {
+        if let Some(resolved) = self.unchanged(target)? {
+            return Ok(Pulled::Unchanged(resolved));
+        }
+        let mut session = Session::open(self.remote, self.interrupt)?;
+        let Some(resolved) = self.resolve(&mut session, target)? else {
+            return Ok(Pulled::Empty);
+        };
+        if self.is_last(&resolved) {
+            self.open(&session)?
+                .set_allows_listing(session.allows_listing(self.remote))?;
+            return Ok(Pulled::Unchanged(resolved));
+        }
+        let repository = self.fetch(&mut session, target, &resolved)?;
+        drop(session);
+        self.check_out(repository, resolved).map(Pulled::Checkout)
+    }
+
     /// The cache of the main repository.
     fn open(&self, session: &Session) -> Result<Repository> {
         let url = self.remote.url.url().without_credentials();
@@ -291,6 +312,10 @@ impl Pull<'_> {
         let want = resolved.tag.unwrap_or(resolved.commit);
         if repository.has(&want) {
             return Ok(repository);
+        }
+        // What the server leaves out because we claim to have it must be there.
+        if !repository.tips().iter().all(|tip| repository.has(tip)) {
+            repository.clear()?;
         }
         let limit = self.options.limits.max_pack;
         match session.fetch(&repository, &[want], Depth::One, limit) {

@@ -114,10 +114,10 @@ impl RepositoryUrl {
         }
     }
 
-    /// The URL of a submodule: absolute as it is, `./` and `../` relative to this one.
+    /// The URL of a submodule: absolute or in scp form as it is, `./` and `../` relative to this one.
     pub fn join(&self, reference: &str) -> Result<Self> {
         if !(reference.starts_with("./") || reference.starts_with("../")) {
-            return Self::parse(reference);
+            return Self::parse(&scp_form(reference).unwrap_or_else(|| reference.to_owned()));
         }
         let mut url = self.0.expose().clone();
         let mut parts: Vec<&str> = url.path().split('/').filter(|part| !part.is_empty()).collect();
@@ -141,6 +141,13 @@ impl RepositoryUrl {
     pub(crate) fn host(&self) -> &str {
         self.0.expose().host_str().unwrap_or_default()
     }
+}
+
+/// The URL of `[user@]host:path`, as `.gitmodules` often has it: no scheme, and a colon before the first slash.
+fn scp_form(reference: &str) -> Option<String> {
+    let (host, path) = reference.split_once(':')?;
+    let is_scp = !host.is_empty() && !host.contains('/') && !path.starts_with("//") && !path.is_empty();
+    is_scp.then(|| format!("ssh://{host}/{}", path.trim_start_matches('/')))
 }
 
 #[cfg(test)]
@@ -172,6 +179,12 @@ mod tests {
             ("https://h/org/app", "./sub", "https://h/org/app/sub"),
             ("ssh://git@h:2222/org/app", "../../x/y", "ssh://git@h:2222/x/y"),
             ("https://h/a", "https://other/b", "https://other/b"),
+            (
+                "https://h/a",
+                "git@github.com:org/lib.git",
+                "ssh://git@github.com/org/lib.git",
+            ),
+            ("ssh://git@h/a", "host:/abs/lib", "ssh://host/abs/lib"),
         ];
         for (base, reference, expected) in cases {
             let joined = RepositoryUrl::parse(base).unwrap().join(reference).unwrap();

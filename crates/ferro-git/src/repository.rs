@@ -24,8 +24,8 @@ const MAX_TIPS: usize = 4;
 const FORMAT: &str = "ferro-git 2";
 /// The name of the state file.
 const STATE: &str = "state";
-/// The largest object that is read into memory.
-pub(crate) const MAX_OBJECT: usize = 1 << 30;
+/// The largest object, which is read into memory whole: a file of 128 MiB. The large hosts refuse files of more than 100.
+pub(crate) const MAX_OBJECT: usize = 128 << 20;
 
 pub(crate) type Objects = gix_odb::Handle;
 
@@ -88,6 +88,12 @@ impl Repository {
     pub(crate) fn listing_kind(directory: &Path, remote: &str) -> Option<Kind> {
         let state = State::read(directory)?;
         (state.allows_listing && state.remote == name_of(remote)).then_some(state.kind)
+    }
+
+    /// Makes the next use of the cache at `directory` begin with nothing; false if there was nothing already.
+    pub(crate) fn forget(directory: &Path) -> bool {
+        let had_tips = State::read(directory).is_some_and(|state| !state.tips.is_empty());
+        had_tips && fs::remove_file(directory.join(STATE)).is_ok()
     }
 
     /// Remembers whether refs can be asked for without a handshake.

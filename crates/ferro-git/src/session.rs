@@ -144,10 +144,14 @@ impl Session {
             reject_shallow_remote: false,
         };
         let failure = self.failure.clone();
+        // Part of a pack comes with each multiple of its size in messages and framing.
+        self.interrupt.allow(limit.saturating_add(limit / 8));
+        let mut has_begun = false;
         let (directory, kind) = (repository.pack_directory(), repository.kind());
         let outcome = gix_protocol::fetch(
             &mut negotiation,
             |pack, progress, interrupted| {
+                has_begun = true;
                 let mut pack = Capped {
                     inner: pack,
                     left: limit,
@@ -184,9 +188,13 @@ impl Session {
             },
             options,
         );
-        outcome
-            .map(drop)
-            .map_err(|error| translate(&error, &self.failure, &self.interrupt))
+        outcome.map(drop).map_err(|error| {
+            match translate(&error, &self.failure, &self.interrupt) {
+                // The server has not refused: what it sent cannot be used, or not be stored.
+                Error::Protocol { reason } if has_begun => Error::Pack { reason },
+                error => error,
+            }
+        })
     }
 }
 

@@ -12,25 +12,30 @@ use std::io::Write;
 use tokio_util::sync::CancellationToken;
 
 use crate::ignore::Matcher;
-use crate::tree::{self, Content, Directory, EntryKind, TreeError};
+use crate::tree::{self, Budget, Content, Directory, EntryKind, TreeError};
 
 pub use writer::ArchiveWriter;
+
+/// Entries of an archive, and of a tree that is archived, excluded ones included.
+pub const MAX_ENTRIES: u64 = 500_000;
+/// The sum of the sizes of an archive's files before compression: 4 GiB.
+pub const MAX_BYTES: u64 = 4 << 30;
 
 /// Bounds on what goes into an archive.
 #[derive(Debug, Clone, Copy)]
 pub struct ArchiveLimits {
-    /// The count of entries.
+    /// The count of entries that are looked at.
     pub max_entries: u64,
     /// The sum of file sizes before compression.
     pub max_bytes: u64,
 }
 
 impl Default for ArchiveLimits {
-    /// A million entries and 4 GiB.
+    /// [`MAX_ENTRIES`] and [`MAX_BYTES`], which is what those who fetch the archive accept.
     fn default() -> Self {
         Self {
-            max_entries: 1_000_000,
-            max_bytes: 4 << 30,
+            max_entries: MAX_ENTRIES,
+            max_bytes: MAX_BYTES,
         }
     }
 }
@@ -72,12 +77,6 @@ pub enum ArchiveError {
         /// Why.
         source: std::io::Error,
     },
-    /// There are more entries than allowed.
-    #[error("more than {limit} files and directories")]
-    TooManyEntries {
-        /// The limit.
-        limit: u64,
-    },
     /// The files are larger than allowed.
     #[error("files of more than {limit} bytes in total, exceeded at '{path}'")]
     TooLarge {
@@ -89,9 +88,6 @@ pub enum ArchiveError {
     /// The archive could not be written.
     #[error("failed to write the archive")]
     Write(#[source] std::io::Error),
-    /// The work was cancelled.
-    #[error("archiving was cancelled")]
-    Cancelled,
 }
 
 /// Writes the tree below `root` as tar.gz to `out`, without what `matcher` excludes.
@@ -109,10 +105,11 @@ pub fn archive_blocking<W: Write>(
         writer: ArchiveWriter::new(out),
         matcher,
         limits,
-        cancel,
+        budget: Budget::new(limits.max_entries, cancel),
         stats: ArchiveStats::default(),
         path: Vec::new(),
     };
+    walk.budget.spend()?;
     walk.writer.directory(b".").map_err(ArchiveError::Write)?;
     walk.stats.entries += 1;
     walk.directory(root)?;
@@ -125,7 +122,7 @@ struct Walk<'a, W: Write> {
     writer: ArchiveWriter<W>,
     matcher: &'a Matcher,
     limits: ArchiveLimits,
-    cancel: &'a CancellationToken,
+    budget: Budget<'a>,
     stats: ArchiveStats,
     path: Vec<Vec<u8>>,
 }
@@ -139,9 +136,7 @@ impl<W: Write> Walk<'_, W> {
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let mut previous: Option<Vec<u8>> = None;
         for entry in entries {
-            if self.cancel.is_cancelled() {
-                return Err(ArchiveError::Cancelled);
-            }
+            self.budget.spend()?;
             let is_duplicate = previous.as_ref() == Some(&entry.name);
             self.path.push(entry.name.clone());
             if is_duplicate {
@@ -205,11 +200,6 @@ impl<W: Write> Walk<'_, W> {
 
     fn count(&mut self, size: u64) -> Result<(), ArchiveError> {
         self.stats.entries += 1;
-        if self.stats.entries > self.limits.max_entries {
-            return Err(ArchiveError::TooManyEntries {
-                limit: self.limits.max_entries,
-            });
-        }
         self.stats.bytes = self.stats.bytes.saturating_add(size);
         if self.stats.bytes > self.limits.max_bytes {
             return Err(ArchiveError::TooLarge {

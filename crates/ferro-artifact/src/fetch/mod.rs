@@ -17,14 +17,18 @@ use tokio::sync::mpsc;
 pub use unpack::{UnpackError, UnpackLimits};
 
 use crate::digest::{Digest, DigestError};
+use crate::private;
 
 /// Pieces of a body that may wait between network and disk.
 const WINDOW: usize = 16;
 
+/// How the folders of artifacts begin.
+const PREFIX: &str = "artifact-";
+
 /// How a [`Cache`] works.
 #[derive(Clone, Debug)]
 pub struct CacheOptions {
-    /// The folder that is all the cache's own; what is in it at start is removed.
+    /// The folder in which artifacts are unpacked; those that an earlier process left there are removed at start, and nothing else.
     pub path: PathBuf,
     /// Bytes of unpacked files that are kept for later; what is in use stays, whatever it weighs.
     pub max_bytes: u64,
@@ -180,29 +184,30 @@ struct Shared {
     client: Client,
     options: CacheOptions,
     slots: Mutex<Slots>,
+    /// Keeps other processes out of the folder.
+    _lock: std::fs::File,
 }
 
 impl Cache {
     /// An empty cache.
     ///
     /// # Errors
-    /// When the folder cannot be made and emptied, or this system trusts no certificates at all.
+    /// When the folder cannot be made and emptied, is used by another process or belongs to another user, or this system trusts no
+    /// certificates at all.
     pub fn new(options: CacheOptions) -> Result<Self, FetchError> {
         let failed = |source| FetchError::Folder {
             path: options.path.clone(),
             source,
         };
-        match std::fs::remove_dir_all(&options.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        std::fs::create_dir_all(&options.path).map_err(failed)?;
+        let lock = private::open_blocking(&options.path).map_err(failed)?;
+        remove_leftovers(&options.path).map_err(failed)?;
         let client = Client::new(&ClientOptions::default())?;
         Ok(Self {
             shared: Arc::new(Shared {
                 client,
                 options,
                 slots: Mutex::default(),
+                _lock: lock,
             }),
         })
     }
@@ -277,6 +282,22 @@ impl Cache {
     }
 }
 
+/// Removes what a process that was killed has unpacked.
+fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(PREFIX.as_bytes())
+            && entry.file_type()?.is_dir()
+        {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 impl Shared {
     async fn download(&self, url: &str, digest: &Digest) -> Result<Arc<Unpacked>, FetchError> {
         let url = located(url, |name| std::env::var(name).ok())?;
@@ -331,7 +352,7 @@ impl Shared {
             source,
         };
         let unpacked = tempfile::Builder::new()
-            .prefix("artifact-")
+            .prefix(PREFIX)
             .tempdir_in(&self.options.path)
             .map_err(&failed)?;
         let (pieces, body) = mpsc::channel(WINDOW);

@@ -31,8 +31,8 @@ impl Default for UnpackLimits {
     fn default() -> Self {
         Self {
             compressed: 1 << 30,
-            unpacked: 4 << 30,
-            entries: 500_000,
+            unpacked: crate::archive::MAX_BYTES,
+            entries: crate::archive::MAX_ENTRIES,
         }
     }
 }

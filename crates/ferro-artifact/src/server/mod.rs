@@ -168,12 +168,15 @@ fn relative_path(path: &str) -> Option<PathBuf> {
     let mut relative = PathBuf::new();
     for part in decoded.split('/') {
         let is_plain = !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']);
-        if !is_plain || part.starts_with(TEMP_PREFIX) || part.ends_with(LOCK_SUFFIX) {
+        if !is_plain {
             return None;
         }
         relative.push(part);
     }
-    Some(relative)
+    // Of files only: an object may be called `yarn.lock`.
+    let file = decoded.rsplit('/').next().unwrap_or_default();
+    let is_internal = file.starts_with(TEMP_PREFIX) || file.ends_with(LOCK_SUFFIX);
+    (!is_internal).then_some(relative)
 }
 
 /// A file ready to be sent.

@@ -7,8 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ferro_artifact::archive::{ArchiveError, ArchiveLimits, ArchiveStats, archive_blocking};
-use ferro_artifact::ignore::Matcher;
-use ferro_artifact::tree::{self, Directory, DiskDirectory, Mount, MountSource, Overlay};
+use ferro_artifact::ignore::{Matcher, parse_patterns};
+use ferro_artifact::tree::{
+    self, Directory, DiskDirectory, Entry, EntryKind, Mount, MountSource, Overlay, TreeError,
+};
 use tokio_util::sync::CancellationToken;
 
 fn write(root: &Path, name: &str, content: &str) {
@@ -66,7 +68,11 @@ fn archive_of_a_directory_has_the_specified_form() {
     fs::set_permissions(dir.path().join("run.sh"), fs::Permissions::from_mode(0o654)).unwrap();
     std::os::unix::fs::symlink("b.yaml", dir.path().join("link.yaml")).unwrap();
     let tree = DiskDirectory::new(dir.path());
-    let (bytes, stats) = archive(&tree, &Matcher::load(&tree, None).unwrap()).unwrap();
+    let (bytes, stats) = archive(
+        &tree,
+        &Matcher::load_blocking(&tree, None, &Default::default()).unwrap(),
+    )
+    .unwrap();
     let (entries, contents) = read(&bytes);
     let expected = [
         ". 750 5",
@@ -109,7 +115,12 @@ fn archive_twice_gives_equal_bytes_whatever_the_times() {
             .set_modified(when)
             .unwrap();
         let tree = DiskDirectory::new(dir.path());
-        archive(&tree, &Matcher::load(&tree, None).unwrap()).unwrap().0
+        archive(
+            &tree,
+            &Matcher::load_blocking(&tree, None, &Default::default()).unwrap(),
+        )
+        .unwrap()
+        .0
     };
     assert_eq!(make(0), make(100_000));
 }
@@ -127,7 +138,14 @@ fn archive_long_and_foreign_names_survive() {
         write(dir.path(), name, name);
     }
     let tree = DiskDirectory::new(dir.path());
-    let (_, contents) = read(&archive(&tree, &Matcher::load(&tree, None).unwrap()).unwrap().0);
+    let (_, contents) = read(
+        &archive(
+            &tree,
+            &Matcher::load_blocking(&tree, None, &Default::default()).unwrap(),
+        )
+        .unwrap()
+        .0,
+    );
     for name in &names {
         assert_eq!(contents.get(name), Some(name));
     }
@@ -145,7 +163,14 @@ fn archive_ignore_rules_of_nested_files_apply_to_their_directory() {
     write(dir.path(), "logo.png", "");
     write(dir.path(), ".gitignore", "");
     let tree = DiskDirectory::new(dir.path());
-    let (entries, _) = read(&archive(&tree, &Matcher::load(&tree, None).unwrap()).unwrap().0);
+    let (entries, _) = read(
+        &archive(
+            &tree,
+            &Matcher::load_blocking(&tree, None, &Default::default()).unwrap(),
+        )
+        .unwrap()
+        .0,
+    );
     let files: Vec<_> = entries
         .iter()
         .filter_map(|entry| entry.strip_suffix(" 600 0"))
@@ -159,7 +184,7 @@ fn archive_ignore_rules_of_nested_files_apply_to_their_directory() {
     ];
     assert_eq!(files, expected);
     // The object's own rules come last and win; the defaults stay off.
-    let matcher = Matcher::load(&tree, Some("/*\n!/apps/secret")).unwrap();
+    let matcher = Matcher::load_blocking(&tree, Some("/*\n!/apps/secret"), &Default::default()).unwrap();
     let (entries, _) = read(&archive(&tree, &matcher).unwrap().0);
     assert_eq!(
         entries,
@@ -189,7 +214,7 @@ fn archive_beyond_its_limits_is_refused() {
     })
     .unwrap_err();
     assert!(
-        matches!(error, ArchiveError::TooManyEntries { limit: 2 }),
+        matches!(error, ArchiveError::Tree(TreeError::TooManyEntries { limit: 2 })),
         "{error}"
     );
     let error = run(ArchiveLimits {
@@ -215,7 +240,7 @@ fn archive_beyond_its_limits_is_refused() {
         &cancelled,
         Vec::new(),
     );
-    assert!(matches!(result, Err(ArchiveError::Cancelled)));
+    assert!(matches!(result, Err(ArchiveError::Tree(TreeError::Cancelled))));
 }
 
 #[test]
@@ -258,4 +283,46 @@ fn overlay_mounts_replace_what_they_cover() {
     let overlay = Overlay::new(Box::new(DiskDirectory::new(base.path())), clash);
     let error = archive(&overlay, &Matcher::default()).unwrap_err();
     assert_eq!(error.to_string(), "'app.yaml' is not a directory");
+}
+
+/// A tree object that names the same subtree ten times, twenty levels deep.
+struct Fan(u32);
+
+impl Directory for Fan {
+    fn entries(&self) -> Result<Vec<Entry<'_>>, TreeError> {
+        let names = (b'0'..=b'9').map(|name| vec![name]);
+        Ok(names
+            .take(if self.0 == 0 { 0 } else { 10 })
+            .map(|name| Entry {
+                name,
+                kind: EntryKind::Directory(Box::new(Self(self.0 - 1))),
+            })
+            .collect())
+    }
+}
+
+#[test]
+fn tree_that_multiplies_is_refused() {
+    let result = Matcher::load_blocking(&Fan(20), None, &CancellationToken::new());
+    assert!(matches!(result, Err(TreeError::TooManyEntries { .. })));
+
+    // Excluded, but a rule might include something below.
+    let matcher = Matcher::new(parse_patterns(b"/*\n!/none", &[]));
+    let error = archive(&Fan(20), &matcher).unwrap_err();
+    assert!(
+        matches!(error, ArchiveError::Tree(TreeError::TooManyEntries { .. })),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn ignore_rules_are_bounded_and_end_when_told() {
+    let many = "x\n".repeat(10_001);
+    let result = Matcher::load_blocking(&Fan(1), Some(&many), &CancellationToken::new());
+    assert!(matches!(result, Err(TreeError::TooManyRules { .. })));
+
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    let result = Matcher::load_blocking(&Fan(20), None, &cancelled);
+    assert!(matches!(result, Err(TreeError::Cancelled)));
 }

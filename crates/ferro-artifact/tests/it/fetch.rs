@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -141,10 +142,7 @@ async fn get_wrong_digest_is_refused_and_leaves_nothing() {
         1,
         "another download would bring the same"
     );
-    assert_eq!(
-        std::fs::read_dir(directory.path().join("cache")).unwrap().count(),
-        0
-    );
+    assert_eq!(unpacked_in(directory.path()), 0);
     assert!(matches!(
         cache.get(&server.url("/a"), "junk").await,
         Err(FetchError::Digest(_))
@@ -206,10 +204,41 @@ async fn get_from_a_server_that_drips_ends_in_time() {
     };
     assert!(matches!(*error, FetchError::Timeout { .. }), "{error:?}");
     // The unpacking thread notices that nobody sends, and removes what it wrote.
-    let folder = directory.path().join("cache");
-    while std::fs::read_dir(&folder).unwrap().count() > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while unpacked_in(directory.path()) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+/// How many artifacts the cache in this folder has on disk.
+fn unpacked_in(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder.join("cache")).unwrap();
+    entries
+        .filter(|entry| entry.as_ref().unwrap().path().is_dir())
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_removes_artifacts_left_behind_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["artifact-x", "mine"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
     }
+    std::fs::write(folder.path().join("letter"), "dear").unwrap();
+    let options = CacheOptions {
+        path: folder.path().to_owned(),
+        ..CacheOptions::default()
+    };
+    let _cache = Cache::new(options.clone()).unwrap();
+    let exists = |name: &str| folder.path().join(name).exists();
+    assert!(!exists("artifact-x") && exists("mine") && exists("letter"));
+    assert!(
+        matches!(Cache::new(options), Err(FetchError::Folder { .. })),
+        "in use"
+    );
 }
 
 /// One gzip member, repeated: a large stream that costs nothing to make.

@@ -369,7 +369,11 @@ impl BufRead for Body {
             let next = self
                 .interrupt
                 .block_on(self.response.chunk())
-                .and_then(|next| next.map_err(Error::http));
+                .and_then(|next| next.map_err(Error::http))
+                .and_then(|next| {
+                    self.interrupt.received(next.as_ref().map_or(0, Bytes::len))?;
+                    Ok(next)
+                });
             match next.map_err(|error| self.failure.record(error))? {
                 Some(piece) => self.piece = piece,
                 None => break,

@@ -318,6 +318,7 @@ impl SshReader {
                 Some(ChannelMsg::Data { data }) if data.is_empty() => {}
                 Some(ChannelMsg::Data { data }) => {
                     self.has_data = true;
+                    self.interrupt.received(data.len())?;
                     return Ok(Some(data));
                 }
                 Some(ChannelMsg::ExtendedData { data, .. }) => {

@@ -9,6 +9,7 @@
 )]
 
 mod http;
+mod recovery;
 mod ssh;
 mod submodules;
 mod support;

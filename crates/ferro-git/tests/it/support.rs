@@ -68,7 +68,7 @@ pub(crate) struct Files {
 impl Files {
     fn of(checkout: &Checkout) -> Self {
         let root = checkout.root();
-        let matcher = Matcher::load(&root, None).unwrap();
+        let matcher = Matcher::load_blocking(&root, None, &Default::default()).unwrap();
         let archived = archive_blocking(
             &root,
             &matcher,

@@ -32,6 +32,9 @@ pub(super) async fn remote(
         Failure::fetch(reason::AUTHENTICATION_FAILED, message)
     })?;
     remote.ssh = ssh.clone();
+    // A server may be silent for as long as the whole fetch may take, while it counts objects.
+    let timeout = object.spec.timeout_or_default().to_std();
+    (remote.http.connect_timeout, remote.http.idle_timeout) = (timeout, timeout);
     if let (Auth::Ssh(auth), Some(secret)) = (&remote.auth, &secret)
         && auth.passphrase.is_none()
         && identity::is_encrypted(auth.identity.expose())
@@ -93,15 +96,14 @@ fn parse_url(text: &str) -> Result<Url, Failure> {
     Ok(url)
 }
 
-/// An address that may be malformed, without what stands before an `@` in its host part.
+/// An address that may be malformed, without anything that could be credentials: what stands before the last `@`, wherever that
+/// is, because a password that was not encoded may hold a slash.
 fn without_userinfo(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
+        return text.rsplit_once('@').map_or(text, |(_, host)| host).to_owned();
     };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
+    let shown = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{shown}")
 }
 
 /// Credentials that cannot be used.
@@ -394,6 +396,13 @@ mod tests {
         assert_eq!(
             failure.message,
             "failed to parse url 'https://[::1/r': invalid IPv6 address"
+        );
+        let slashed = parse_url("https://user:hun/ter2@host/r").unwrap_err();
+        assert!(!slashed.message.contains("hun"), "{}", slashed.message);
+        assert!(
+            slashed.message.contains("'https://host/r'"),
+            "{}",
+            slashed.message
         );
         assert!(parse_url("ssh://").unwrap_err().message.contains("empty host"));
     }

@@ -132,7 +132,7 @@ impl Job {
             .collect::<Result<Vec<_>, _>>()?;
         let mounts = included.iter().map(Included::mount).collect();
         let tree = Overlay::new(Box::new(checkout.root()), mounts);
-        let matcher = Matcher::load(&tree, self.ignore.as_deref()).map_err(|error| {
+        let matcher = Matcher::load_blocking(&tree, self.ignore.as_deref(), cancel).map_err(|error| {
             let cause = describe(&error);
             let message = format!("failed to load source ignore patterns from repository: {cause}");
             Failure::unmarked(reason::SOURCE_IGNORE_ERROR, message)
@@ -164,11 +164,17 @@ impl Job {
             archive_blocking(tree, matcher, ArchiveLimits::default(), cancel, out)?;
             // Past this point the file is put in place, which is too late for a pass that was cut short.
             if cancel.is_cancelled() {
-                return Err(ArchiveError::Cancelled);
+                return Err(ArchiveError::from(TreeError::Cancelled));
             }
             Ok(())
         });
         published.map(|(stored, ())| stored).map_err(|error| {
+            if let PublishError::Content(error) = &error
+                && is_of_the_cache(error)
+            {
+                // Or every pass would fail from now on.
+                ferro_git::forget(self.entry.path());
+            }
             let cause = match &error {
                 PublishError::Storage(error) => describe(error),
                 PublishError::Content(error) => describe(error),
@@ -211,6 +217,29 @@ impl Job {
             tracing::debug!(error = describe(&error), "deprecated link not removed");
         }
     }
+}
+
+/// Whether objects that should be in the cache of the repository could not be read.
+fn is_of_the_cache(error: &ArchiveError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .map(|inner| inner as &(dyn std::error::Error + 'static));
+        let git = [Some(error), inner]
+            .into_iter()
+            .flatten()
+            .find_map(|error| error.downcast_ref::<ferro_git::Error>());
+        if matches!(
+            git,
+            Some(ferro_git::Error::Cache { .. } | ferro_git::Error::CommitNotFound { .. })
+        ) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn not_locked(error: &StorageError) -> Failure {

@@ -1,13 +1,14 @@
 //! What was fetched of each repository, kept on disk so that the next fetch brings only the changes. It may vanish at any time.
 
 use std::collections::HashMap;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use ferro_artifact::digest::Algorithm;
+use ferro_artifact::private;
 
 /// The name of a directory that is about to be removed.
 const TRASH: &str = "trash";
@@ -24,6 +25,8 @@ struct Shared {
     max_bytes: u64,
     /// Users of each directory; one that is in use is not removed.
     in_use: Mutex<HashMap<PathBuf, usize>>,
+    /// Keeps other processes out of the directory.
+    _lock: File,
 }
 
 /// The directory of one repository, in use until this is dropped.
@@ -38,7 +41,7 @@ impl GitCache {
     /// a restart. Of what no fetch uses, at most `max_bytes` are kept.
     ///
     /// # Errors
-    /// When the directory cannot be made.
+    /// When the directory cannot be made, is used by another process, or belongs to another user.
     pub(crate) fn open(path: &str, storage: &Path, max_bytes: u64) -> io::Result<Self> {
         let root = if path.is_empty() {
             let name = Algorithm::Sha256.digest(storage.as_os_str().as_encoded_bytes());
@@ -47,19 +50,20 @@ impl GitCache {
         } else {
             PathBuf::from(path)
         };
-        fs::create_dir_all(&root)?;
+        let lock = private::open_blocking(&root)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 root,
                 max_bytes,
                 in_use: Mutex::default(),
+                _lock: lock,
             }),
         })
     }
 
     /// The directory of the repository that the object `namespace/name` uses.
     pub(super) fn entry(&self, namespace: &str, name: &str) -> Entry {
-        let path = self.shared.root.join(format!("{namespace}_{name}"));
+        let path = self.shared.path(namespace, name);
         *self.shared.lock().entry(path.clone()).or_insert(0) += 1;
         Entry {
             shared: Arc::clone(&self.shared),
@@ -69,7 +73,7 @@ impl GitCache {
 
     /// Removes the directory of an object that is gone, unless it is in use; then it goes when its turn comes.
     pub(super) fn remove_blocking(&self, namespace: &str, name: &str) {
-        let path = self.shared.root.join(format!("{namespace}_{name}"));
+        let path = self.shared.path(namespace, name);
         self.shared.discard(&path);
     }
 
@@ -80,6 +84,7 @@ impl GitCache {
         };
         let mut found: Vec<(SystemTime, u64, PathBuf)> = entries
             .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .map(|entry| {
                 let (bytes, newest) = measure(&entry.path());
                 (newest, bytes, entry.path())
@@ -99,6 +104,12 @@ impl GitCache {
 }
 
 impl Shared {
+    /// Names by their digest: the two together may be longer than a file's name.
+    fn path(&self, namespace: &str, name: &str) -> PathBuf {
+        let digest = Algorithm::Sha256.digest(format!("{namespace}/{name}").as_bytes());
+        self.root.join(digest.hex())
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, usize>> {
         self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,7 +178,7 @@ mod tests {
         let file = directory.join("pack");
         fs::write(&file, vec![0; bytes]).unwrap();
         let at = SystemTime::now() - Duration::from_secs(age);
-        fs::File::options()
+        File::options()
             .write(true)
             .open(file)
             .unwrap()
@@ -189,9 +200,10 @@ mod tests {
         assert!(oldest.path().exists() && !old.exists() && !new.exists());
         drop(oldest);
         cache.trim_blocking();
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+        // And the lock.
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
         cache.remove_blocking("default", "oldest");
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }
 
     #[test]
@@ -199,7 +211,7 @@ mod tests {
         let root = |storage: &str| {
             let cache = GitCache::open("", Path::new(storage), 0).unwrap();
             let root = cache.shared.root.clone();
-            fs::remove_dir(&root).unwrap();
+            fs::remove_dir_all(&root).unwrap();
             root
         };
         assert_eq!(root("/no/such/a"), root("/no/such/a"));

@@ -1,0 +1,70 @@
+//! Caches that lost something, and remotes that send too much.
+
+use std::fs;
+use std::path::Path;
+
+use ferro_git::{Error, PullOptions, Remote};
+use ferro_http::{ClientOptions, ProxyOptions};
+use ferro_testkit::git::{Access, GitServer, Repository};
+
+use crate::support::{branch, pull};
+
+fn remote(url: &str) -> Remote {
+    let http = ClientOptions {
+        proxy: ProxyOptions::Direct,
+        ..ClientOptions::default()
+    };
+    Remote {
+        http,
+        ..Remote::new(url).unwrap()
+    }
+}
+
+fn packs(cache: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(cache.join("objects/pack")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|it| it == "pack"))
+        .collect()
+}
+
+/// As after a power cut: the state file knows a commit whose pack was never written out.
+#[test]
+fn pull_with_a_cache_that_lost_its_pack_fetches_anew() {
+    let repository = Repository::new();
+    repository.publish("a.yaml", &"text ".repeat(1000));
+    let server = GitServer::start(&[("app", &repository)], Access::default());
+    let remote = remote(&server.url("app"));
+    for damage in ["empty", "gone", "newer commit"] {
+        let cache = tempfile::tempdir().unwrap();
+        pull(&remote, cache.path(), &branch("main")).unwrap();
+        for pack in packs(cache.path()) {
+            if damage == "gone" {
+                fs::remove_file(pack.with_extension("idx")).unwrap();
+                fs::remove_file(pack).unwrap();
+            } else {
+                // They are made read-only.
+                fs::remove_file(&pack).unwrap();
+                fs::write(pack, "").unwrap();
+            }
+        }
+        if damage == "newer commit" {
+            repository.publish("b.yaml", "b");
+        }
+        let files = pull(&remote, cache.path(), &branch("main")).unwrap().files();
+        assert!(files.entries.contains_key("a.yaml"), "{damage}");
+    }
+}
+
+#[test]
+fn pull_of_a_file_too_large_for_memory_is_refused() {
+    let repository = Repository::new();
+    repository.publish("zeros", &"0".repeat((128 << 20) + 1));
+    let server = GitServer::start(&[("app", &repository)], Access::default());
+    let cache = tempfile::tempdir().unwrap();
+    let options = PullOptions { ..branch("main") };
+    let error = pull(&remote(&server.url("app")), cache.path(), &options).unwrap_err();
+    assert!(matches!(error, Error::Pack { .. }), "{error:?}");
+    assert!(error.to_string().contains("too large"), "{error}");
+    assert!(packs(cache.path()).is_empty(), "nothing of it is kept");
+}
