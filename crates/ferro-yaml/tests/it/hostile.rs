@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::random::runner;
 
-const SIZE: usize = 60_000;
+const SIZE: usize = 20_000;
 
 /// Reads and writes in all ways; errors are fine.
 fn use_up(text: &[u8]) {
