@@ -246,8 +246,8 @@ async fn controllers_killed_twenty_times_converge_and_write_once(case: Case) -> 
         install
             .converged(&case, round, &commit)
             .await
-            .with_context(&what)?;
-        writes.check().with_context(&what)?;
+            .with_context(what)?;
+        writes.check().with_context(what)?;
     }
     watch.abort();
     drop((source, kustomize));
