@@ -74,12 +74,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
     )?;
     let kustomizations = Controller::<Kustomization>::default();
     let (store, triggers) = (kustomizations.store.clone(), kustomizations.triggers.clone());
-    let ownership = Ownership {
-        group: group_of(label::KUSTOMIZE_NAME),
-        manager: controller::KUSTOMIZE.to_owned(),
-        override_managers: flags.override_manager.clone(),
-    };
-    let (live, drifts) = LiveIndex::new(process.client.clone(), ownership, namespace.clone());
+    let (live, drifts) = LiveIndex::new(process.client.clone(), ownership(&flags), namespace.clone());
     let cluster = Cluster {
         client: process.client.clone(),
         mapper: Arc::new(Mapper::new(process.client.clone())),
@@ -87,8 +82,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
     };
 
     let sources = follow_sources(&process, namespace.clone(), &store, &triggers, &mut tasks).await;
-    if !gates.enabled(gate::DISABLE_CONFIG_WATCHERS) {
-        let selector = process.flags.watch_configs_label_selector.clone();
+    if let Some(selector) = config_selector(&gates, &process.flags.watch_configs_label_selector) {
         tasks.spawn(follow_configs(
             process.client.clone(),
             namespace.clone(),
@@ -127,10 +121,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         metrics: process.metrics.clone(),
         patient: Mutex::default(),
     };
-    let options = Options {
-        manager: format!("gotk-{}", controller::KUSTOMIZE),
-        concurrent: pace.concurrent,
-    };
+    let options = options(pace);
     kustomizations
         .run(&process, namespace, recorder, options, reconciler)
         .await;
@@ -138,6 +129,26 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
     senders.finish().await;
     leadership.release().await;
     Ok(())
+}
+
+fn ownership(flags: &KustomizeFlags) -> Ownership {
+    Ownership {
+        group: group_of(label::KUSTOMIZE_NAME),
+        manager: controller::KUSTOMIZE.to_owned(),
+        override_managers: flags.override_manager.clone(),
+    }
+}
+
+fn options(pace: PaceFlags) -> Options {
+    Options {
+        manager: format!("gotk-{}", controller::KUSTOMIZE),
+        concurrent: pace.concurrent,
+    }
+}
+
+/// Labels of the ConfigMaps and Secrets whose changes count, if any do.
+fn config_selector(gates: &FeatureGates, selector: &str) -> Option<String> {
+    (!gates.enabled(gate::DISABLE_CONFIG_WATCHERS)).then(|| selector.to_owned())
 }
 
 /// Follows the sources; returns once each kind was listed or found to be missing, so that the first runs do not miss a source that is there.

@@ -459,7 +459,7 @@ impl KustomizeReconciler {
             let output = change_log(changes, is_grouped).to_string();
             tracing::info!(
                 revision = artifact.revision,
-                output,
+                json.output = output,
                 "server-side apply completed"
             );
         }
@@ -603,7 +603,7 @@ fn compile_exprs(kustomization: &Kustomization) -> Result<HealthExprs, Stop> {
         .iter()
         .map(health::expression)
         .collect();
-    HealthExprs::compile(&exprs).map_err(|error| crate::dependency_gate::invalid_expression(error))
+    HealthExprs::compile(&exprs).map_err(crate::dependency_gate::invalid_expression)
 }
 
 fn compile_ignore(kustomization: &Kustomization) -> Result<Rules, Stop> {

@@ -134,7 +134,7 @@ impl Sources {
     }
 
     /// Records the artifact of `id`; true if it is the first one, or of another revision.
-    fn set(&self, id: SourceId, artifact: Option<Artifact>) -> bool {
+    pub(crate) fn set(&self, id: SourceId, artifact: Option<Artifact>) -> bool {
         let mut artifacts = self.artifacts.write().unwrap_or_else(PoisonError::into_inner);
         let new = artifact.map(Arc::new);
         let old = artifacts.insert(id, new.clone()).flatten();

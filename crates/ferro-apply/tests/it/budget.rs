@@ -162,3 +162,27 @@ async fn what_the_manifest_leaves_alone_costs_nothing() {
     assert_eq!(actions(&fixture.apply(&[ignored, once]).await), ["skipped"; 2]);
     assert_eq!(fixture.requests.take(), [""; 0]);
 }
+
+#[tokio::test]
+async fn concurrency_bounds_what_is_in_flight() {
+    let server = Server::default();
+    let fixture = fixture(&server);
+    let mut options = fixture.options();
+    // New objects, then changed ones: four times as many of the former.
+    for (concurrency, new, changed) in [(1, 4, 1), (3, 12, 3)] {
+        options.concurrency = concurrency;
+        let names = |value: &str| -> Vec<Value> {
+            let name = |index: usize| format!("{concurrency}-{index}");
+            (0..20)
+                .map(|index| config_map("n", &name(index), &json!({"k": value})))
+                .collect()
+        };
+        fixture.apply_with(&names("a"), &options).await.unwrap();
+        assert_eq!(server.most_in_flight(), new);
+        let mut part = names("a");
+        part[..10].clone_from_slice(&names("b")[..10]);
+        part.truncate(10);
+        fixture.apply_with(&part, &options).await.unwrap();
+        assert_eq!(server.most_in_flight(), changed);
+    }
+}

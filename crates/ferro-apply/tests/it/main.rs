@@ -6,7 +6,9 @@
     reason = "tests"
 )]
 
+mod afterwards;
 mod budget;
 mod cluster;
+mod requests;
 mod server;
 mod support;

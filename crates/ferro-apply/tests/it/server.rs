@@ -1,5 +1,6 @@
-//! A small API server in memory: discovery, lists, watches that stay silent, reads and server-side apply of ConfigMaps
-//! and Services. It knows no conflicts between managers; a manager owns what its last apply had.
+//! A small API server in memory: discovery, lists, watches that stay silent, reads, server-side apply and deletion of ConfigMaps,
+//! Secrets, Services, and Widgets, which live in no namespace. It knows no conflicts between managers; a manager owns what its last
+//! apply had. A ConfigMap's key `invalid` is refused, and so is `refused`, whose value is quoted.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -12,7 +13,7 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Map, Value, json};
 
-use crate::support::Requests;
+use super::requests::Requests;
 
 type Response = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
 
@@ -21,6 +22,9 @@ struct Store {
     objects: BTreeMap<String, Value>,
     version: u64,
     forbids_lists: bool,
+    widgets_are_stale: bool,
+    in_flight: usize,
+    most_in_flight: usize,
 }
 
 /// The server.
@@ -48,6 +52,16 @@ impl Server {
         self.store.lock().unwrap().forbids_lists = true;
     }
 
+    /// Has the server of Widgets not answer.
+    pub(crate) fn lose_widgets(&self) {
+        self.store.lock().unwrap().widgets_are_stale = true;
+    }
+
+    /// The most applies that were under way at once, since the last call.
+    pub(crate) fn most_in_flight(&self) -> usize {
+        std::mem::take(&mut self.store.lock().unwrap().most_in_flight)
+    }
+
     /// Puts an object there as somebody else would.
     pub(crate) fn put(&self, path: &str, mut object: Value) {
         let mut store = self.store.lock().unwrap();
@@ -72,11 +86,22 @@ impl Server {
         match (parts.method.as_str(), path.as_str()) {
             ("GET", "/api") => respond(
                 200,
-                &discovery("", &[("ConfigMap", "configmaps"), ("Service", "services")]),
+                &discovery(
+                    "",
+                    "Current",
+                    &[
+                        ("ConfigMap", "configmaps", "Namespaced"),
+                        ("Secret", "secrets", "Namespaced"),
+                        ("Service", "services", "Namespaced"),
+                    ],
+                ),
             ),
+            ("GET", "/apis") if self.store.lock().unwrap().widgets_are_stale => {
+                respond(200, &discovery("example.com", "Stale", &[]))
+            }
             ("GET", "/apis") => respond(
                 200,
-                &json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": []}),
+                &discovery("example.com", "Current", &[("Widget", "widgets", "Cluster")]),
             ),
             ("GET", _) if query.contains("watch=") => {
                 let silent = http_body_util::StreamBody::new(futures::stream::pending::<
@@ -84,33 +109,65 @@ impl Server {
                 >());
                 http::Response::new(silent.boxed_unsync())
             }
-            ("GET", path) if path.starts_with("/api/v1/namespaces/") => match self.get(path) {
+            ("GET", path) if names_an_object(path) => match self.get(path) {
                 Some(object) => respond(200, &object),
-                None => respond(404, &status(404, "NotFound", "not found")),
+                None => respond(404, &not_found(path)),
             },
-            ("GET", path) => self.list(path),
-            ("PATCH", path) => self.apply(path, &query, &serde_json::from_slice(&body).unwrap()),
+            ("GET", path) => self.list(path, &query),
+            ("DELETE", path) => self.delete(path, &serde_json::from_slice(&body).unwrap_or_default()),
+            ("PATCH", path) => {
+                self.enter();
+                // Others get a chance to be here at the same time.
+                for _ in 0..8 {
+                    tokio::task::yield_now().await;
+                }
+                let response = self.apply(path, &query, &serde_json::from_slice(&body).unwrap());
+                self.store.lock().unwrap().in_flight -= 1;
+                response
+            }
             other => respond(405, &status(405, "MethodNotAllowed", &format!("{other:?}"))),
         }
     }
 
-    fn list(&self, path: &str) -> Response {
+    fn enter(&self) {
+        let mut store = self.store.lock().unwrap();
+        store.in_flight += 1;
+        store.most_in_flight = store.most_in_flight.max(store.in_flight);
+    }
+
+    fn delete(&self, path: &str, options: &Value) -> Response {
+        let mut store = self.store.lock().unwrap();
+        let Some(present) = store.objects.get(path) else {
+            return respond(404, &not_found(path));
+        };
+        for field in ["uid", "resourceVersion"] {
+            let wanted = &options["preconditions"][field];
+            if !wanted.is_null() && *wanted != present["metadata"][field] {
+                return respond(409, &status(409, "Conflict", "precondition failed"));
+            }
+        }
+        store.objects.remove(path);
+        respond(200, &status(200, "", ""))
+    }
+
+    fn list(&self, path: &str, query: &str) -> Response {
         let store = self.store.lock().unwrap();
         if store.forbids_lists {
             return respond(403, &status(403, "Forbidden", "may not list"));
         }
         let kind = format!("/{}/", path.rsplit('/').next().unwrap());
-        let labelled = |object: &&Value| {
-            object["metadata"]["labels"]
-                .get("kustomize.toolkit.fluxcd.io/name")
-                .is_some()
+        let is_asked_for = |object: &&Value| {
+            !query.contains("labelSelector=")
+                || object["metadata"]["labels"]
+                    .get("kustomize.toolkit.fluxcd.io/name")
+                    .is_some()
         };
         let items: Vec<&Value> = store
             .objects
             .iter()
             .filter(|(path, _)| path.contains(&kind))
             .map(|(_, object)| object)
-            .filter(labelled)
+            .filter(is_asked_for)
             .collect();
         respond(
             200,
@@ -119,6 +176,10 @@ impl Server {
     }
 
     fn apply(&self, path: &str, query: &str, payload: &Value) -> Response {
+        if let Some(value) = payload["data"]["refused"].as_str() {
+            let message = format!("data.refused: Invalid value: \"{value}\": must not be there");
+            return respond(422, &status(422, "Invalid", &message));
+        }
         if payload["data"]["invalid"] == "yes" {
             return respond(422, &status(422, "Invalid", "data is invalid"));
         }
@@ -175,16 +236,29 @@ fn fields(payload: &Value) -> Value {
         .into()
 }
 
-fn discovery(group: &str, kinds: &[(&str, &str)]) -> Value {
+fn discovery(group: &str, freshness: &str, kinds: &[(&str, &str, &str)]) -> Value {
     let resources: Vec<Value> = kinds
         .iter()
-        .map(|(kind, plural)| {
-            json!({"resource": plural, "responseKind": {"group": group, "version": "v1", "kind": kind}, "scope": "Namespaced",
+        .map(|(kind, plural, scope)| {
+            json!({"resource": plural, "responseKind": {"group": group, "version": "v1", "kind": kind}, "scope": scope,
                 "singularResource": kind.to_lowercase(), "verbs": ["get", "list", "patch", "watch"]})
         })
         .collect();
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {},
-        "items": [{"metadata": {"name": group}, "versions": [{"version": "v1", "freshness": "Current", "resources": resources}]}]})
+        "items": [{"metadata": {"name": group}, "versions": [{"version": "v1", "freshness": freshness, "resources": resources}]}]})
+}
+
+/// Whether a path is that of an object, not of a list.
+fn names_an_object(path: &str) -> bool {
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let resource = if parts[0] == "api" { 2 } else { 3 };
+    let is_namespaced = parts.get(resource) == Some(&"namespaces") && parts.len() > resource + 2;
+    parts.len() == resource + if is_namespaced { 4 } else { 2 }
+}
+
+fn not_found(path: &str) -> Value {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    status(404, "NotFound", &format!("\"{name}\" not found"))
 }
 
 fn status(code: u16, reason: &str, message: &str) -> Value {

@@ -1,6 +1,6 @@
 //! What all tests need: objects, options, a cluster with a record of its requests.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_apply::{ApplyOptions, ChangeSet, Cluster, Drift, LiveIndex, Mapper, Object, Owner, Ownership};
@@ -9,49 +9,11 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use crate::requests::Requests;
+
 pub(crate) const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 /// The longest that anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The requests made so far, as `VERB path?query`.
-#[derive(Clone, Default)]
-pub(crate) struct Requests(Arc<Mutex<Vec<String>>>);
-
-impl Requests {
-    pub(crate) fn note(&self, method: &http::Method, uri: &http::Uri) {
-        let target = uri.path_and_query().map_or("", |target| target.as_str());
-        self.0.lock().unwrap().push(format!("{method} {target}"));
-    }
-
-    /// Those made since the last call, without discovery, lists and watches, shortened to verb and kind of request.
-    pub(crate) fn take(&self) -> Vec<String> {
-        let all = std::mem::take(&mut *self.0.lock().unwrap());
-        let plain = all.iter().filter(|request| {
-            !request.contains("watch=")
-                && !request.contains("labelSelector=")
-                && !request.contains("limit=")
-                && !request.ends_with(" /api?")
-                && !request.ends_with(" /apis?")
-                && !request.ends_with(" /api")
-                && !request.ends_with(" /apis")
-        });
-        plain.map(|request| short(request)).collect()
-    }
-}
-
-/// `PATCH configmaps/a`, with ` dry-run` where it is one.
-fn short(request: &str) -> String {
-    let (verb, target) = request.split_once(' ').unwrap();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let mut tail: Vec<&str> = path.rsplit('/').take(2).collect();
-    tail.reverse();
-    let dry_run = if query.contains("dryRun=All") {
-        " dry-run"
-    } else {
-        ""
-    };
-    format!("{verb} {}{dry_run}", tail.join("/"))
-}
 
 /// A cluster to apply to, as one Kustomization sees it.
 pub(crate) struct Fixture {
