@@ -3,7 +3,7 @@
 use clap::{Parser, ValueEnum};
 use ferro_api::controller;
 use ferro_runtime::flags::ProcessFlags;
-use kustomize_controller::args::{KustomizeFlags, PaceFlags};
+use kustomize_controller::args::{AccountFlags, KustomizeFlags, PaceFlags};
 use source_controller::args::SourceFlags;
 
 /// A controller that can be run.
@@ -26,14 +26,21 @@ pub(crate) struct Cli {
     pub(crate) controllers: Vec<Which>,
     #[command(flatten)]
     pub(crate) process: ProcessFlags,
-    /// `--concurrent` and `--requeue-dependency` are here, and hold for every controller.
+    /// `--concurrent`, `--requeue-dependency` and `--default-service-account` are here, and hold for every controller.
     #[command(flatten)]
     pub(crate) source: SourceFlags,
     #[command(flatten)]
-    pub(crate) kustomize: KustomizeFlags,
+    kustomize: KustomizeFlags,
 }
 
 impl Cli {
+    /// The flags of kustomize-controller.
+    pub(crate) fn kustomize(&self) -> KustomizeFlags {
+        self.kustomize.clone().with_account(AccountFlags {
+            default_service_account: self.source.default_service_account.clone(),
+        })
+    }
+
     /// The pace of kustomize-controller.
     pub(crate) fn pace(&self) -> PaceFlags {
         PaceFlags {
@@ -51,6 +58,13 @@ mod tests {
     #[test]
     fn flags_of_all_controllers_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lockdown_holds_for_every_controller() {
+        let cli = Cli::parse_from(["ferroflux", "--default-service-account=none"]);
+        assert_eq!(cli.source.default_service_account, "none");
+        assert_eq!(cli.kustomize().default_service_account, "none");
     }
 
     #[test]

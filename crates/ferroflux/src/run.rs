@@ -34,11 +34,7 @@ pub(crate) async fn controllers(process: Process, cli: Cli) -> Result<(), Fatal>
                     &process.flags.feature_gates,
                     &kustomize_controller::args::FEATURE_GATES,
                 ));
-                running.spawn(kustomize_controller::run(
-                    process,
-                    cli.kustomize.clone(),
-                    cli.pace(),
-                ));
+                running.spawn(kustomize_controller::run(process, cli.kustomize(), cli.pace()));
             }
         }
     }

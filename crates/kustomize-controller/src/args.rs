@@ -56,6 +56,26 @@ impl Default for PaceFlags {
     }
 }
 
+/// A flag that other controllers have, too; a process that runs several has it once.
+#[derive(Args, Clone, Debug, Default)]
+pub struct AccountFlags {
+    /// Service account with whose rights objects are applied whose Kustomization names none. This version cannot take on other rights:
+    /// it refuses to apply anything when this is set.
+    #[arg(long, default_value = "")]
+    pub default_service_account: String,
+}
+
+impl KustomizeFlags {
+    /// These flags, with those that stand apart.
+    #[must_use]
+    pub fn with_account(self, account: AccountFlags) -> Self {
+        Self {
+            default_service_account: account.default_service_account,
+            ..self
+        }
+    }
+}
+
 /// Flags of kustomize-controller.
 #[derive(Args, Clone, Debug)]
 pub struct KustomizeFlags {
@@ -77,9 +97,8 @@ pub struct KustomizeFlags {
     /// Kinds applied before the rest, as `group/Kind`, or `Kind` in the core group, with commas between.
     #[arg(long, value_delimiter = ',', value_parser = stage_kind)]
     pub custom_apply_stage_kinds: Vec<String>,
-    /// Service account with whose rights objects are applied whose Kustomization names none. This version cannot take on other rights:
-    /// it refuses to apply anything when this is set.
-    #[arg(long, default_value = "")]
+    /// See [`AccountFlags`].
+    #[arg(skip)]
     pub default_service_account: String,
     /// Service account that decrypts where a Kustomization names none. This version refuses such Kustomizations when this is set.
     #[arg(long, default_value = "")]
@@ -134,8 +153,11 @@ pub(crate) fn test_flags(arguments: &[&str]) -> KustomizeFlags {
     struct Program {
         #[command(flatten)]
         flags: KustomizeFlags,
+        #[command(flatten)]
+        account: AccountFlags,
     }
-    Program::parse_from(["program"].iter().chain(arguments)).flags
+    let program = Program::parse_from(["program"].iter().chain(arguments));
+    program.flags.with_account(program.account)
 }
 
 #[cfg(test)]

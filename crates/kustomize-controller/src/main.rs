@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ferro_runtime::flags::{self, ProcessFlags};
-use kustomize_controller::args::{KustomizeFlags, PaceFlags};
+use kustomize_controller::args::{AccountFlags, KustomizeFlags, PaceFlags};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -19,6 +19,8 @@ struct Args {
     kustomize: KustomizeFlags,
     #[command(flatten)]
     pace: PaceFlags,
+    #[command(flatten)]
+    account: AccountFlags,
 }
 
 fn main() -> ExitCode {
@@ -26,8 +28,9 @@ fn main() -> ExitCode {
         process,
         kustomize,
         pace,
+        account,
     } = flags::parse::<Args>();
     ferro_runtime::process::main("kustomize-controller", process, |process| {
-        kustomize_controller::run(process, kustomize, pace)
+        kustomize_controller::run(process, kustomize.with_account(account), pace)
     })
 }
