@@ -114,6 +114,10 @@ impl ValueAddTransformer {
             if !node.is_mapping() {
                 return Err(wrong_node_kind(Kind::Mapping, node));
             }
+            if index != last && node.get(part).is_some_and(Node::is_null) {
+                // What upstream puts below a null nobody sees.
+                return Ok(());
+            }
             if node.get(part).is_none_or(Node::is_null) {
                 let made = if index == last {
                     Node::string("")

@@ -35,7 +35,13 @@ pub(super) fn contains(ours: &str, theirs: &str) -> bool {
         Some(dump) if theirs.starts_with("map[string]interface {}{") => theirs[dump + 4..].to_owned(),
         _ => theirs,
     };
-    let theirs = theirs.split("\n\n--\n&resource").next().unwrap();
+    let theirs = theirs
+        .split("\n\n--\n&resource")
+        .next()
+        .unwrap()
+        .split("\\n\\n--\\n&resource")
+        .next()
+        .unwrap();
     // The parser of YAML has words of its own for what is no YAML.
     let theirs = match theirs.find("yaml: line") {
         Some(syntax) => &theirs[..syntax],
