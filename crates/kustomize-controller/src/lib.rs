@@ -9,6 +9,7 @@
 //! when it is ready; a dependency cycle is named; newer work always ends a wait for health; a failed apply does not lose
 //! objects from the inventory.
 
+mod act;
 pub mod args;
 mod build;
 mod contention;

@@ -8,10 +8,7 @@ use std::sync::{Arc, Mutex};
 use ferro_api::kustomize::Kustomization;
 use ferro_api::meta::{Artifact, Duration};
 use ferro_api::{FluxObject, condition, reason};
-use ferro_apply::changeset::Change;
-use ferro_apply::ignore::Rules;
-use ferro_apply::inventory::{stale, union};
-use ferro_apply::{Action, ApplyError, ApplyOptions, ChangeSet, Cluster, Entry, Object, Owner};
+use ferro_apply::{Cluster, Entry, Owner};
 use ferro_artifact::fetch::{Cache, FetchError, Unpacked};
 use ferro_kstatus::{HealthExpr, HealthExprs};
 use ferro_runtime::conditions;
@@ -29,18 +26,15 @@ use crate::contention::Contention;
 use crate::dependency::{Dependents, Key};
 use crate::health::{self, Check, CheckError, check, targets, vanishing};
 use crate::history::{Run, record};
-use crate::inventory::{announce_objects, inventory, set_inventory};
+use crate::inventory::inventory;
 use crate::lock;
 use crate::mask::Mask;
-use crate::notice::{change_log, labels, of_artifact, of_success, origin_revision};
-use crate::refusal::{refuse_encrypted, refuse_unsupported};
+use crate::notice::{of_success, origin_revision};
+use crate::refusal::refuse_unsupported;
 use crate::remote::RemoteBases;
 use crate::source::{Lookup, SourceId, Sources};
 use crate::stop::Stop;
 use crate::variables::{self, Variables, VariablesError};
-
-/// Time within which definitions and classes must become current before the rest is applied.
-const STAGE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The inputs of the last run that went well: with the same ones and nothing touched, there is nothing to do.
 #[derive(Clone, Debug)]
@@ -72,11 +66,11 @@ pub(crate) struct KustomizeReconciler {
 }
 
 /// What a run works with.
-struct Work {
-    artifact: Arc<Artifact>,
-    exprs: Arc<HealthExprs>,
+pub(crate) struct Work {
+    pub(crate) artifact: Arc<Artifact>,
+    pub(crate) exprs: Arc<HealthExprs>,
     /// Cuts the work short.
-    cancel: CancellationToken,
+    pub(crate) cancel: CancellationToken,
     /// Values that errors must not show.
     mask: Mask,
 }
@@ -300,7 +294,7 @@ impl KustomizeReconciler {
     }
 
     /// Why a pass is cut short; of a patient one it is its own object, which is being deleted.
-    fn cause(&self, pass: &Pass<Kustomization>) -> Cause {
+    pub(crate) fn cause(&self, pass: &Pass<Kustomization>) -> Cause {
         match pass.interrupt.cause() {
             _ if self.stop.is_cancelled() => Cause::Shutdown,
             Some(cause) => cause,
@@ -397,122 +391,6 @@ impl KustomizeReconciler {
         }
     }
 
-    async fn apply(
-        &self,
-        pass: &mut Pass<Kustomization>,
-        work: &Work,
-        mut objects: Vec<Object>,
-    ) -> Result<ChangeSet, Stop> {
-        refuse_encrypted(&objects)?;
-        let rules = compile_ignore(&pass.object)?;
-        let options = ApplyOptions {
-            owner: owner(&pass.object),
-            force: pass.object.spec.force,
-            concurrency: usize::from(self.flags.concurrent_ssa.max(1)),
-            custom_stage_kinds: self.flags.custom_apply_stage_kinds.clone(),
-            ignore: Arc::new(rules),
-            exprs: Arc::clone(&work.exprs),
-            stage_timeout: STAGE_TIMEOUT,
-            cancel: work.cancel.clone(),
-        };
-        let old = inventory(&pass.object);
-        self.cluster.settle_namespaces(&mut objects).await;
-        announce_objects(pass, &objects, &old).await?;
-        match self.cluster.apply(objects, &options).await {
-            Ok(changes) => {
-                self.count_repairs(&pass.object, &changes);
-                self.announce(pass, &changes, &work.artifact);
-                Ok(changes)
-            }
-            Err(error) => {
-                self.count_repairs(&pass.object, &error.applied);
-                // Unlike upstream, what was created before the failure, or may have been, is not lost from the inventory.
-                let there = union(error.applied.entries(), &error.uncertain);
-                set_inventory(&mut pass.object, &union(there, &old));
-                if is_cancelled(&error) {
-                    return Err(Stop::Interrupted(self.cause(pass)));
-                }
-                Err(Stop::failed(reason::RECONCILIATION_FAILED, error))
-            }
-        }
-    }
-
-    /// Counts the objects that had drifted and were written.
-    fn count_repairs(&self, kustomization: &Kustomization, changes: &ChangeSet) {
-        let mut contention = lock(&self.contention);
-        let repaired = |change: &&Change| {
-            matches!(change.action, Action::Created | Action::Configured)
-                && contention.repaired(&change.entry.id)
-        };
-        let repairs = changes.0.iter().filter(repaired).count();
-        if repairs > 0 {
-            let labels = labels(&ObjectRef::from_obj(kustomization));
-            let repairs = u64::try_from(repairs).unwrap_or(u64::MAX);
-            self.metrics.drift_repaired(&labels, repairs);
-        }
-    }
-
-    /// Tells users what an apply did.
-    fn announce(&self, pass: &Pass<Kustomization>, changes: &ChangeSet, artifact: &Artifact) {
-        if !changes.is_empty() {
-            let is_grouped = self.gates.enabled(gate::GROUP_CHANGE_LOG);
-            let output = change_log(changes, is_grouped).to_string();
-            tracing::info!(
-                revision = artifact.revision,
-                json.output = output,
-                "server-side apply completed"
-            );
-        }
-        let notable = changes.notable();
-        if !notable.is_empty() {
-            let metadata = of_artifact(artifact);
-            pass.event(
-                Severity::Info,
-                reason::PROGRESSING,
-                &notable.to_string(),
-                metadata,
-            );
-        }
-    }
-
-    /// Records the inventory and removes what left it; true if something was removed.
-    async fn prune(
-        &self,
-        pass: &mut Pass<Kustomization>,
-        old: &[Entry],
-        changes: &ChangeSet,
-        artifact: &Artifact,
-    ) -> Result<bool, Stop> {
-        let new = changes.entries();
-        let gone = stale(old, &new);
-        set_inventory(&mut pass.object, &new);
-        if gone.is_empty() || !pass.object.spec.prune {
-            return Ok(false);
-        }
-        match self
-            .cluster
-            .prune(
-                gone,
-                &new,
-                &owner(&pass.object),
-                usize::from(self.flags.concurrent_ssa.max(1)),
-            )
-            .await
-        {
-            Ok(pruned) => {
-                if !pruned.is_empty() {
-                    let reason = reason::PROGRESSING;
-                    pass.event(Severity::Info, reason, &pruned.to_string(), of_artifact(artifact));
-                }
-                Ok(!pruned.is_empty())
-            }
-            Err(error) => {
-                set_inventory(&mut pass.object, &union(new, &error.left));
-                Err(Stop::failed(reason::PRUNE_FAILED, error))
-            }
-        }
-    }
-
     /// The digest of the last run if nothing has changed since: neither the inputs nor, as far as the watches know, any object.
     fn is_settled(&self, kustomization: &Kustomization, inputs: u64) -> Option<String> {
         let settled = lock(&self.settled)
@@ -581,14 +459,6 @@ pub(crate) fn finished(pass: &Pass<Kustomization>) -> String {
     format!("Reconciliation finished in {took}, next run in {interval}")
 }
 
-fn is_cancelled(error: &ApplyError) -> bool {
-    use ferro_apply::error::Cause;
-    error
-        .causes
-        .iter()
-        .any(|cause| matches!(cause, Cause::Stage(ferro_apply::WaitError::Cancelled)))
-}
-
 pub(crate) fn owner(kustomization: &Kustomization) -> Owner {
     Owner {
         namespace: kustomization.namespace().unwrap_or_default(),
@@ -604,16 +474,6 @@ fn compile_exprs(kustomization: &Kustomization) -> Result<HealthExprs, Stop> {
         .map(health::expression)
         .collect();
     HealthExprs::compile(&exprs).map_err(crate::dependency_gate::invalid_expression)
-}
-
-fn compile_ignore(kustomization: &Kustomization) -> Result<Rules, Stop> {
-    let specs: Vec<_> = kustomization
-        .spec
-        .ignore
-        .iter()
-        .map(health::ignore_rule)
-        .collect();
-    Rules::compile(&specs).map_err(|error| Stop::failed(reason::RECONCILIATION_FAILED, error))
 }
 
 /// Changes with everything that a run's result depends on.
