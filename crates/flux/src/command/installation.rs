@@ -18,7 +18,7 @@ const ANCHOR: &str = "gitrepositories.source.toolkit.fluxcd.io";
 
 /// What the anchor says of the installation.
 pub(super) struct Anchor {
-    /// Version of the distribution.
+    /// Name and version of the distribution, as in `flux-v2.9.4`.
     pub(super) distribution: Option<String>,
     /// Whether the installation is itself kept by Flux.
     pub(super) is_bootstrapped: bool,
@@ -28,7 +28,12 @@ pub(super) async fn anchor(session: &mut Session<'_>) -> Result<Anchor> {
     let crd = crds(session).await?.get(ANCHOR).await.map_err(explain)?;
     let labels = crd.metadata.labels.unwrap_or_default();
     Ok(Anchor {
-        distribution: labels.get(label::VERSION).cloned(),
+        distribution: labels
+            .get(label::VERSION)
+            .map(|version| match labels.get(label::PART_OF) {
+                Some(name) => format!("{name}-{version}"),
+                None => version.clone(),
+            }),
         is_bootstrapped: labels.contains_key(label::KUSTOMIZE_NAMESPACE),
     })
 }

@@ -59,7 +59,7 @@ async fn prerequisites() {
 #[tokio::test(start_paused = true)]
 async fn a_healthy_installation() {
     let labels = json!({
-        "app.kubernetes.io/version": "flux-v2.9.4", "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
+        "app.kubernetes.io/version": "v2.9.4", "app.kubernetes.io/part-of": "flux", "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
     });
     let script = vec![
         server("v1.35.4"),
@@ -139,7 +139,7 @@ async fn versions() {
     flux("version --client", vec![])
         .await
         .expect(&format!("flux: {own}\n"), "");
-    let labels = json!({"app.kubernetes.io/version": "flux-v2.9.4"});
+    let labels = json!({"app.kubernetes.io/version": "v2.9.4", "app.kubernetes.io/part-of": "flux"});
     let script = || vec![anchor(&labels), deployments(&[deployment(1)])];
     flux("version", script()).await.expect(
         &format!("flux: {own}\ndistribution: flux-v2.9.4\nsource-controller: v1.9.1\n"),

@@ -266,7 +266,7 @@ async fn check_and_version_look_at_the_cluster(case: Case) -> Result<()> {
     );
     // The CRDs say of which distribution they are, and are found by that.
     for line in [
-        "✔ distribution: ",
+        "✔ distribution: flux-v",
         "✔ kustomizations.kustomize.toolkit.fluxcd.io/v1\n",
         "✔ gitrepositories.source.toolkit.fluxcd.io/v1\n",
     ] {
