@@ -184,6 +184,39 @@ mod tests {
         assert_eq!(tries, 2);
     }
 
+    /// Counts lines of errors.
+    struct Errors(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+    impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Errors {
+        fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+            if *event.metadata().level() == tracing::Level::ERROR {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn refusal_by_the_receiver_is_told_but_a_duplicate_is_not() {
+        use tracing_subscriber::layer::SubscriberExt;
+        // Fails where another test has done it.
+        let _already_installed = rustls::crypto::ring::default_provider().install_default();
+        for (status, expected) in [(401, 1), (404, 1), (429, 0), (202, 0)] {
+            let server =
+                ferro_testkit::http::Server::start(move |_| ferro_testkit::http::Response::new(status, ""));
+            let webhook = Webhook::new(&server.url("/"), "c", CancellationToken::new()).unwrap();
+            let errors = Errors(std::sync::Arc::default());
+            let lines = std::sync::Arc::clone(&errors.0);
+            let logging = tracing::subscriber::set_default(tracing_subscriber::registry().with(errors));
+            webhook.post("{}".to_owned()).await;
+            drop(logging);
+            assert_eq!(
+                lines.load(std::sync::atomic::Ordering::SeqCst),
+                expected,
+                "{status}"
+            );
+        }
+    }
+
     #[test]
     fn payload_has_the_receivers_shape() {
         let mut event = Event {
@@ -211,7 +244,7 @@ mod tests {
             "kustomize.toolkit.fluxcd.io/v1"
         );
         assert_eq!(body["severity"], "error");
-        assert!(body["timestamp"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(body["timestamp"], "2026-01-02T03:04:05Z");
         assert_eq!(
             body["metadata"]["kustomize.toolkit.fluxcd.io/revision"],
             "main@sha1:1"
