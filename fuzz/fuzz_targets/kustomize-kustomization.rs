@@ -1,3 +1,5 @@
+//! Kustomization files of any bytes.
+
 #![no_main]
 
 #[allow(dead_code, reason = "each target uses one entry")]

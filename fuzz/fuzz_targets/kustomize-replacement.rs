@@ -1,3 +1,5 @@
+//! Paths of replacements of any form.
+
 #![no_main]
 
 #[allow(dead_code, reason = "each target uses one entry")]

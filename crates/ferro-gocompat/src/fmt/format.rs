@@ -1,3 +1,5 @@
+//! The walk through a format: verbs, flags, widths, argument indexes.
+
 use super::printer::{Flags, Printer};
 use crate::literal::decode;
 

@@ -1,3 +1,5 @@
+//! Printing one basic value under a verb, with flags, width and precision.
+
 use crate::float::{self, Width};
 use crate::literal::decode;
 use crate::unicode::is_print;

@@ -35,6 +35,6 @@ impl Environment for Fixed {
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        (name == "HOME").then(|| "/root".to_owned())
+        (name == "HOME").then(|| "/users/me".to_owned())
     }
 }

@@ -1,5 +1,5 @@
-// What is fed with bytes of any kind, by `fuzz/` without end and by the tests for a while. Nothing in here may panic or take
-// long; what comes out does not matter.
+//! What is fed with bytes of any kind, by `fuzz/` without end and by the tests for a while. Nothing in here may panic or take
+//! long; what comes out does not matter.
 
 use ferro_kustomize::{Kustomization, MemoryFiles, Options, Quirks, build};
 
