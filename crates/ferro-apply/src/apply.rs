@@ -45,6 +45,8 @@ pub struct ApplyOptions {
     pub concurrency: usize,
     /// Kinds applied in a stage of their own, as `group/Kind`.
     pub custom_stage_kinds: Vec<String>,
+    /// Whether managed fields of other API versions are moved to the version that is applied, before it is.
+    pub migrate_version: bool,
     /// Fields whose differences are ignored.
     pub ignore: Arc<Rules>,
     /// Readiness of custom kinds, for the stages that wait.

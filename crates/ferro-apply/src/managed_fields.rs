@@ -56,6 +56,29 @@ pub fn migrate(live: &Value, manager: &str, extra_managers: &[String]) -> Option
     Some(Value::Array(operations))
 }
 
+/// The JSON patch that moves all managed fields to `api_version`; `None` when they are of it.
+///
+/// The API server cannot apply to an object while managed fields are of a version that is no longer served (gate
+/// `MigrateAPIVersion`). Like that of [`migrate`], the patch holds for the resource version of `live` only.
+#[must_use]
+pub fn to_version(live: &Value, api_version: &str) -> Option<Value> {
+    let metadata = live.get("metadata")?;
+    let mut entries = metadata.get("managedFields")?.as_array()?.clone();
+    let mut moved = false;
+    for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
+        let former = entry.insert("apiVersion".to_owned(), api_version.into());
+        moved |= former.is_none_or(|former| former != api_version);
+    }
+    if !moved {
+        return None;
+    }
+    let mut operations = vec![json!({"op": "replace", "path": "/metadata/managedFields", "value": entries})];
+    if let Some(version) = metadata.get("resourceVersion") {
+        operations.push(json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version}));
+    }
+    Some(Value::Array(operations))
+}
+
 fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
@@ -210,6 +233,22 @@ mod tests {
         let mut status = entry("kubectl-edit", "Update", json!({"f:status": {}}));
         status["subresource"] = "status".into();
         assert_eq!(folded(vec![status], &[]), None);
+    }
+
+    #[test]
+    fn to_version_moves_every_entry_and_holds_for_one_resource_version() {
+        let mut old = entry("helm", "Update", json!({"f:data": {}}));
+        old["apiVersion"] = "v1beta1".into();
+        let patch = to_version(&object(vec![entry(US, "Apply", json!({})), old]), "v1").unwrap();
+        let moved = patch[0]["value"].as_array().unwrap();
+        assert!(moved.iter().all(|entry| entry["apiVersion"] == "v1"), "{patch}");
+        assert_eq!(moved[1]["manager"], "helm");
+        assert_eq!(patch[1]["value"], "7");
+        assert_eq!(
+            to_version(&object(vec![entry(US, "Apply", json!({}))]), "v1"),
+            None
+        );
+        assert_eq!(to_version(&object(Vec::new()), "v1"), None);
     }
 
     #[test]

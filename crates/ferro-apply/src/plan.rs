@@ -221,6 +221,17 @@ impl Cluster {
         run: &Run<'_>,
     ) -> Result<Plan, ObjectFailure> {
         let id = object.id().clone();
+        if run.options.migrate_version {
+            let Some(moved) = self.migrate_version(&object, &mapping, present, run).await? else {
+                return Ok(Plan {
+                    object,
+                    mapping,
+                    desired,
+                    step: Step::Create,
+                });
+            };
+            present = moved;
+        }
         let dry_run = match self.patch(&mut object, &mapping, true).await {
             Ok(dry_run) => dry_run,
             Err(kube::Error::Api(status))
@@ -316,13 +327,53 @@ impl Cluster {
             || object.has_marker(&self.live.ownership().key("force"), "enabled")
     }
 
+    /// Moves managed fields to the API version that is applied; the object as it is then, nothing if it is gone.
+    async fn migrate_version(
+        &self,
+        object: &Object,
+        mapping: &Mapping,
+        present: Present,
+        run: &Run<'_>,
+    ) -> Result<Option<Present>, ObjectFailure> {
+        let id = object.id();
+        let live = match &present.live {
+            Some(live) => live.clone(),
+            None => match self.read(id, mapping).await? {
+                Some(Present { live: Some(live), .. }) => live,
+                _ => return Ok(None),
+            },
+        };
+        let api_version = mapping.resource.api_version.clone();
+        let patch = |live: &Value| managed_fields::to_version(live, &api_version);
+        if !self.rewrite(id, mapping, live, run, patch).await? {
+            return Ok(Some(present));
+        }
+        self.read(id, mapping).await
+    }
+
     /// Takes over the fields of kubectl and its like, and removes what they leave behind.
     async fn clean_up(
         &self,
         id: &ObjectId,
         mapping: &Mapping,
+        live: Value,
+        run: &Run<'_>,
+    ) -> Result<bool, ObjectFailure> {
+        let ownership = self.live.ownership();
+        let patch =
+            |live: &Value| managed_fields::migrate(live, &ownership.manager, &ownership.override_managers);
+        self.rewrite(id, mapping, live, run, patch).await
+    }
+
+    /// Patches the metadata of an object, with what `make` makes of it as it is; again if others write it meanwhile. Tells
+    /// whether there was anything to patch.
+    async fn rewrite(
+        &self,
+        id: &ObjectId,
+        mapping: &Mapping,
         mut live: Value,
         run: &Run<'_>,
+        make: impl Fn(&Value) -> Option<Value>,
     ) -> Result<bool, ObjectFailure> {
         let ownership = self.live.ownership();
         let api = self.api(mapping, &id.namespace);
@@ -332,9 +383,7 @@ impl Cluster {
         };
         let mut tries = 0;
         loop {
-            let Some(patch) =
-                managed_fields::migrate(&live, &ownership.manager, &ownership.override_managers)
-            else {
+            let Some(patch) = make(&live) else {
                 return Ok(false);
             };
             let patch: Patch<()> = match serde_json::from_value(patch) {

@@ -39,6 +39,7 @@ impl KustomizeReconciler {
             force: pass.object.spec.force,
             concurrency: usize::from(self.flags.concurrent_ssa.max(1)),
             custom_stage_kinds: self.flags.custom_apply_stage_kinds.clone(),
+            migrate_version: self.gates.enabled(gate::MIGRATE_API_VERSION),
             ignore: Arc::new(rules),
             exprs: Arc::clone(&work.exprs),
             stage_timeout: STAGE_TIMEOUT,

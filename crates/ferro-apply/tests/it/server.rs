@@ -175,7 +175,31 @@ impl Server {
         )
     }
 
+    /// A JSON patch that replaces fields.
+    fn patch(&self, path: &str, operations: &[Value]) -> Response {
+        let mut store = self.store.lock().unwrap();
+        let next = store.version + 1;
+        let Some(object) = store.objects.get_mut(path) else {
+            return respond(404, &not_found(path));
+        };
+        for operation in operations {
+            assert_eq!(operation["op"], "replace", "{operation}");
+            let target = object.pointer_mut(operation["path"].as_str().unwrap()).unwrap();
+            if operation["path"] == "/metadata/resourceVersion" && *target != operation["value"] {
+                return respond(409, &status(409, "Conflict", "the object has been modified"));
+            }
+            *target = operation["value"].clone();
+        }
+        object["metadata"]["resourceVersion"] = next.to_string().into();
+        let object = object.clone();
+        store.version = next;
+        respond(200, &object)
+    }
+
     fn apply(&self, path: &str, query: &str, payload: &Value) -> Response {
+        if let Some(operations) = payload.as_array() {
+            return self.patch(path, operations);
+        }
         if let Some(value) = payload["data"]["refused"].as_str() {
             let message = format!("data.refused: Invalid value: \"{value}\": must not be there");
             return respond(422, &status(422, "Invalid", &message));
@@ -189,6 +213,17 @@ impl Server {
             && present["metadata"]["resourceVersion"] != *version
         {
             return respond(409, &status(409, "Conflict", "the object has been modified"));
+        }
+        let is_gone = |entry: &Value| entry["apiVersion"] == "example.com/v0";
+        let entries = present
+            .as_ref()
+            .map(|present| &present["metadata"]["managedFields"]);
+        if entries
+            .and_then(Value::as_array)
+            .is_some_and(|entries| entries.iter().any(is_gone))
+        {
+            let message = "request to convert CR to an invalid group/version: example.com/v0";
+            return respond(500, &status(500, "InternalError", message));
         }
         let next = store.version + 1;
         let mut object = present

@@ -48,6 +48,7 @@ impl Fixture {
         ApplyOptions {
             owner: self.owner.clone(),
             force: false,
+            migrate_version: false,
             concurrency: 4,
             custom_stage_kinds: Vec::new(),
             ignore: Arc::default(),

@@ -171,3 +171,38 @@ fn disable_config_watchers_leaves_configs_unwatched() {
     assert_eq!(selector("").as_deref(), Some("a=b"));
     assert_eq!(selector("DisableConfigWatchers=true"), None);
 }
+
+#[tokio::test]
+async fn migrate_api_version_moves_fields_of_versions_that_are_gone() {
+    let widget = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 2}\n";
+    let message = |gates: &'static str| {
+        let scenario = Scenario::new(&[], gates, &[("w.yaml", widget)]);
+        scenario.server.put(
+            "/apis/example.com/v1/widgets/w",
+            json!({
+                "apiVersion": "example.com/v1", "kind": "Widget", "spec": { "size": 1 },
+                "metadata": {
+                    "name": "w",
+                    "labels": { "kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "ns" },
+                    "managedFields": [{
+                        "manager": "kustomize-controller", "operation": "Apply", "apiVersion": "example.com/v0",
+                        "fieldsType": "FieldsV1", "time": "2026-01-01T00:00:00Z", "fieldsV1": { "f:spec": { "f:size": {} } }
+                    }]
+                }
+            }),
+        );
+        async move {
+            let (object, _) = scenario.run(&kustomization(&json!({}))).await;
+            ready(&object).2
+        }
+    };
+    let failed = message("").await;
+    assert!(
+        failed.contains("invalid group/version: example.com/v0"),
+        "{failed}"
+    );
+    assert_eq!(
+        message("MigrateAPIVersion=true").await,
+        "Applied revision: main@sha1:1"
+    );
+}
