@@ -12,7 +12,7 @@ use crate::{Error, Response, Result, Retry, SafeUrl, Secret, TlsOptions, tls};
 /// How a client reaches its hosts.
 #[derive(Debug, Clone, Default)]
 pub enum ProxyOptions {
-    /// As `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say.
+    /// As `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say; hosts on this machine are reached directly, as Go does.
     #[default]
     Environment,
     /// Directly.
@@ -115,6 +115,7 @@ pub struct Request {
     headers: HeaderMap,
     auth: Option<Auth>,
     body: Bytes,
+    follows: bool,
 }
 
 impl Request {
@@ -140,6 +141,7 @@ impl Request {
             headers: HeaderMap::new(),
             auth,
             body: Bytes::new(),
+            follows: true,
         })
     }
 
@@ -169,6 +171,13 @@ impl Request {
         self
     }
 
+    /// Has redirects returned instead of followed, for callers who must see where they lead.
+    #[must_use]
+    pub const fn without_redirects(mut self) -> Self {
+        self.follows = false;
+        self
+    }
+
     /// The URL without credentials.
     pub const fn url(&self) -> &SafeUrl {
         &self.url
@@ -179,38 +188,55 @@ impl Request {
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: reqwest::Client,
+    /// For hosts on this machine, where the environment may name a proxy for all others.
+    local: Option<reqwest::Client>,
     max_redirects: usize,
 }
 
 impl Client {
     /// Makes a client; this is where faulty certificates and proxy addresses show.
     pub fn new(options: &ClientOptions) -> Result<Self> {
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(&options.tls)?)
-            .user_agent(&options.user_agent)
-            // Followed here, see `send`.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(options.connect_timeout)
-            .read_timeout(options.idle_timeout)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(4);
-        let builder = match &options.proxy {
-            ProxyOptions::Environment => builder,
-            ProxyOptions::Direct => builder.no_proxy(),
-            ProxyOptions::Proxy { address, credentials } => builder
-                .no_proxy()
-                .proxy(make_proxy(address, credentials.as_ref())?),
+        let tls = tls::client_config(&options.tls)?;
+        let builder = || {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .user_agent(&options.user_agent)
+                // Followed here, see `send`.
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                .connect_timeout(options.connect_timeout)
+                .read_timeout(options.idle_timeout)
+                .pool_idle_timeout(Duration::from_secs(30))
+                .pool_max_idle_per_host(4)
         };
         // What remains to fail is the user agent, which is ours.
         let invalid = |error: reqwest::Error| Error::InvalidUrl {
             reason: error.without_url().to_string(),
         };
-        let inner = builder.build().map_err(invalid)?;
+        let (with_proxy, local) = match &options.proxy {
+            ProxyOptions::Environment if names_proxy(|name| std::env::var_os(name)) => {
+                let local = builder().no_proxy().build().map_err(invalid)?;
+                (builder(), Some(local))
+            }
+            ProxyOptions::Environment | ProxyOptions::Direct => (builder().no_proxy(), None),
+            ProxyOptions::Proxy { address, credentials } => {
+                let proxy = make_proxy(address, credentials.as_ref())?;
+                (builder().no_proxy().proxy(proxy), None)
+            }
+        };
+        let inner = with_proxy.build().map_err(invalid)?;
         Ok(Self {
             inner,
+            local,
             max_redirects: options.max_redirects,
         })
+    }
+
+    fn inner_for(&self, url: &SafeUrl) -> &reqwest::Client {
+        match &self.local {
+            Some(local) if is_local(url.expose()) => local,
+            _ => &self.inner,
+        }
     }
 
     /// Sends a request once; redirects of GET and HEAD are followed.
@@ -222,7 +248,7 @@ impl Client {
         let mut auth = request.auth.as_ref().map(Auth::header).transpose()?;
         for _ in 0..=self.max_redirects {
             let mut builder = self
-                .inner
+                .inner_for(&url)
                 .request(request.method.clone(), url.expose().clone())
                 .headers(request.headers.clone());
             if !request.body.is_empty() || request.method == Method::POST {
@@ -235,8 +261,8 @@ impl Client {
                 .send()
                 .await
                 .map_err(|error| Error::request(&url, error))?;
-            let follows = matches!(request.method, Method::GET | Method::HEAD) && is_redirect(inner.status());
-            if !follows {
+            let may_follow = request.follows && matches!(request.method, Method::GET | Method::HEAD);
+            if !may_follow || !is_redirect(inner.status()) {
                 return Ok(Response { inner, url });
             }
             let next = redirect_target(&url, inner.headers())?;
@@ -318,6 +344,24 @@ fn make_proxy(address: &SafeUrl, credentials: Option<&(String, Secret<String>)>)
     })
 }
 
+/// Whether the environment names any proxy.
+fn names_proxy(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
+    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].iter().any(|name| {
+        let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+        is_set(name) || is_set(&name.to_ascii_lowercase())
+    })
+}
+
+/// Whether a URL leads to this machine, which no proxy of the environment can mean by it.
+fn is_local(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
@@ -371,6 +415,25 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn proxies_of_the_environment_are_seen_in_both_spellings() {
+        let with = |set: &'static str| names_proxy(move |name| (name == set).then(|| "http://p".into()));
+        assert!(with("HTTP_PROXY") && with("https_proxy") && with("ALL_PROXY"));
+        assert!(!with("NO_PROXY"));
+        assert!(!names_proxy(|_| Some("".into())));
+    }
+
+    #[test]
+    fn hosts_on_this_machine_are_local() {
+        let local = |url: &str| is_local(&url.parse().unwrap());
+        for url in ["http://localhost:9090/", "https://127.0.0.53/", "http://[::1]:1/"] {
+            assert!(local(url), "{url}");
+        }
+        for url in ["http://localhost.example/", "http://10.0.0.1/", "http://[::2]/"] {
+            assert!(!local(url), "{url}");
+        }
+    }
 
     #[test]
     fn may_keep_auth_only_on_the_same_host_and_never_weaker() {

@@ -28,9 +28,6 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The machine has no trust roots and the user gave none.
-    #[error("no trusted root certificates found on this system")]
-    NoRoots,
     /// The proxy's address is malformed or has a scheme that is not supported.
     #[error("invalid proxy address: {reason}")]
     InvalidProxy {
@@ -133,6 +130,32 @@ impl Error {
             Self::RetriesExhausted { source, .. } => source.status(),
             _ => None,
         }
+    }
+
+    /// Whether the host was reached, and showed a certificate that is not trusted.
+    pub fn is_untrusted(&self) -> bool {
+        let Self::Connect { source, .. } = self else {
+            return false;
+        };
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(source.as_ref());
+        while let Some(error) = cause {
+            // An I/O error does not count what it wraps among its causes.
+            let inner = error
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::get_ref)
+                .map(|inner| inner as &(dyn StdError + 'static));
+            let is_certificate = [Some(error), inner].into_iter().flatten().any(|error| {
+                matches!(
+                    error.downcast_ref::<rustls::Error>(),
+                    Some(rustls::Error::InvalidCertificate(_))
+                )
+            });
+            if is_certificate {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 
     /// Whether trying the same again may help.

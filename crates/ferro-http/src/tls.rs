@@ -31,6 +31,9 @@ pub struct Identity {
     pub key: Secret<Vec<u8>>,
 }
 
+/// Why no certificate is trusted on a machine without roots.
+const NO_ROOTS: &str = "no trusted root certificates found on this system: install them, or name a CA";
+
 /// Installs ring as the process-wide crypto provider; later calls do nothing.
 ///
 /// A program calls it first thing in `main`, so that no library picks another.
@@ -66,7 +69,15 @@ pub fn client_config(options: &TlsOptions) -> Result<ClientConfig> {
             reason: error.to_string(),
         })?;
     let verifier: Arc<dyn ServerCertVerifier> = match (&options.ca, options.insecure_skip_verify) {
-        (_, true) => Arc::new(AcceptAny(provider())),
+        (_, true) => Arc::new(SameForAll {
+            provider: provider(),
+            verdict: Ok(()),
+        }),
+        // Not an error here: most clients speak plain HTTP within the cluster, and need no roots.
+        (None, false) if system_roots().is_empty() => Arc::new(SameForAll {
+            provider: provider(),
+            verdict: Err(NO_ROOTS),
+        }),
         (None, false) => Arc::new(TrustedVerifier {
             inner: verifier(system_roots())?,
             pinned: Vec::new(),
@@ -102,7 +113,9 @@ pub fn client_config(options: &TlsOptions) -> Result<ClientConfig> {
 fn verifier(roots: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>> {
     WebPkiServerVerifier::builder_with_provider(roots, provider())
         .build()
-        .map_err(|_| Error::NoRoots)
+        .map_err(|error| Error::InvalidCa {
+            reason: error.to_string(),
+        })
 }
 
 fn parse_certificates(pem: &[u8]) -> std::result::Result<Vec<CertificateDer<'static>>, String> {
@@ -178,11 +191,14 @@ fn is_ca_as_end_entity(error: &rustls::Error) -> bool {
     )
 }
 
-/// Accepts every certificate; signatures are still checked, so that the peer holds its key.
+/// Says the same of every certificate; signatures are still checked, so that the peer holds its key.
 #[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
+struct SameForAll {
+    provider: Arc<CryptoProvider>,
+    verdict: std::result::Result<(), &'static str>,
+}
 
-impl ServerCertVerifier for AcceptAny {
+impl ServerCertVerifier for SameForAll {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -191,7 +207,10 @@ impl ServerCertVerifier for AcceptAny {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        match self.verdict {
+            Ok(()) => Ok(ServerCertVerified::assertion()),
+            Err(reason) => Err(rustls::Error::General(reason.to_owned())),
+        }
     }
 
     fn verify_tls12_signature(
@@ -200,7 +219,12 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -209,10 +233,17 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -43,6 +43,15 @@ async fn text(client: &Client, request: &Request) -> String {
 }
 
 #[tokio::test]
+async fn send_without_redirects_returns_them() {
+    let server = redirect_to("http://other.example.com/".to_owned());
+    let request = Request::get(&server.url("/")).unwrap().without_redirects();
+    let response = client().send(&request).await.unwrap();
+    assert_eq!(response.status().as_u16(), 302);
+    assert_eq!(response.headers()["location"], "http://other.example.com/");
+}
+
+#[tokio::test]
 async fn send_credentials_reach_their_host_only() {
     let echo = echo();
     let basic = Auth::Basic {
