@@ -3,7 +3,8 @@
 use std::env;
 
 use anyhow::{Context as _, Result, anyhow};
-use http::header::{HeaderValue, USER_AGENT};
+use ferro_runtime::client;
+use ferro_runtime::metrics::Metrics;
 use kube::config::{
     AuthInfo, Cluster, Context as KubeContext, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster,
     NamedContext,
@@ -21,14 +22,11 @@ const FROM_FLAGS: &str = "flags";
 ///
 /// Returns an error if there is no such cluster, or what describes it cannot be used.
 pub async fn connect(args: &GlobalArgs) -> Result<Client> {
-    let mut config = config(args)
+    let config = config(args)
         .await
         .context("kubernetes configuration load failed")?;
-    config.headers.push((
-        USER_AGENT,
-        HeaderValue::from_static(concat!("flux/v", env!("CARGO_PKG_VERSION"))),
-    ));
-    Client::try_from(config).context("kubernetes client initialization failed")
+    let user_agent = concat!("flux/v", env!("CARGO_PKG_VERSION"));
+    client::build(config, user_agent, &Metrics::default()).context("kubernetes client initialization failed")
 }
 
 /// Returns the namespace of the context that the flags and the environment name, if it has one.

@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::{ArgMatches, FromArgMatches as _};
 use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 use super::installation::{self, PART_OF_FLUX};
 use super::session::{Session, name_of};
@@ -23,7 +24,8 @@ pub(super) async fn run(matches: &ArgMatches, session: &mut Session<'_>) -> Resu
     let args = CheckArgs::from_arg_matches(matches)?;
     session.terminal.action(format_args!("checking prerequisites"));
     session.client().await?;
-    let mut is_ok = report(check_kubernetes(session).await, session);
+    let result = in_time(session.renew(), check_kubernetes(session)).await;
+    let mut is_ok = report(result, session);
     if args.pre {
         if !is_ok {
             bail!("check failed");
@@ -42,16 +44,25 @@ pub(super) async fn run(matches: &ArgMatches, session: &mut Session<'_>) -> Resu
     session
         .terminal
         .action(format_args!("checking version in cluster"));
-    is_ok &= report(check_version(session).await, session);
+    let result = in_time(session.renew(), check_version(session)).await;
+    is_ok &= report(result, session);
     session.terminal.action(format_args!("checking controllers"));
     is_ok &= report(check_controllers(&args, session).await, session);
     session.terminal.action(format_args!("checking crds"));
-    is_ok &= report(check_crds(session).await, session);
+    let result = in_time(session.renew(), check_crds(session)).await;
+    is_ok &= report(result, session);
     if !is_ok {
         bail!("check failed");
     }
     session.terminal.success(format_args!("all checks passed"));
     Ok(())
+}
+
+/// Each check, and each controller that is waited for, has the whole of `--timeout`: one that takes too long leaves the others theirs.
+async fn in_time(deadline: Instant, check: impl Future<Output = Result<bool>>) -> Result<bool> {
+    timeout_at(deadline, check)
+        .await
+        .unwrap_or_else(|_| bail!("context deadline exceeded"))
 }
 
 /// Prints the error of a check, and reports whether it passed.
@@ -103,7 +114,8 @@ async fn check_version(session: &mut Session<'_>) -> Result<bool> {
 }
 
 async fn check_controllers(args: &CheckArgs, session: &mut Session<'_>) -> Result<bool> {
-    let deployments = installation::deployments(session).await?;
+    let found = timeout_at(session.renew(), installation::deployments(session)).await;
+    let deployments = found.unwrap_or_else(|_| bail!("context deadline exceeded"))?;
     if deployments.is_empty() {
         let namespace = &session.namespace;
         bail!("no controllers found in the '{namespace}' namespace with the label selector '{PART_OF_FLUX}'");
@@ -133,7 +145,7 @@ async fn check_deployment(deployment: &DynamicObject, session: &mut Session<'_>)
     let ready = wait::until(
         &api,
         name,
-        session.timeout(),
+        session.renew(),
         |object| match Status::of_deployment(object) {
             Status::Current => Ok(Some(())),
             Status::InProgress(_) => Ok(None),

@@ -11,6 +11,7 @@ mod version;
 
 use anyhow::{Result, bail};
 use clap::{ArgMatches, FromArgMatches as _};
+use tokio::time::timeout_at;
 
 pub use self::session::Session;
 use crate::args::GlobalArgs;
@@ -24,13 +25,22 @@ use crate::terminal::Terminal;
 pub async fn run(matches: &ArgMatches, client: Option<kube::Client>, terminal: &mut Terminal) -> Result<()> {
     let global = GlobalArgs::from_arg_matches(matches)?;
     let mut session = Session::new(global, client, terminal)?;
+    if let Some(("check", matches)) = matches.subcommand() {
+        return check::run(matches, &mut session).await;
+    }
+    // A wait, which has the same deadline, is asked first and knows more to say.
+    timeout_at(session.deadline(), dispatch(matches, &mut session))
+        .await
+        .unwrap_or_else(|_| bail!("context deadline exceeded"))
+}
+
+async fn dispatch(matches: &ArgMatches, session: &mut Session<'_>) -> Result<()> {
     match matches.subcommand() {
-        Some(("check", matches)) => check::run(matches, &mut session).await,
-        Some(("get", matches)) => get::run(matches, &mut session).await,
-        Some(("reconcile", matches)) => reconcile::run(matches, &mut session).await,
-        Some(("resume", matches)) => resume::run(matches, &mut session).await,
-        Some(("suspend", matches)) => suspend::run(matches, &mut session).await,
-        Some(("version", matches)) => version::run(matches, &mut session).await,
+        Some(("get", matches)) => get::run(matches, session).await,
+        Some(("reconcile", matches)) => reconcile::run(matches, session).await,
+        Some(("resume", matches)) => resume::run(matches, session).await,
+        Some(("suspend", matches)) => suspend::run(matches, session).await,
+        Some(("version", matches)) => version::run(matches, session).await,
         other => bail!(
             "unknown command {:?}",
             other.map(|(name, _)| name).unwrap_or_default()

@@ -82,7 +82,7 @@ async fn reconcile(
         .terminal
         .waiting(format_args!("waiting for {kind} reconciliation"));
     let before = object.text(LAST_HANDLED);
-    let achievement = wait::until(api, name, session.timeout(), |object| {
+    let achievement = wait::until(api, name, session.deadline(), |object| {
         if object.text(LAST_HANDLED) == before {
             return Ok(None);
         }

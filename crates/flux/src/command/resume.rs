@@ -93,9 +93,9 @@ async fn await_all(
             .terminal
             .waiting(format_args!("waiting for {kind} reconciliation"));
     }
-    let limit = session.timeout();
+    let deadline = session.deadline();
     let waits = objects.iter().map(|object| {
-        wait::until(api, name_of(object), limit, |object| {
+        wait::until(api, name_of(object), deadline, |object| {
             Ok(is_reconciled(row, object)?.then(|| (row.achievement)(object)))
         })
     });

@@ -1,11 +1,11 @@
 //! What a command has at hand: the cluster, the namespace, the time, the terminal.
 
 use std::env;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use kube::api::{DynamicObject, ListParams, ObjectList};
 use kube::{Api, Client};
+use tokio::time::Instant;
 
 use crate::args::GlobalArgs;
 use crate::cluster::{self, explain};
@@ -26,6 +26,8 @@ pub struct Session<'a> {
     pub namespace: String,
     global: GlobalArgs,
     client: Option<Client>,
+    /// When the command must have ended.
+    deadline: Instant,
 }
 
 impl<'a> Session<'a> {
@@ -36,18 +38,26 @@ impl<'a> Session<'a> {
     /// Returns an error if the namespace is not one.
     pub fn new(global: GlobalArgs, client: Option<Client>, terminal: &'a mut Terminal) -> Result<Self> {
         let namespace = namespace(&global, env::var(NAMESPACE_VARIABLE).ok(), terminal)?;
+        let deadline = Instant::now() + global.timeout.to_std();
         Ok(Self {
             terminal,
             namespace,
             global,
             client,
+            deadline,
         })
     }
 
-    /// Returns how long an operation may take.
+    /// Begins the time of the command anew, and returns its end.
+    pub fn renew(&mut self) -> Instant {
+        self.deadline = Instant::now() + self.global.timeout.to_std();
+        self.deadline
+    }
+
+    /// Returns when the command must have ended.
     #[must_use]
-    pub fn timeout(&self) -> Duration {
-        self.global.timeout.to_std()
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
     }
 
     /// Returns the client, connecting first if need be.

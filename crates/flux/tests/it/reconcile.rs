@@ -130,6 +130,27 @@ async fn a_failing_object_is_waited_for_until_the_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn credentials_that_expire_end_a_wait() {
+    let object = ks("apps", "True", "ok");
+    let refused = Step::list(KS, &[]).failing(401, "Unauthorized", "Unauthorized");
+    let script = vec![
+        Step::get(&path(KS, "apps"), &object),
+        Step::patch(&path(KS, "apps"), &object),
+        refused,
+    ];
+    let outcome = flux("reconcile ks apps", script).await;
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.err.ends_with("\n✗ Unauthorized\n"), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_not_waited_for_beyond_the_timeout() {
+    let script = vec![Step::get(&path(KS, "apps"), &Value::Null).unanswered()];
+    let outcome = flux("reconcile ks apps --timeout 3s", script).await;
+    outcome.expect_failure("", "✗ context deadline exceeded\n");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_object_is_named_by_the_server() {
     let message = "kustomizations.kustomize.toolkit.fluxcd.io \"x\" not found";
     let missing = Step::get(&path(KS, "x"), &Value::Null).failing(404, "NotFound", message);

@@ -68,10 +68,12 @@ impl Step {
 
     /// Expects a watch of which nothing comes.
     pub(crate) fn idle_watch(path: &str) -> Self {
-        Self {
-            hangs: true,
-            ..Self::watch(path, &[])
-        }
+        Self::watch(path, &[]).unanswered()
+    }
+
+    /// Lets the request wait for ever.
+    pub(crate) fn unanswered(self) -> Self {
+        Self { hangs: true, ..self }
     }
 
     /// Expects a merge patch; the answer is the patched object.
