@@ -9,7 +9,7 @@ use ferro_api::object::FluxObject;
 use ferro_api::{condition, reason};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -100,11 +100,13 @@ pub enum Cause {
     Shutdown,
 }
 
-/// Fires when a pass should end early.
+/// Fires when a pass should end early. Whoever decides that a firing is no reason to end waits for the next one.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     token: CancellationToken,
     cause: Arc<Mutex<Option<Cause>>>,
+    /// How often it fired.
+    fires: Arc<watch::Sender<u64>>,
 }
 
 impl Interrupt {
@@ -119,6 +121,13 @@ impl Interrupt {
         }
         drop(known);
         self.token.cancel();
+        self.fires.send_modify(|count| *count += 1);
+    }
+
+    /// Counts the firings: the receiver sees each change from now on.
+    #[must_use]
+    pub fn fires(&self) -> watch::Receiver<u64> {
+        self.fires.subscribe()
     }
 
     /// Returns once it fired.

@@ -124,17 +124,23 @@ fn ending<S: Source>(
     let key = ObjectRef::from_obj(object);
     let generation = object.meta().generation;
     async move {
+        let mut fires = interrupt.fires();
+        let is_other =
+            |now: &S::Object| now.meta().generation != generation || now.meta().deletion_timestamp.is_some();
         let changed = async {
-            let is_other = |now: &S::Object| {
-                now.meta().generation != generation || now.meta().deletion_timestamp.is_some()
-            };
-            if interrupt.fired().await == Cause::Shutdown {
-                return Outcome::Stopped;
+            loop {
+                match interrupt.cause() {
+                    Some(Cause::Shutdown) => return Outcome::Stopped,
+                    Some(Cause::NewWork(_)) if store.get(&key).is_none_or(|now| is_other(&now)) => {
+                        return Outcome::Superseded;
+                    }
+                    // Nothing yet, or a request only: a change may still follow it.
+                    _ => {}
+                }
+                if fires.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
             }
-            if store.get(&key).is_none_or(|now| is_other(&now)) {
-                return Outcome::Superseded;
-            }
-            std::future::pending().await
         };
         tokio::select! {
             biased;

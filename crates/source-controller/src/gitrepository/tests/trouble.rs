@@ -168,10 +168,14 @@ async fn shutdown_and_a_changed_spec_cut_a_pass_short() {
     let change = async {
         let waiting = Arc::clone(&waiting);
         tokio::task::spawn_blocking(move || waiting.wait()).await.unwrap();
+        let work = || ferro_runtime::reconcile::Cause::NewWork("GitRepository/default/app".to_owned());
+        // A request alone ends nothing, and hides nothing that comes after it.
+        interrupt.fire(work());
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
         writer.apply_watcher_event(&watcher::Event::Apply(newer));
-        interrupt.fire(ferro_runtime::reconcile::Cause::NewWork(
-            "GitRepository/default/app".to_owned(),
-        ));
+        interrupt.fire(work());
     };
     let (outcome, ()) = tokio::join!(bench.reconciler.reconcile(&mut pass), change);
     assert_eq!(outcome, Outcome::Superseded);
