@@ -57,6 +57,8 @@ var helmOperations = map[string]operation{
 	"helm.sort": typed(func(r helmRequest) (any, error) { return helmSort(r.Files) }),
 	// Everything from files and values to manifests.
 	"helm.render": typed(helmRender),
+	// A release with all that belongs to it.
+	"helm.release": typed(helmRelease),
 }
 
 type helmRequest struct {

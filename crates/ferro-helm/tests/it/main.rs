@@ -21,6 +21,10 @@ mod hostile;
 #[path = "../../../../tests/conformance/oracle.rs"]
 mod oracle;
 #[cfg(test)]
+mod outcome;
+#[cfg(test)]
+mod public;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod render;
@@ -28,6 +32,8 @@ mod render;
 mod schema;
 #[cfg(test)]
 mod small;
+#[cfg(test)]
+mod steady;
 #[cfg(test)]
 mod strvals;
 #[cfg(test)]

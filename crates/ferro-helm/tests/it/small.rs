@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use ferro_helm::chart::ignore::Rules;
 use ferro_helm::manifest::{INSTALL_ORDER, sort};
 use ferro_helm::{Capabilities, KubeVersion, values};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::answer::{compare, object_with_integers};
 use crate::oracle::{Answer, Oracle, cases};
+use crate::outcome::hook;
 use crate::random::Random;
 
 fn text(random: &mut Random, pieces: &[&str], most: usize) -> String {
@@ -162,38 +163,6 @@ fn sorted(files: &BTreeMap<String, String>) -> Result<Json, String> {
         Json::Array(hooks)
     };
     Ok(json!({"hooks": hooks, "manifests": manifests}))
-}
-
-fn hook(hook: &ferro_helm::manifest::Hook) -> Json {
-    let mut object = Map::new();
-    let mut add = |key: &str, value: Json| {
-        let is_zero = [json!(""), json!(0), json!([])].contains(&value);
-        if !is_zero {
-            object.insert(key.to_owned(), value);
-        }
-    };
-    add("name", json!(hook.name));
-    add("kind", json!(hook.kind));
-    add("path", json!(hook.path));
-    add("manifest", json!(hook.manifest));
-    add(
-        "events",
-        hook.events.iter().map(|event| json!(event.name())).collect(),
-    );
-    add("last_run", json!({"phase": ""}));
-    add("weight", json!(hook.weight));
-    add(
-        "delete_policies",
-        hook.delete_policies.iter().map(|it| json!(it.name())).collect(),
-    );
-    add(
-        "output_log_policies",
-        hook.output_log_policies
-            .iter()
-            .map(|it| json!(it.name()))
-            .collect(),
-    );
-    Json::Object(object)
 }
 
 #[test]
