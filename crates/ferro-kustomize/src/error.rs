@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ferro_yaml::Text;
 
 use crate::files::FileError;
+use crate::helm::ChartError;
 use crate::id::ResourceId;
 
 /// Where the text is that an error speaks of.
@@ -36,7 +37,7 @@ impl fmt::Display for Location {
 ///
 /// `{}` prints the text that kustomize prints. `{:#}` adds the place in the files where the cause lies,
 /// when there is one.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 pub struct Error {
     kind: Box<ErrorKind>,
     location: Option<Box<Location>>,
@@ -111,6 +112,9 @@ pub enum ErrorKind {
         /// The plugin's kind.
         kind: Text,
     },
+    /// A chart that cannot be fetched or rendered.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
     /// An input for which upstream loses data without a word.
     #[error("{0}")]
     DataLoss(String),
@@ -243,6 +247,12 @@ impl fmt::Display for Error {
     }
 }
 
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.kind.source()
+    }
+}
+
 impl<K: Into<ErrorKind>> From<K> for Error {
     fn from(kind: K) -> Self {
         Self {
@@ -290,5 +300,7 @@ mod tests {
             "reading: broken\n  at a.yaml:7 (document 2)"
         );
         assert!(matches!(error.root_cause(), ErrorKind::Other(_)));
+        let cause = std::error::Error::source(&error).unwrap();
+        assert_eq!(cause.to_string(), "broken");
     }
 }

@@ -3,6 +3,7 @@
 //! The engine knows which chart is meant, where it lies and which values it gets; rendering is another engine's work,
 //! behind [`ChartEngine`].
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use ferro_yaml::parse_one;
@@ -18,6 +19,12 @@ use crate::resource::Resource;
 use crate::schema::Schema;
 use crate::types::{HelmChart, HelmGlobals};
 
+#[cfg(feature = "helm")]
+mod native;
+
+#[cfg(feature = "helm")]
+pub use native::HelmEngine;
+
 /// Where charts are when nothing else is said.
 const DEFAULT_HOME: &str = "charts";
 
@@ -31,10 +38,32 @@ pub enum Charts<'a> {
     RenderedBy(&'a dyn ChartEngine),
 }
 
-/// Why a chart could not be fetched or rendered.
+/// Why a chart could not be fetched or rendered. The text says all; the cause is for those who look at types.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ChartError(pub String);
+#[error("{text}")]
+pub struct ChartError {
+    text: String,
+    #[source]
+    cause: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl ChartError {
+    /// Makes an error of a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            cause: None,
+        }
+    }
+
+    /// Makes an error of a text and what it speaks of.
+    pub fn caused_by(text: impl Into<String>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self {
+            text: text.into(),
+            cause: Some(Arc::new(cause)),
+        }
+    }
+}
 
 /// A chart that is not in the chart home.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +104,7 @@ pub struct ChartRelease<'a> {
 ///
 /// impl ChartEngine for Echo {
 ///     fn pull(&self, source: &ChartSource<'_>) -> Result<Checkout, ChartError> {
-///         Err(ChartError(format!("{} is not to be had", source.name)))
+///         Err(ChartError::new(format!("{} is not to be had", source.name)))
 ///     }
 ///
 ///     fn template(&self, release: &ChartRelease<'_>) -> Result<String, ChartError> {
@@ -105,14 +134,14 @@ pub struct NoChartEngine;
 
 impl ChartEngine for NoChartEngine {
     fn pull(&self, source: &ChartSource<'_>) -> Result<Checkout, ChartError> {
-        Err(ChartError(format!(
+        Err(ChartError::new(format!(
             "chart '{}' cannot be fetched from '{}': this program has no chart engine",
             source.name, source.repo
         )))
     }
 
     fn template(&self, release: &ChartRelease<'_>) -> Result<String, ChartError> {
-        Err(ChartError(format!(
+        Err(ChartError::new(format!(
             "chart '{}' cannot be rendered: this program has no chart engine",
             release.chart.name
         )))
@@ -209,7 +238,7 @@ impl<'a> ChartGenerator<'a> {
         let text = self
             .engine
             .template(&release)
-            .map_err(|error| Error::other(error.0))?;
+            .during(|| format!("unable to render chart '{}'", self.chart.name))?;
         let mut resources = match crate::read::resources(text.as_bytes(), None) {
             Ok(resources) => resources,
             // Helm may have said something before the first document.
@@ -237,7 +266,7 @@ impl<'a> ChartGenerator<'a> {
             repo: &self.chart.repo,
             devel: self.chart.devel,
         };
-        self.engine.pull(&source).map_err(|error| Error::other(error.0))
+        Ok(self.engine.pull(&source)?)
     }
 
     /// The values file, with what the kustomization adds to it.

@@ -72,6 +72,8 @@ pub use dir::DirFiles;
 pub use error::{Error, ErrorKind, Location, Result};
 pub use files::{DirEntry, FileError, Files, MemoryFiles, OverlaidFiles, Resolved};
 pub use giturl::GitUrl;
+#[cfg(feature = "helm")]
+pub use helm::HelmEngine;
 pub use helm::{ChartEngine, ChartError, ChartRelease, ChartSource, Charts, NoChartEngine};
 pub use id::{Gvk, ResourceId};
 pub use loader::LoadRestrictions;
