@@ -35,6 +35,8 @@ cargo xtask COMMAND
                                     reconciling on a cluster
   bench kustomize [--max-objects N] [--no-report] [--tree DIR]
                                     kustomize builds; --tree only writes the tree that is built
+  bench helm [--charts NAME,NAME] [--rounds N] [--no-report]
+                                    renders of the corpus' charts
   build                             release programs in target/release
 ";
 

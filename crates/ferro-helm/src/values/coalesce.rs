@@ -62,12 +62,8 @@ pub fn coalesce_tables(
     to_json(&values)
 }
 
-/// Coalesces into `user`, which nobody else may hold.
-pub(crate) fn coalesce_values(
-    chart: &Instance,
-    user: Table,
-    notices: &mut Vec<Notice>,
-) -> Result<Table, Error> {
+/// Coalesces into the tables of a render, which nobody else may hold.
+pub fn coalesce_values(chart: &Instance, user: Table, notices: &mut Vec<Notice>) -> Result<Table, Error> {
     Coalescing::new(notices, Nulls::Delete).chart(chart, &user, "")?;
     Ok(user)
 }

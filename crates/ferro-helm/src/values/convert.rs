@@ -20,8 +20,8 @@ pub(crate) fn to_value(value: &Json) -> Value {
     }
 }
 
-/// Makes a table of a render.
-pub(crate) fn to_map(object: &Map<String, Json>) -> Table {
+/// Makes a table of a render, which shares nothing with the original.
+pub fn to_map(object: &Map<String, Json>) -> Table {
     object
         .iter()
         .map(|(key, value)| (key.as_str(), to_value(value)))

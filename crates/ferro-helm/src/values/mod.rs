@@ -12,10 +12,10 @@ mod resolve;
 pub mod schema;
 mod show;
 
-pub(crate) use coalesce::coalesce_values;
-pub use coalesce::{coalesce, coalesce_tables};
+pub use coalesce::{coalesce, coalesce_tables, coalesce_values};
 pub use compose::{Composition, TargetPath};
-pub(crate) use convert::{MAX_DEPTH, to_json, to_map, to_value};
+pub use convert::to_map;
+pub(crate) use convert::{MAX_DEPTH, to_json, to_value};
 pub use read::{Error as ReadError, merge, read, with_float_numbers};
 pub use resolve::{Instance, resolve};
 pub(crate) use resolve::{path_value, table_at};

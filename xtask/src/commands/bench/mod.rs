@@ -6,7 +6,9 @@
 //! watch, so that measuring takes next to nothing from what is measured.
 
 mod document;
+mod helm;
 mod kustomize;
+mod launch;
 mod measure;
 mod report;
 mod state;
@@ -96,9 +98,18 @@ struct Outcome {
 /// Runs the part that is named first, or all of them.
 pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
     match args.first() {
+        Some(launch::LAUNCH) => {
+            let command = args.rest();
+            launch::launch(command.get(2..).unwrap_or_default())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some("kustomize") => {
             args.word();
             kustomize::run(args)
+        }
+        Some("helm") => {
+            args.word();
+            helm::run(args)
         }
         Some("cluster") => {
             args.word();
@@ -106,6 +117,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         }
         None => {
             kustomize::run(Args::new(&[]))?;
+            helm::run(Args::new(&[]))?;
             cluster(args)
         }
         Some(_) => cluster(args),

@@ -3,22 +3,19 @@
 //! The reference is built from its Go module once and kept under `target/`. Both build the same trees, alternately, and what
 //! they print must be the same to the byte, or there is nothing to compare.
 
-mod measure;
 mod tree;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use xtask::paths;
 use xtask::term::{self, Step};
 
-use super::super::programs::quiet;
 use super::super::{Args, unexpected};
+use super::launch::{self, Cost, shown};
 use super::{document, report};
-use measure::Cost;
 
 const KUSTOMIZE: &str = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.1";
 
@@ -71,11 +68,6 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
     let (mut writes, mut only_tree, mut limit) = (true, None::<PathBuf>, usize::MAX);
     while let Some(arg) = args.word() {
         match arg.as_str() {
-            measure::LAUNCH => {
-                let rest = args.rest();
-                measure::launch(rest.get(1..).unwrap_or_default())?;
-                return Ok(ExitCode::SUCCESS);
-            }
             "--no-report" => writes = false,
             "--max-objects" => limit = args.value("--max-objects")?,
             "--tree" => only_tree = Some(args.value("--tree")?),
@@ -87,8 +79,8 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     term::line(format_args!("\n{}", term::bold("kustomize build")));
-    let theirs = reference()?;
-    let ours = program()?;
+    let theirs = launch::go_program("kustomize", KUSTOMIZE)?;
+    let ours = launch::example("ferro-kustomize", "kustomize-build")?;
     let dir = paths::target().join("bench/kustomize");
     let mut outcomes = Vec::new();
     for tree in TREES.iter().filter(|it| it.objects <= limit) {
@@ -104,64 +96,21 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The reference program, from its Go module.
-fn reference() -> Result<PathBuf> {
-    let dir = paths::target().join("bench/bin");
-    let program = dir.join("kustomize");
-    if !program.exists() {
-        let step = Step::begin("build kustomize 5.8.1");
-        let mut command = Command::new("go");
-        command
-            .args(["install", "-trimpath", "-ldflags", "-s -w", KUSTOMIZE])
-            .env("GOBIN", &dir)
-            .env("GOFLAGS", "-mod=mod")
-            .stdin(Stdio::null());
-        quiet(command)?;
-        step.done("");
-    }
-    Ok(program)
-}
-
-/// Our program, as released.
-fn program() -> Result<PathBuf> {
-    let step = Step::begin("build kustomize-build");
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--quiet",
-            "--package=ferro-kustomize",
-            "--example=kustomize-build",
-        ])
-        .current_dir(paths::root())
-        .stdin(Stdio::null());
-    quiet(command)?;
-    step.done("");
-    Ok(paths::target().join("release/examples/kustomize-build"))
-}
-
 fn compare(tree: &Tree, dir: &Path, ours: &Path, theirs: &Path) -> Result<Outcome> {
     let step = Step::begin(format!("{} objects", tree.objects));
     let dir = dir.join(tree.objects.to_string());
     tree::write(&dir, tree.objects)?;
     let dir = dir.join("overlay");
-    let (ours, theirs) = (ours.to_string_lossy(), theirs.to_string_lossy());
-    let programs: [&[&str]; 2] = [&[&ours], &[&theirs, "build"]];
-    let wanted = [tree.ours, tree.theirs];
-    let mut costs = [Vec::new(), Vec::new()];
-    for round in 0..wanted.into_iter().max().unwrap_or_default() {
-        for ((program, wanted), costs) in programs.iter().zip(wanted).zip(&mut costs) {
-            if round < wanted {
-                costs.push(measure::run(program, &dir)?);
-            }
-        }
-    }
+    let (ours, theirs, dir) = (
+        ours.to_string_lossy(),
+        theirs.to_string_lossy(),
+        dir.to_string_lossy(),
+    );
+    let programs: [&[&str]; 2] = [&[&ours, &dir], &[&theirs, "build", &dir]];
+    let [ours, theirs] = launch::compare(programs, [tree.ours, tree.theirs])?;
     if tree.objects <= 500 {
-        ensure_same(&programs, &dir)?;
+        launch::ensure_same(programs)?;
     }
-    let [ours, theirs] = costs.map(|costs| measure::median(&costs));
     let outcome = Outcome {
         objects: tree.objects,
         ours,
@@ -177,31 +126,6 @@ fn compare(tree: &Tree, dir: &Path, ours: &Path, theirs: &Path) -> Result<Outcom
     Ok(outcome)
 }
 
-fn ensure_same(programs: &[&[&str]; 2], dir: &Path) -> Result<()> {
-    let print = |program: &[&str]| {
-        let (name, args) = program.split_first().context("no program")?;
-        let mut command = Command::new(name);
-        command.args(args).arg(dir);
-        quiet(command)
-    };
-    let [ours, theirs] = programs;
-    ensure!(
-        print(ours)? == print(theirs)?,
-        "the programs do not print the same for {}",
-        dir.display()
-    );
-    Ok(())
-}
-
-fn shown(time: Duration) -> String {
-    let millis = time.as_secs_f64() * 1000.0;
-    match millis {
-        ..10.0 => format!("{millis:.1} ms"),
-        10.0..1000.0 => format!("{millis:.0} ms"),
-        _ => format!("{:.2} s", millis / 1000.0),
-    }
-}
-
 fn describe(outcomes: &[Outcome]) -> Result<String> {
     let mut text = String::from(INTRODUCTION);
     writeln!(text, "\n{}\n", report::measured()?)?;
@@ -210,27 +134,7 @@ fn describe(outcomes: &[Outcome]) -> Result<String> {
         "| objects | | ferro-kustomize | kustomize | |\n|---:|---|---:|---:|---:|"
     )?;
     for it in outcomes {
-        let mut row = |label: &str, value: fn(&Cost) -> f64, show: fn(&Cost) -> String| {
-            let theirs = it.theirs.as_ref();
-            writeln!(
-                text,
-                "| {} | {label} | **{}** | {} | {} |",
-                it.objects,
-                show(&it.ours),
-                theirs.map_or_else(String::new, show),
-                theirs.map_or_else(String::new, |theirs| format!(
-                    "{:.1}×",
-                    value(theirs) / value(&it.ours)
-                )),
-            )
-        };
-        row("time", |it| it.wall.as_secs_f64(), |it| shown(it.wall))?;
-        row("CPU", |it| it.cpu.as_secs_f64(), |it| shown(it.cpu))?;
-        row(
-            "peak memory",
-            |it| it.peak_kib as f64,
-            |it| format!("{:.1} MiB", it.peak_kib as f64 / 1024.0),
-        )?;
+        launch::rows(&mut text, &it.objects.to_string(), &it.ours, it.theirs.as_ref())?;
     }
     Ok(text)
 }
