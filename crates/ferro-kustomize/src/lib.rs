@@ -35,6 +35,7 @@ mod config;
 mod dir;
 mod emit;
 mod error;
+mod field;
 mod fieldspec;
 mod files;
 pub mod flux_overlay;

@@ -9,11 +9,10 @@ use ferro_yaml::{Kind, Node, Text};
 
 use crate::config::NameReference;
 use crate::error::{Error, Result, fail};
-use crate::fieldspec::{Create, Walker, wrong_node_kind};
+use crate::fieldspec::{Create, Walker};
 use crate::id::{Gvk, NOT_NAMESPACEABLE, ResourceId};
 use crate::resmap::{FixedState, ResMap};
 use crate::resource::{Record, Resource};
-use crate::scalar::rewritten;
 use crate::schema::Schema;
 
 type Map<K, V> = HashMap<K, V, FixedState>;
@@ -291,7 +290,10 @@ impl<'i> Search<'_, 'i> {
                         _ if item.is_null() => {}
                         Kind::Mapping => self.update_mapping(item)?,
                         Kind::Scalar | Kind::Alias => self.update_scalar(item)?,
-                        Kind::Sequence => return Err(wrong_node_kind(Kind::Scalar, item)),
+                        Kind::Sequence => fail!(
+                            "&yaml.RNode{{fieldPath:[]string(nil), value:(*yaml.Node)(0x0), ShouldKeep:false, \
+                             Match:[]string(nil)}} is expected to be either a string or a map of string"
+                        ),
                     }
                 }
                 Ok(())
@@ -305,7 +307,7 @@ impl<'i> Search<'_, 'i> {
         if let Some(found) = self.choose(old, self.referrer.find(old), same)?
             && found.current.name != old
         {
-            *node = rewritten(Some(node), found.current.name.clone());
+            crate::field::overwrite(node, found.current.name.clone())?;
         }
         Ok(())
     }
@@ -337,8 +339,7 @@ impl<'i> Search<'_, 'i> {
         let (name, namespace) = (&found.current.name, &found.current.namespace);
         for (key, value) in [("name", name), ("namespace", namespace)] {
             if !value.is_empty() {
-                let value = rewritten(node.get(key), value.clone());
-                node.set(key, value);
+                crate::field::put_text(node, key, value.clone());
             }
         }
         Ok(())

@@ -108,6 +108,7 @@ impl Origin {
 
     pub(crate) fn annotate(&self, resource: &mut Resource) {
         resource.set_annotation(ORIGIN, crate::emit::kyaml(&self.node()));
+        resource.renew_annotations();
     }
 }
 
@@ -121,6 +122,7 @@ pub(crate) fn note_transformer(resources: &mut ResMap, origin: &Origin) {
             let known = resource.annotation(TRANSFORMATIONS).unwrap_or_default();
             let all = format!("{known}{entry}");
             resource.set_annotation(TRANSFORMATIONS, all);
+            resource.renew_annotations();
         }
     }
 }

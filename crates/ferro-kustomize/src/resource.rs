@@ -6,7 +6,8 @@ use ferro_yaml::{Node, Text};
 
 use crate::error::{Location, Result};
 use crate::id::{Gvk, NOT_NAMESPACEABLE, ResourceId};
-use crate::scalar::{is_nil_or_empty, mapping_at, rewritten};
+use crate::field;
+use crate::scalar::{is_nil_or_empty, mapping_at};
 use crate::schema::Schema;
 use crate::shared::Shared;
 
@@ -88,6 +89,8 @@ pub struct Resource {
     /// Labels and annotations that stand in several places and are one.
     pub(crate) shared: Shared,
     pub(crate) source: Option<Source>,
+    /// How often something was put where no output shows it: below a null.
+    pub(crate) unseen_changes: usize,
 }
 
 fn field(node: &Node, key: &str) -> Text {
@@ -106,6 +109,7 @@ impl Resource {
             var_names: Vec::new(),
             shared: Shared::new(),
             source: None,
+            unseen_changes: 0,
         };
         resource.absorb_record();
         resource
@@ -262,20 +266,17 @@ impl Resource {
 
     fn set_metadata(&mut self, key: &'static str, text: Text) {
         if let Some(metadata) = mapping_at(&mut self.node, "metadata") {
-            let value = rewritten(metadata.get(key), text);
-            metadata.set(key, value);
+            field::put_text(metadata, key, text);
         }
     }
 
     pub(crate) fn set_kind(&mut self, kind: &str) {
-        let kind = rewritten(self.node.get("kind"), kind);
-        self.node.set("kind", kind);
+        field::put_text(&mut self.node, "kind", kind);
     }
 
     pub(crate) fn set_gvk(&mut self, gvk: &Gvk) {
         self.set_kind(&gvk.kind);
-        let api_version = rewritten(self.node.get("apiVersion"), gvk.api_version());
-        self.node.set("apiVersion", api_version);
+        field::put_text(&mut self.node, "apiVersion", gvk.api_version());
     }
 
     /// Returns labels or annotations as texts.
@@ -290,20 +291,27 @@ impl Resource {
             .collect()
     }
 
-    /// Writes labels or annotations as strings; none at all removes the field.
-    pub(crate) fn set_metadata_map(&mut self, field: &str, map: Vec<(Text, Text)>) {
+    /// Writes labels or annotations anew, as strings; none at all removes the field.
+    pub(crate) fn set_metadata_map(&mut self, field: &str, mut map: Vec<(Text, Text)>) {
         let Some(metadata) = mapping_at(&mut self.node, "metadata") else {
             return;
         };
+        metadata.remove(field);
         if map.is_empty() {
-            metadata.remove(field);
             return;
         }
-        let entries: Vec<_> = map
-            .into_iter()
-            .map(|(key, value)| (key, Node::string(value)).into())
-            .collect();
-        metadata.set(field, Node::mapping(entries));
+        map.sort();
+        let mut pairs = crate::scalar::empty_mapping();
+        for (key, value) in map {
+            field::put(&mut pairs, key, field::string(value));
+        }
+        metadata.set(field, pairs);
+    }
+
+    /// Writes the annotations anew, which makes strings of all.
+    pub(crate) fn renew_annotations(&mut self) {
+        let annotations = self.metadata_map("annotations");
+        self.set_metadata_map("annotations", annotations);
     }
 
     pub(crate) fn set_annotation(&mut self, key: &str, value: impl Into<Text>) {
@@ -311,7 +319,7 @@ impl Resource {
             return;
         };
         if let Some(annotations) = mapping_at(metadata, "annotations") {
-            annotations.set(key, Node::string(value));
+            field::put(annotations, key, field::string(value));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Scalars that code makes, and the numbers in them.
 
 use ferro_gocompat::float::{Width, append};
-use ferro_yaml::{Dialect, Node, ScalarStyle, Tag, Text, Value};
+use ferro_yaml::{Dialect, Node, Tag, Text, Value};
 
 /// Makes a mapping without entries.
 pub(crate) fn empty_mapping() -> Node {
@@ -18,17 +18,6 @@ pub(crate) fn resolved(text: impl Into<Text>) -> Node {
     let text = text.into();
     let tag = Dialect::V3.resolve(&text).tag();
     Node::scalar(text, tag)
-}
-
-/// Makes the scalar that takes the place of `old`: quotes are kept, and without quotes the text decides
-/// about the type, whenever it is looked at. Where nothing was, it is a string.
-pub(crate) fn rewritten(old: Option<&Node>, text: impl Into<Text>) -> Node {
-    match old {
-        Some(old) if old.is_scalar() && old.style() == ScalarStyle::Plain && !old.is_null() => {
-            Node::scalar(text, Tag::Unset)
-        }
-        _ => Node::string(text),
-    }
 }
 
 /// Rewrites what was read by YAML 1.1 as JSON would hold it: plain words for booleans, decimal integers,
@@ -119,15 +108,9 @@ pub(crate) fn mapping_at<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut No
     node.get_mut(key).filter(|child| child.is_mapping())
 }
 
-/// Tells whether the node is a string, with the tag spelled or meant.
+/// Tells whether the node is a string, or a text that nobody gave a type.
 pub(crate) fn is_string(node: &Node) -> bool {
-    match node.tag() {
-        Tag::Str => node.is_scalar(),
-        Tag::Unset => node
-            .text()
-            .is_some_and(|text| Dialect::V3.resolve(text) == Value::Str),
-        _ => false,
-    }
+    node.is_scalar() && matches!(node.tag(), Tag::Str | Tag::Unset)
 }
 
 #[cfg(test)]

@@ -25,7 +25,11 @@ pub(crate) fn refuse_changes(before: &ResMap, after: &mut ResMap, schema: &Schem
         let is_labelled = new.label(VALIDATED_BY).is_some();
         let (old, new) = (old.clone(), without_validation_label(new));
         let [old_text, new_text] = [&old, &new].map(crate::emit::exposed_json);
-        if old_text != new_text || old.node != new.node || (is_labelled && is_known_anew(&old)) {
+        let is_changed = old_text != new_text
+            || old.node != new.node
+            || old.record != new.record
+            || old.unseen_changes != new.unseen_changes;
+        if is_changed || (is_labelled && is_known_anew(&old)) {
             let text = format!("nodes unequal: \n -- {old_text},\n -- {new_text}\n");
             return Err(Error::other(text).at(old.location()));
         }

@@ -10,6 +10,7 @@ use crate::fieldspec::{Create, Walker};
 use crate::id::{Gvk, ResourceId, split_api_version};
 use crate::resmap::ResMap;
 use crate::schema::Schema;
+use crate::transform::replacement_path;
 use crate::types::{FieldSpec, Var};
 
 /// The variables of a layer and of all below it.
@@ -156,6 +157,8 @@ fn value_of(node: &Node) -> Option<Node> {
     match node.tag() {
         _ if !node.is_scalar() => Some(node.clone()),
         Tag::Int => text.parse().ok().map(Node::int),
+        // What has no type, and even nothing, is a text.
+        Tag::Null | Tag::Unset => Some(Node::string(text)),
         Tag::Float => {
             let is_plain = !text.contains('_') && !text.trim_start_matches(['+', '-']).starts_with(".i");
             (is_plain && !text.eq_ignore_ascii_case(".nan")).then(|| node.clone())
@@ -166,40 +169,20 @@ fn value_of(node: &Node) -> Option<Node> {
 
 /// Follows `spec.ports[0].port`.
 fn field<'n>(node: &'n Node, path: &str) -> Option<&'n Node> {
-    let mut node = node;
-    for part in split_field_path(path) {
-        let (name, indexes) = match part.find('[') {
-            Some(bracket) if part.ends_with(']') => part.split_at(bracket),
-            _ => (part.as_str(), ""),
-        };
-        if !name.is_empty() {
-            node = node.get(name)?;
-        }
-        for index in indexes.split_terminator(']') {
-            node = node
-                .items()
-                .get(index.strip_prefix('[')?.parse::<usize>().ok()?)?;
-        }
-    }
-    Some(node)
-}
-
-/// Splits at dots that are not escaped.
-fn split_field_path(path: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut chars = path.chars().peekable();
-    while let Some(c) = chars.next() {
-        match (c, chars.peek(), parts.last_mut()) {
-            ('\\', Some('.'), Some(last)) => {
-                chars.next();
-                last.push('.');
+    let mut parts = Vec::new();
+    for part in replacement_path::split(path) {
+        let indexed = part.strip_suffix(']').and_then(|inner| inner.rsplit_once('['));
+        match indexed.filter(|(_, index)| index.bytes().all(|byte| byte.is_ascii_digit())) {
+            Some((name, index)) if !index.is_empty() => {
+                if !name.is_empty() {
+                    parts.push(name.to_owned());
+                }
+                parts.push(index.to_owned());
             }
-            ('.', ..) => parts.push(String::new()),
-            (c, _, Some(last)) => last.push(c),
-            (_, _, None) => {}
+            _ => parts.push(part),
         }
     }
-    parts
+    replacement_path::get(node, &parts).ok().flatten()
 }
 
 type Values<'v> = BTreeMap<&'v str, Node>;
@@ -248,6 +231,9 @@ fn update_scalar(node: &mut Node, values: &Values<'_>) {
     if text.contains('$') {
         let expanded = expand(text, values);
         crate::shared::overwrite(node, expanded);
+    } else if node.tag() == Tag::Unset {
+        let string = crate::field::string(text);
+        crate::shared::overwrite(node, string);
     }
 }
 
@@ -289,9 +275,17 @@ fn expand(text: &str, values: &Values<'_>) -> Node {
                 }
                 after.get(end + 1..).unwrap_or_default()
             }
+            ('(', None) => {
+                out.push_str("$(");
+                after.get(1..).unwrap_or_default()
+            }
+            // Upstream takes a byte for a character, and what is left of that is no text any more.
             (next, _) => {
                 out.push('$');
-                out.push(next);
+                let mut buffer = [0; 4];
+                let mut bytes = next.encode_utf8(&mut buffer).bytes();
+                out.extend(bytes.next().map(char::from));
+                out.extend(bytes.map(|_| '\u{fffd}'));
                 after.get(next.len_utf8()..).unwrap_or_default()
             }
         };

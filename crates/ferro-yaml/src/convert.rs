@@ -74,7 +74,11 @@ fn fast(node: &Node, in_flow: bool) -> Option<Json> {
 
 fn fast_scalar(node: &Node, in_flow: bool) -> Option<Json> {
     let text = node.text()?;
-    if node.tag() == Tag::Str {
+    let is_untagged = node.tag() == Tag::Unset;
+    let value = Dialect::V3.resolve(text);
+    if node.tag() == Tag::Str
+        || (is_untagged && (value == Value::Str || node.style() != ScalarStyle::Plain))
+    {
         // Characters that go-yaml does not write faithfully, or not at all.
         let is_faithful =
             |c: char| matches!(c, '\n' | ' '..='~' | '\u{A0}'..='\u{2027}' | '\u{202A}'..='\u{D7FF}');
@@ -85,8 +89,7 @@ fn fast_scalar(node: &Node, in_flow: bool) -> Option<Json> {
     if node.style() != ScalarStyle::Plain || (in_flow && (text.is_empty() || text.contains(':'))) {
         return None;
     }
-    let value = Dialect::V3.resolve(text);
-    if value.tag() != node.tag() || value == Value::Merge {
+    if (value.tag() != node.tag() && !is_untagged) || value == Value::Merge {
         return None;
     }
     plain_json(text, value)

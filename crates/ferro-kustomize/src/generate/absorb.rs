@@ -1,8 +1,11 @@
 //! Generated objects take their place among the others.
 
+use std::collections::BTreeMap;
+
 use ferro_yaml::Node;
 
 use crate::error::{Result, fail};
+use crate::field;
 use crate::resmap::ResMap;
 use crate::resource::{Behavior, ORIGIN, Resource};
 use crate::schema::Schema;
@@ -73,22 +76,25 @@ fn take_over(new: &mut Resource, old: &Resource, merges_data: bool) {
 }
 
 /// Lays the new data over the old; all values become strings.
-fn merge_data(new: &mut Resource, old: &Resource, field: &str) {
+fn merge_data(new: &mut Resource, old: &Resource, name: &str) {
     let text = |node: &Node| {
         node.shared_text()
             .filter(|_| !node.is_null())
             .cloned()
             .unwrap_or_default()
     };
-    let mut merged = crate::scalar::empty_mapping();
+    let mut values = BTreeMap::new();
     for side in [&old.node, &new.node] {
-        for entry in side.get(field).map(Node::entries).unwrap_or_default() {
-            merged.set(text(&entry.key), Node::string(text(&entry.value)));
+        for entry in side.get(name).map(Node::entries).unwrap_or_default() {
+            values.insert(text(&entry.key), text(&entry.value));
         }
     }
-    if merged.entries().is_empty() {
-        new.node.remove(field);
-    } else {
-        new.node.set(field, merged);
+    new.node.remove(name);
+    let mut merged = crate::scalar::empty_mapping();
+    for (key, value) in values {
+        field::put(&mut merged, key, field::string(value));
+    }
+    if !merged.entries().is_empty() {
+        new.node.set(name, merged);
     }
 }

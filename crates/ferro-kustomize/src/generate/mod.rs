@@ -5,13 +5,15 @@ mod sources;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ferro_yaml::{Entry, Node};
+use ferro_yaml::{Entry, Mapping, Node, ScalarStyle};
 
 use crate::Quirks;
 use crate::error::{Result, fail};
+use crate::field;
 use crate::helm::ChartGenerator;
 use crate::loader::Loader;
 use crate::resource::{Behavior, Resource};
+use crate::scalar::empty_mapping;
 use crate::types::decode::record;
 use crate::types::{ConfigMapArgs, GeneratorOptions, SecretArgs};
 use sources::Sources;
@@ -91,29 +93,30 @@ fn base(kind: &str, name: &str, namespace: &str) -> Result<Node> {
     if name.is_empty() {
         fail!("a configmap must have a name");
     }
-    let mut metadata = vec![Entry::from(("name", Node::string(name)))];
+    let mut metadata = empty_mapping();
+    field::put(&mut metadata, "name", field::string(name));
     if !namespace.is_empty() {
-        metadata.push(("namespace", Node::string(namespace)).into());
+        field::put(&mut metadata, "namespace", field::string(namespace));
     }
     Ok(Node::mapping([
         ("apiVersion", Node::string("v1")),
         ("kind", Node::string(kind)),
-        ("metadata", Node::mapping(metadata)),
+        ("metadata", metadata),
     ]))
 }
 
 fn config_map(args: &ConfigMapArgs, sources: &Sources<'_>, loader: &Loader<'_>) -> Result<Resource> {
     let mut node = base("ConfigMap", &args.name, &args.namespace)?;
-    let (mut data, mut binary): (Vec<Entry>, Vec<Entry>) = (Vec::new(), Vec::new());
+    let (mut data, mut binary) = (empty_mapping(), empty_mapping());
     for (key, value) in sources.load(&args.name, loader)? {
         match String::from_utf8(value) {
-            Ok(text) => data.push((key, Node::string(text)).into()),
-            Err(error) => binary.push((key, Node::string(broken_base64(error.as_bytes()))).into()),
+            Ok(text) => field::put(&mut data, key, field::string(text)),
+            Err(error) => field::put(&mut binary, key, field::string(broken_base64(error.as_bytes()))),
         }
     }
-    for (field, entries) in [("data", data), ("binaryData", binary)] {
-        if !entries.is_empty() {
-            node.set(field, Node::mapping(entries));
+    for (field, map) in [("data", data), ("binaryData", binary)] {
+        if !map.entries().is_empty() {
+            node.set(field, map);
         }
     }
     Ok(finish(node, args.options.as_ref(), &args.behavior))
@@ -126,13 +129,12 @@ fn secret(args: &SecretArgs, sources: &Sources<'_>, loader: &Loader<'_>) -> Resu
     } else {
         &args.secret_type
     };
-    node.set("type", Node::string(secret_type));
-    let data: Vec<Entry> = sources
-        .load(&args.name, loader)?
-        .into_iter()
-        .map(|(key, value)| (key, Node::string(broken_base64(&value))).into())
-        .collect();
-    node.set("data", Node::mapping(data));
+    field::put(&mut node, "type", Node::string(secret_type));
+    let mut data = empty_mapping();
+    for (key, value) in sources.load(&args.name, loader)? {
+        field::put(&mut data, key, field::string(broken_base64(&value)));
+    }
+    node.set("data", data);
     Ok(finish(node, args.options.as_ref(), &args.behavior))
 }
 
@@ -163,6 +165,11 @@ fn finish(node: Node, options: Option<&GeneratorOptions>, behavior: &str) -> Res
         };
         if !options.labels.is_empty() {
             resource.set_metadata_map("labels", pairs(&options.labels));
+            let labels = resource.node.lookup_mut(["metadata", "labels"]);
+            let labels = labels.and_then(Node::as_mapping_mut);
+            for label in labels.into_iter().flat_map(Mapping::as_mut_slice) {
+                label.value.set_style(ScalarStyle::SingleQuoted);
+            }
         }
         if !options.annotations.is_empty() {
             resource.set_metadata_map("annotations", pairs(&options.annotations));

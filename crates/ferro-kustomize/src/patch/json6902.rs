@@ -53,8 +53,13 @@ fn operation(node: &Node) -> Result<Operation> {
         op: text("op"),
         path: path("path"),
         from: path("from"),
-        value: node.get("value").cloned(),
+        value: node.get("value").map(as_data),
     })
+}
+
+/// A value without the style that it was written in.
+fn as_data(value: &Node) -> Node {
+    value.to_json().map_or_else(|_| value.clone(), |json| Node::from_json(&json))
 }
 
 impl Operation {

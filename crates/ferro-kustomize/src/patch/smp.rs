@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use ferro_yaml::{Kind, Node, ScalarStyle, Text};
+use ferro_yaml::{Entry, Kind, Node, Text};
 
 use crate::Quirks;
 use crate::error::{Error, Result, fail};
+use crate::field;
 use crate::schema::{NodeSchema, Schema};
 
 const DIRECTIVE: &str = "$patch";
@@ -213,12 +214,16 @@ impl<'s> Walk<'s> {
                 && !is_missing(old)
                 && matches!(new, Patch::Absent | Patch::Same)
             {
+                if old.is_some_and(field::lacks_quotes)
+                    && let Some(old) = dest.get_mut(&key)
+                {
+                    field::quote_for_old_readers(old);
+                }
                 continue;
             }
             let below = schema.and_then(|schema| schema.field(&key));
             let had_value = old.is_some();
-            let keeps_quotes = matches!(new, Patch::Node(_))
-                && old.is_some_and(|old| old.is_scalar() && old.style() != ScalarStyle::Plain);
+            let style = old.zip(new.node()).map(|(old, new)| style_of(old, new));
             let anchor = old.map(|old| old.anchor().to_owned()).unwrap_or_default();
             // Taken out rather than copied, so that unshared content below is changed in place.
             let old = dest.get_mut(&key).map(std::mem::take);
@@ -227,14 +232,14 @@ impl<'s> Walk<'s> {
             self.path.pop();
             match merged {
                 Some(mut value) => {
-                    // The field keeps its quotes, so that whatever is put into it becomes a string.
-                    if keeps_quotes && value.is_scalar() {
-                        value = Node::string(value.shared_text().cloned().unwrap_or_default());
+                    match &style {
+                        Some(style) => field::keep_style(style, &mut value),
+                        None => field::quote_for_old_readers(&mut value),
                     }
                     if !anchor.is_empty() && value.is_scalar() {
                         value.set_anchor(anchor);
                     }
-                    dest.set(key, value);
+                    set_like(&mut dest, key, value, patch.node());
                 }
                 None if had_value => {
                     dest.remove(&key);
@@ -280,6 +285,31 @@ fn key_texts(node: &Node) -> impl Iterator<Item = Text> + '_ {
         .filter_map(|entry| entry.key.shared_text().cloned())
 }
 
+/// Something in the style that a field will have; an empty collection has none of its own.
+fn style_of(old: &Node, new: &Node) -> Node {
+    if old.is_scalar() {
+        return old.clone();
+    }
+    let is_empty = old.items().is_empty() && old.entries().is_empty();
+    let mut style = crate::scalar::empty_mapping();
+    style.set_flow(if is_empty { new.is_flow() } else { old.is_flow() });
+    style
+}
+
+/// Sets a field; one that is new has the key that it has in the patch.
+fn set_like(dest: &mut Node, key: Text, value: Node, patch: Option<&Node>) {
+    if dest.get(&key).is_some() {
+        dest.set(key, value);
+        return;
+    }
+    let entries = patch.map(Node::entries).unwrap_or_default();
+    let like = entries.iter().find(|entry| entry.name() == Some(&key));
+    let new_key = like.map_or_else(|| Node::string(key), |entry| entry.key.clone());
+    if let Some(entries) = dest.as_mapping_mut() {
+        entries.push(Entry::new(new_key, value));
+    }
+}
+
 /// A value that cannot merge: the patch's, where there is one.
 fn replaced(dest: Option<Node>, patch: Patch<'_>) -> Option<Node> {
     match patch {
@@ -289,13 +319,14 @@ fn replaced(dest: Option<Node>, patch: Patch<'_>) -> Option<Node> {
     }
 }
 
-/// Tells whether a walk without schema and patch could change anything: it looks for nulls, directives
-/// and typed objects in nested maps.
+/// Tells whether a walk without schema and patch could change anything: it looks for nulls, directives, strings that get
+/// quotes, and typed objects in nested maps.
 fn needs_a_walk(node: &Node) -> bool {
     let is_typed = node.get("apiVersion").is_some() && node.get("kind").is_some();
     is_typed
         || node.entries().iter().any(|entry| {
             entry.value.is_null()
+                || field::lacks_quotes(&entry.value)
                 || entry.name().is_some_and(|name| name.starts_with('$'))
                 || needs_a_walk(&entry.value)
         })

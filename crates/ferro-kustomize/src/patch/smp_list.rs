@@ -251,7 +251,7 @@ impl<'s> Walk<'s> {
         };
         for (key, value) in place.keys.iter().zip(place.values) {
             if result.is_mapping() && result.get(key).is_none() && !value.is_empty() {
-                result.set(*key, crate::scalar::resolved(value.clone()));
+                crate::field::put_text(&mut result, *key, value.clone());
             }
         }
         // What was merged in place is seen again when the rest of the list is appended.

@@ -4,7 +4,7 @@ use ferro_yaml::Node;
 use sha2::{Digest, Sha256};
 
 use super::Cx;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 
@@ -17,7 +17,7 @@ pub(crate) fn transform(resources: &mut ResMap, cx: Cx<'_>) -> Result<()> {
         if !resource.record.needs_hash || resource.is_gone() {
             continue;
         }
-        let hash = content_hash(resource);
+        let hash = content_hash(resource).map_err(|error| error.at(resource.location()))?;
         resource.store_previous_id(cx.schema);
         let name = format!("{}-{hash}", resource.name());
         resource.set_name(name);
@@ -28,35 +28,47 @@ pub(crate) fn transform(resources: &mut ResMap, cx: Cx<'_>) -> Result<()> {
 
 /// Ten characters that depend on the content alone: upstream means to include the name and looks for it
 /// in a field that does not exist.
-fn content_hash(resource: &Resource) -> String {
+fn content_hash(resource: &Resource) -> Result<String> {
     let node = &resource.node;
-    let data = node
-        .get("data")
-        .map_or_else(|| "\"\"".to_owned(), |data| json(Some(data)));
-    let map = |key: &str| {
-        let value = node.get(key).filter(|value| value.is_mapping());
-        value.map(|value| format!("\"{key}\":{}", crate::emit::json(value)))
-    };
+    // Only what is no text counts as a map, and a list as one without entries.
+    let map = |key: &str| -> Result<String> {
+        match node.get(key).filter(|value| !value.is_scalar()) {
+        Some(value) => Ok(format!("\"{key}\":{},", json(Some(value))?)),
+        None => Ok(String::new()),
+    }};
     let text = match resource.kind() {
-        "ConfigMap" => {
-            let binary = map("binaryData").map(|binary| binary + ",").unwrap_or_default();
-            format!("{{{binary}\"data\":{data},\"kind\":\"ConfigMap\",\"name\":\"\"}}")
-        }
-        "Secret" => {
-            let string_data = map("stringData").map(|data| data + ",").unwrap_or_default();
-            let secret_type = node.get("type").and_then(Node::text).unwrap_or_default();
-            let secret_type = crate::emit::json(&Node::string(secret_type));
-            format!(
-                "{{\"data\":{data},\"kind\":\"Secret\",\"name\":\"\",{string_data}\"type\":{secret_type}}}"
-            )
-        }
+        "ConfigMap" => format!(
+            "{{{}\"data\":{},\"kind\":\"ConfigMap\",\"name\":\"\"}}",
+            map("binaryData")?,
+            json(node.get("data"))?
+        ),
+        "Secret" => format!(
+            "{{\"data\":{},\"kind\":\"Secret\",\"name\":\"\",{}\"type\":{}}}",
+            json(node.get("data"))?,
+            map("stringData")?,
+            json(node.get("type"))?
+        ),
         _ => crate::emit::json(node),
     };
-    encode(&hex(&Sha256::digest(text.as_bytes())))
+    Ok(encode(&hex(&Sha256::digest(text.as_bytes()))))
 }
 
-fn json(node: Option<&Node>) -> String {
-    node.map(crate::emit::json).unwrap_or_default()
+/// The JSON of a field: what is not there is a blank text, a scalar its text, a list nothing.
+fn json(field: Option<&Node>) -> Result<String> {
+    let Some(field) = field else {
+        return Ok("\"\"".to_owned());
+    };
+    if let Some(text) = field.text() {
+        return Ok(ferro_gocompat::json::to_string(&text.into()));
+    }
+    let mut field = crate::shared::without_anchors(field);
+    crate::scalar::lose_precision(&mut field);
+    let value = field.to_json().map_err(|error| Error::other(error.to_string()))?;
+    Ok(if field.is_mapping() {
+        ferro_gocompat::json::to_string(&value)
+    } else {
+        "null".to_owned()
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -84,7 +96,7 @@ mod tests {
     use ferro_yaml::{ParseOptions, parse_one};
 
     fn hash(text: &str) -> String {
-        content_hash(&Resource::new(parse_one(text, &ParseOptions::default()).unwrap()))
+        content_hash(&Resource::new(parse_one(text, &ParseOptions::default()).unwrap())).unwrap()
     }
 
     #[test]

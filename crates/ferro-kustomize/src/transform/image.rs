@@ -7,7 +7,6 @@ use crate::Quirks;
 use crate::error::Result;
 use crate::fieldspec::{Create, Walker, wrong_node_kind};
 use crate::resmap::ResMap;
-use crate::scalar::rewritten;
 use crate::types::{FieldSpec, Image};
 
 /// Changes one image everywhere.
@@ -28,7 +27,7 @@ fn split(image: &str) -> (&str, &str, &str) {
         (None, None) => (image, "", ""),
         (Some(colon), None) => {
             let (name, tag) = cut(colon);
-            (name, tag.trim_start_matches(':'), "")
+            (name, tag.strip_prefix(':').unwrap_or(tag), "")
         }
         (Some(colon), Some(digest)) if colon < digest => {
             let (front, digest) = cut(digest);
@@ -131,9 +130,6 @@ impl ImageTransformer {
     }
 
     fn update(&self, node: &mut Node) -> Result<bool> {
-        if node.is_null() {
-            return Ok(false);
-        }
         let Some(text) = node.text() else {
             return Err(wrong_node_kind(Kind::Scalar, node));
         };
@@ -161,7 +157,7 @@ impl ImageTransformer {
             new.push('@');
             new.push_str(digest);
         }
-        *node = rewritten(Some(node), new);
+        crate::field::overwrite(node, new)?;
         Ok(true)
     }
 }

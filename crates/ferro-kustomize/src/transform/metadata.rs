@@ -6,6 +6,7 @@ use ferro_yaml::{Kind, Node, Text};
 
 use super::Cx;
 use crate::error::Result;
+use crate::field;
 use crate::fieldspec::{Create, Walker, wrong_node_kind};
 use crate::resmap::ResMap;
 use crate::resource::Resource;
@@ -54,18 +55,21 @@ impl MetadataTransformer {
             vec![Text::new(); self.pairs.len()]
         };
         let mut added = vec![0_usize; self.pairs.len()];
+        let mut nodes: Vec<Node> = self.pairs.values().map(Node::string).collect();
+        let mut unseen = 0;
         for walker in walkers {
             // The id is only wanted for an error, when the object is as it was but for these maps.
             let id = resource.id(cx.schema);
             walker.walk(&mut resource.node, || id, &mut |map| {
-                self.set(map, &anchors, &mut added)
+                unseen += usize::from(map.is_null());
+                self.set(map, &anchors, &mut added, &mut nodes)
             })?;
         }
+        resource.unseen_changes += unseen;
         // Overwritten nodes first: what is added now is known with the value that it has.
         shared::settle(resource);
-        for (((_, value), anchor), added) in self.pairs.iter().zip(anchors).zip(added) {
+        for ((mut node, anchor), added) in nodes.into_iter().zip(anchors).zip(added) {
             if added > 0 && !anchor.is_empty() {
-                let mut node = Node::string(value);
                 node.set_anchor(anchor.clone());
                 resource.shared.push((anchor, node));
             }
@@ -73,7 +77,8 @@ impl MetadataTransformer {
         Ok(())
     }
 
-    fn set(&self, map: &mut Node, anchors: &[Text], added: &mut [usize]) -> Result<()> {
+    /// Sets all pairs. It is one node that is put everywhere, and what it replaces leaves it its style.
+    fn set(&self, map: &mut Node, anchors: &[Text], added: &mut [usize], nodes: &mut [Node]) -> Result<()> {
         if !map.is_mapping() {
             return if map.is_null() {
                 Ok(())
@@ -81,17 +86,18 @@ impl MetadataTransformer {
                 Err(wrong_node_kind(Kind::Mapping, map))
             };
         }
-        for (((key, value), anchor), added) in self.pairs.iter().zip(anchors).zip(added) {
-            let mut node = Node::string(value);
+        for (((key, node), anchor), added) in self.pairs.keys().zip(nodes).zip(anchors).zip(added) {
             if let Some(old) = map.get_mut(key) {
-                shared::overwrite(old, node);
+                field::keep_style(old, node);
+                shared::overwrite(old, node.clone());
                 continue;
             }
             *added += 1;
+            let mut node = node.clone();
             if !anchor.is_empty() {
                 node.set_anchor(anchor.clone());
             }
-            map.set(key, node);
+            field::put(map, key, node);
         }
         Ok(())
     }

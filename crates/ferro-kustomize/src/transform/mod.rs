@@ -7,7 +7,7 @@ pub(crate) mod name;
 pub(crate) mod namespace;
 pub(crate) mod patch;
 pub(crate) mod replacement;
-mod replacement_path;
+pub(crate) mod replacement_path;
 mod replacement_value;
 pub(crate) mod replica;
 pub(crate) mod value_add;

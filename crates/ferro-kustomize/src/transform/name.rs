@@ -5,7 +5,6 @@ use crate::error::Result;
 use crate::fieldspec::{Create, Walker};
 use crate::id::Gvk;
 use crate::resmap::ResMap;
-use crate::scalar::rewritten;
 use crate::types::FieldSpec;
 
 /// Which end of a name grows.
@@ -67,8 +66,7 @@ impl AffixTransformer {
                             End::Front => format!("{}{old}", self.text),
                             End::Back => format!("{old}{}", self.text),
                         };
-                        *node = rewritten(Some(node), new);
-                        Ok(())
+                        crate::field::overwrite(node, new)
                     })
                     .map_err(|error| error.at(place))?;
             }

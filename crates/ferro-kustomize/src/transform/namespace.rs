@@ -96,16 +96,11 @@ impl NamespaceTransformer {
     }
 
     fn set(&self, node: &mut Node) -> Result<()> {
-        if !node.is_scalar() {
-            return Err(wrong_node_kind(Kind::Scalar, node));
-        }
         let is_set = !node.is_null() && node.text().is_some_and(|text| !text.is_empty());
-        if !(self.only_unset && is_set) {
-            let mut namespace = Node::string(&self.namespace);
-            namespace.set_style(node.style());
-            *node = namespace;
+        if self.only_unset && is_set {
+            return Ok(());
         }
-        Ok(())
+        crate::field::overwrite_with(node, Node::string(&self.namespace))
     }
 
     pub(super) fn apply(&self, resource: &mut crate::resource::Resource, cx: Cx<'_>) -> Result<()> {

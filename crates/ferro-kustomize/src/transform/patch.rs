@@ -163,9 +163,6 @@ fn apply_json(target: &mut Resource, operations: &[Operation], cx: Cx<'_>) -> Re
     if meets_record {
         target.expose_record();
     }
-    if cx.quirks == Quirks::Upstream {
-        crate::scalar::lose_precision(&mut target.node);
-    }
     let place = target.location();
     // The object goes through JSON, which is where `010` becomes 8 and a date a text.
     let position = target.node.position();
@@ -176,10 +173,15 @@ fn apply_json(target: &mut Resource, operations: &[Operation], cx: Cx<'_>) -> Re
     target.shared.clear();
     target.node.set_position(position);
     json6902::apply(&mut target.node, operations).map_err(|error| error.at(place))?;
+    if cx.quirks == Quirks::Upstream {
+        crate::scalar::lose_precision(&mut target.node);
+    }
+    crate::field::style_as_data(&mut target.node);
     if meets_record {
         target.recover_record();
         target.record = record;
     }
+    target.renew_annotations();
     Ok(())
 }
 
@@ -222,6 +224,9 @@ impl PatchTransformer {
                 for patch in &mut patches {
                     patch.record.allow_name_change |= options.allow_name_change;
                     patch.record.allow_kind_change |= options.allow_kind_change;
+                    if options.allow_name_change || options.allow_kind_change {
+                        patch.renew_annotations();
+                    }
                 }
                 Content::Strategic(patches)
             }

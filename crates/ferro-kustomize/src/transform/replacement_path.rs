@@ -1,12 +1,12 @@
 //! The dotted paths of replacements: `spec.containers.[name=app].image`.
 
-use ferro_yaml::{Kind, Node};
+use ferro_yaml::{Kind, Node, ParseOptions, parse_first};
 
-use crate::error::{Context, Result, fail};
+use crate::error::{Context, Error, Result, fail};
 use crate::fieldspec::wrong_node_kind;
 
 /// Splits at dots that are neither escaped nor in brackets; brackets without `=` only quote a key.
-pub(super) fn split(path: &str) -> Vec<String> {
+pub(crate) fn split(path: &str) -> Vec<String> {
     let mut plain: Vec<String> = Vec::new();
     let parts: Vec<&str> = path.split('.').collect();
     let parts = match parts.as_slice() {
@@ -72,7 +72,7 @@ fn index(part: &str) -> Option<i64> {
 }
 
 /// Reads the value that a path leads to; conditions are compared literally.
-pub(super) fn get<'n>(node: &'n Node, path: &[String]) -> Result<Option<&'n Node>> {
+pub(crate) fn get<'n>(node: &'n Node, path: &[String]) -> Result<Option<&'n Node>> {
     let mut node = node;
     for part in path
         .iter()
@@ -90,10 +90,10 @@ pub(super) fn get<'n>(node: &'n Node, path: &[String]) -> Result<Option<&'n Node
                 let (key, value) = condition(part)?;
                 sequence(node)?.and_then(|items| items.iter().find(|item| has_value(item, key, value)))
             }
-            None if node.is_mapping() => node.get(part),
+            None if node.is_mapping() || node.is_null() => node.get(part),
             None => return Err(wrong_node_kind(Kind::Mapping, node)),
         };
-        match next.filter(|next| !next.is_null()) {
+        match next {
             Some(next) => node = next,
             None => return Ok(None),
         }
@@ -186,11 +186,20 @@ fn items(node: &mut Node) -> Result<&mut [Node]> {
 }
 
 fn visit_field(node: &mut Node, name: &str, rest: &[String], make: Make, found: Found<'_>) -> Result<usize> {
-    if !node.is_mapping() {
-        return if node.is_null() {
-            Ok(0)
+    let wanted = if name.is_empty() { Kind::Scalar } else { Kind::Mapping };
+    if node.is_null() {
+        return Ok(0);
+    }
+    if node.kind() != wanted {
+        return Err(wrong_node_kind(wanted, node));
+    }
+    if name.is_empty() {
+        // A blank name means the scalar itself, if that is blank too.
+        let is_meant = node.text().is_some_and(str::is_empty);
+        return if is_meant {
+            visit_at(node, rest, make, false, found)
         } else {
-            Err(wrong_node_kind(Kind::Mapping, node))
+            Ok(0)
         };
     }
     let mut is_new = false;
@@ -207,10 +216,32 @@ fn visit_field(node: &mut Node, name: &str, rest: &[String], make: Make, found: 
     if child.is_scalar() && !rest.is_empty() && !is_new {
         // Data in a text: what is found in it here goes nowhere.
         let text = child.text().unwrap_or_default().to_owned();
+        if is_empty_document(&text) {
+            return Err(nothing_found(rest));
+        }
         let mut inner = super::replacement_value::parse(&text)?;
         return visit_at(&mut inner, rest, make, false, found);
     }
     visit_at(child, rest, make, is_new, found)
+}
+
+/// Tells whether a text holds no data at all, which is less than null.
+fn is_empty_document(text: &str) -> bool {
+    matches!(parse_first(text, &ParseOptions::default()), Ok(None))
+}
+
+/// Upstream looks into nothing as into a node of no kind.
+fn nothing_found(rest: &[String]) -> Error {
+    let wanted = match rest.first().map(String::as_str) {
+        Some("") => "ScalarNode",
+        Some(part) if part == "*" || is_condition(part) || index(part).is_some_and(|index| index >= 0) => {
+            "SequenceNode"
+        }
+        _ => "MappingNode",
+    };
+    Error::other(format!(
+        "wrong node kind: expected {wanted} but got : node contents:\nnull\n"
+    ))
 }
 
 fn visit_index(

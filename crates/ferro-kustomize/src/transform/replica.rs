@@ -43,8 +43,7 @@ impl ReplicaTransformer {
                 let (id, place) = (resource.id(cx.schema), resource.location());
                 walker
                     .walk(&mut resource.node, || id, &mut |node| {
-                        *node = Node::int(self.replica.count);
-                        Ok(())
+                        crate::field::overwrite_with(node, Node::int(self.replica.count))
                     })
                     .map_err(|error| error.at(place))?;
             }

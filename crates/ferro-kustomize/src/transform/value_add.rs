@@ -9,7 +9,6 @@ use crate::fieldspec::{split_path, wrong_node_kind};
 use crate::loader::Loader;
 use crate::path;
 use crate::resmap::ResMap;
-use crate::scalar::rewritten;
 use crate::selector::Matcher;
 use crate::types::Selector;
 use crate::types::decode::{At, Codec, record};
@@ -134,13 +133,15 @@ impl ValueAddTransformer {
         if !node.is_scalar() {
             return Err(wrong_node_kind(Kind::Scalar, node));
         }
+        if self.value.is_empty() {
+            return Ok(());
+        }
         let position = usize::try_from(target.file_path_position).unwrap_or(usize::MAX);
         let value = match position.checked_sub(1) {
             None => self.value.clone(),
             Some(position) => insert_part(node.text().unwrap_or_default(), position, &self.value),
         };
-        *node = rewritten(Some(node), value);
-        Ok(())
+        crate::field::overwrite(node, value)
     }
 }
 

@@ -297,7 +297,7 @@ pub(crate) fn match_fields<'n>(
     fields: &[&'static str],
     at: &At<'_>,
     go_type: &str,
-) -> Result<Vec<(&'static str, &'n Node)>, Mismatch> {
+) -> Result<Vec<Matched<'n>>, Mismatch> {
     if !node.is_mapping() {
         return mismatch(node, go_type, at);
     }
@@ -313,17 +313,22 @@ pub(crate) fn match_fields<'n>(
                 continue;
             }
             let text = format!("json: unknown field {}", ferro_gocompat::quote::quote(key));
-            return Err(Mismatch {
+            // What is wrong in the fields before it is found first.
+            found.push(Err(Mismatch {
                 text,
                 line: value.position().line,
-            });
+            }));
+            break;
         };
         if !value.is_null() {
-            found.push((*field, value));
+            found.push(Ok((*field, value)));
         }
     }
     Ok(found)
 }
+
+/// A field and its value, or what is not known as one.
+type Matched<'n> = Result<(&'static str, &'n Node), Mismatch>;
 
 /// Go folds `K` (Kelvin) and `ſ` (long s) onto ASCII too.
 fn folds_to(field: &str, key: &str) -> bool {
@@ -371,7 +376,8 @@ macro_rules! record {
                 let mut record = Self::default();
                 let fields = $crate::types::decode::match_fields(node, &[$($key),*], at, &Self::go_type())?;
                 let at = &at.inside(Self::GO_NAME);
-                for (key, value) in fields {
+                for field in fields {
+                    let (key, value) = field?;
                     match key {
                         $( $key => {
                             let path = concat!($($embedded, ".",)? $key);
