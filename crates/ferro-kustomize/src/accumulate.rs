@@ -79,6 +79,19 @@ impl<'o> Build<'o> {
         loader: Rc<Loader<'_>>,
         given: Option<(Kustomization, &str)>,
     ) -> Result<Resources> {
+        let built = self.build(loader, given);
+        let warnings = self.warnings.into_inner();
+        match built {
+            Ok(list) => Ok(Resources::new(list, warnings, self.schema)),
+            Err(error) => Err(error.after(warnings)),
+        }
+    }
+
+    fn build(
+        &mut self,
+        loader: Rc<Loader<'_>>,
+        given: Option<(Kustomization, &str)>,
+    ) -> Result<Vec<Resource>> {
         let mut root = match given {
             None => self.load_layer(loader)?,
             Some((kustomization, file)) => self.given_layer(loader, kustomization, file)?,
@@ -89,8 +102,7 @@ impl<'o> Build<'o> {
         }
         let mut accumulated = self.accumulate(&mut root, Accumulated::default())?;
         self.finish(&root, &mut accumulated)?;
-        let warnings = self.warnings.into_inner();
-        Ok(Resources::new(accumulated.resources.into_list(), warnings))
+        Ok(accumulated.resources.into_list())
     }
 
     /// What happens once, when all layers are done.

@@ -41,6 +41,7 @@ impl fmt::Display for Location {
 pub struct Error {
     kind: Box<ErrorKind>,
     location: Option<Box<Location>>,
+    warnings: Vec<String>,
 }
 
 /// The situations that fail a build.
@@ -194,6 +195,18 @@ impl Error {
         self
     }
 
+    /// Keeps the notes that were made before the build failed.
+    #[must_use]
+    pub(crate) fn after(mut self, warnings: Vec<String>) -> Self {
+        self.warnings = warnings;
+        self
+    }
+
+    /// Returns the notes that kustomize prints to standard error before it fails, such as those on deprecated fields.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// Returns the situation; look at [`Self::root_cause`] for the innermost one.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
@@ -258,6 +271,7 @@ impl<K: Into<ErrorKind>> From<K> for Error {
         Self {
             kind: Box::new(kind.into()),
             location: None,
+            warnings: Vec::new(),
         }
     }
 }

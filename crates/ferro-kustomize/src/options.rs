@@ -1,13 +1,17 @@
 //! The entry: what to build, how, and what comes out.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::accumulate::Build;
 use crate::error::Result;
 use crate::files::Files;
 use crate::helm::Charts;
+use crate::id::NOT_NAMESPACEABLE;
 use crate::loader::{LoadRestrictions, Loader, Sources};
 use crate::order::Reorder;
 use crate::remote::RemoteSource;
 use crate::resource::Resource;
+use crate::schema::Schema;
 use crate::types::Kustomization;
 
 /// What to do with inputs for which upstream does what nobody can want.
@@ -55,16 +59,21 @@ pub struct Options<'a> {
 pub struct Resources {
     list: Vec<Resource>,
     warnings: Vec<String>,
+    schema: Schema,
 }
 
 impl Resources {
-    pub(crate) fn new(mut list: Vec<Resource>, warnings: Vec<String>) -> Self {
+    pub(crate) fn new(mut list: Vec<Resource>, warnings: Vec<String>, schema: Schema) -> Self {
         // What nodes have in common matters while they change; nobody else is to see how it is marked.
         for resource in list.iter_mut().filter(|resource| !resource.shared.is_empty()) {
             resource.node = crate::shared::without_anchors(&resource.node);
             resource.shared.clear();
         }
-        Self { list, warnings }
+        Self {
+            list,
+            warnings,
+            schema,
+        }
     }
 
     /// Returns the number of resources.
@@ -105,6 +114,60 @@ impl Resources {
             })?);
         }
         Ok(text)
+    }
+
+    /// Writes each resource to a text of its own, with the name that `kustomize build -o DIR` gives its file: group,
+    /// version, kind and name, and the namespace in front where there is more than one.
+    ///
+    /// ```
+    /// use ferro_kustomize::{MemoryFiles, Options, build};
+    ///
+    /// let files = MemoryFiles::from([
+    ///     ("/app/kustomization.yaml", "resources: [all.yaml]\n"),
+    ///     ("/app/all.yaml", concat!(
+    ///         "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n",
+    ///         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\n",
+    ///     )),
+    /// ]);
+    /// let texts = build(&files, "/app", &Options::default())?.to_files()?;
+    /// let names: Vec<_> = texts.keys().collect();
+    /// assert_eq!(names, ["apps_v1_deployment_web.yaml", "v1_namespace_shop.yaml"]);
+    /// # Ok::<(), ferro_kustomize::Error>(())
+    /// ```
+    pub fn to_files(&self) -> Result<BTreeMap<String, String>> {
+        let ids: Vec<_> = self
+            .list
+            .iter()
+            .map(|resource| resource.id(&self.schema))
+            .collect();
+        let namespaces: BTreeSet<&str> = ids
+            .iter()
+            .map(|id| id.effective_namespace())
+            .filter(|namespace| *namespace != NOT_NAMESPACEABLE)
+            .collect();
+        let mut files = BTreeMap::new();
+        // When names are the same but for their case, what has no namespace is written last.
+        for is_cluster_scoped in [false, true] {
+            let of_scope = self
+                .list
+                .iter()
+                .zip(&ids)
+                .filter(|(_, id)| id.is_cluster_scoped == is_cluster_scoped);
+            for (resource, id) in of_scope {
+                let stated = [&id.gvk.group, &id.gvk.version, &id.gvk.kind];
+                let stated: Vec<&str> = stated
+                    .into_iter()
+                    .filter(|part| !part.is_empty())
+                    .map(|part| &**part)
+                    .collect();
+                let mut name = format!("{}_{}.yaml", stated.join("_"), id.name);
+                if namespaces.len() > 1 && !is_cluster_scoped {
+                    name = format!("{}_{name}", id.effective_namespace());
+                }
+                files.insert(name.to_lowercase(), resource.to_yaml()?);
+            }
+        }
+        Ok(files)
     }
 }
 
