@@ -52,12 +52,15 @@
 //! of charts, values and assignments, the steps of schemas and templates; schemas are not loaded from
 //! elsewhere. What upstream prints to standard error is returned as [`Notice`]s.
 //!
-//! Not here: repositories, dependencies that are not in the chart yet, provenance, release records, clusters.
+//! [`record`] has what is kept of a release in the cluster, as Helm keeps it.
+//!
+//! Not here: repositories, dependencies that are not in the chart yet, provenance, clusters.
 
 mod capabilities;
 pub mod chart;
 pub mod manifest;
 mod notice;
+pub mod record;
 pub mod release;
 pub mod render;
 pub mod strvals;

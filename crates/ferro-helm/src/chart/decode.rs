@@ -19,7 +19,12 @@ impl<'s> Source<'s> {
     pub(crate) fn parse(bytes: &'s [u8]) -> Result<Self, String> {
         let json =
             sigs::from_slice(bytes).map_err(|error| format!("error converting YAML to JSON: {error}"))?;
-        Ok(Self { json, bytes })
+        Ok(Self::new(json, bytes))
+    }
+
+    /// Takes a document that was parsed before.
+    pub(crate) fn new(json: Json, bytes: &'s [u8]) -> Self {
+        Self { json, bytes }
     }
 
     /// The floating-point number behind an integral one, which sigs prints differently in a string.

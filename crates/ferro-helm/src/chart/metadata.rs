@@ -129,8 +129,23 @@ const DEPENDENCY_FIELDS: [&str; 8] = [
 impl Metadata {
     /// Reads `Chart.yaml`, or `requirements.yaml` on top of it; the error is upstream's text.
     pub(crate) fn read(&mut self, yaml: &[u8]) -> Result<(), String> {
-        let source = Source::parse(yaml)?;
-        let mut decoder = Decoder::new(&source);
+        self.decode(&Source::parse(yaml)?)
+    }
+
+    /// Reads a document that was parsed before, as `document`, from `text`; what is no metadata is passed over.
+    /// It is not checked yet, see [`Metadata::validate`].
+    ///
+    /// # Errors
+    /// In upstream's words, when something is of another type.
+    pub fn from_document(document: Json, text: &[u8]) -> Result<Self, String> {
+        let source = Source::new(document, text);
+        let mut metadata = Self::default();
+        metadata.decode(&source)?;
+        Ok(metadata)
+    }
+
+    fn decode(&mut self, source: &Source<'_>) -> Result<(), String> {
+        let mut decoder = Decoder::new(source);
         let go_type = ("Metadata", "v2.Metadata");
         decoder.object(
             &source.json,
@@ -170,7 +185,10 @@ impl Metadata {
     }
 
     /// Cleans the texts and checks the rest.
-    pub(crate) fn validate(&mut self) -> Result<(), InvalidMetadata> {
+    ///
+    /// # Errors
+    /// With the first thing that is wrong.
+    pub fn validate(&mut self) -> Result<(), InvalidMetadata> {
         self.sanitize();
         let invalid = |text: String| Err(InvalidMetadata(text));
         if self.api_version.is_empty() {

@@ -93,6 +93,11 @@ impl Instance {
         self.imported.as_ref().unwrap_or(&self.chart.values)
     }
 
+    /// Tells whether there are defaults at all, be they empty: Go tells a nil map from an empty one.
+    pub(crate) fn has_values(&self) -> bool {
+        self.imported.is_some() || self.chart.raw.iter().any(|file| file.name == "values.yaml")
+    }
+
     /// The custom resource definitions of it and its subcharts.
     pub fn crds(&self) -> Vec<Crd> {
         let own = self.chart.crd_files().map(|file| Crd {

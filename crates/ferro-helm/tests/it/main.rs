@@ -16,7 +16,11 @@ mod corpus;
 #[cfg(test)]
 mod environment;
 #[cfg(test)]
+mod expressions;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod idioms;
 #[cfg(test)]
 #[path = "../../../../tests/conformance/oracle.rs"]
 mod oracle;
@@ -26,6 +30,8 @@ mod outcome;
 mod public;
 #[cfg(test)]
 mod random;
+#[cfg(test)]
+mod record;
 #[cfg(test)]
 mod render;
 #[cfg(test)]
