@@ -40,6 +40,17 @@ pub fn to_string(value: &Json) -> Result<String> {
     crate::emit::write_json(value, &EmitOptions::sigs())
 }
 
+/// Writes like [`to_string`], but with keys in the order of their bytes, which is what Flux takes the digest of values of.
+///
+/// ```
+/// let value = serde_json::json!({"a10": 1, "a9": {"b": 1, "B": 2}});
+/// assert_eq!(ferro_yaml::sigs::to_string_by_bytes(&value)?, "a10: 1\na9:\n  B: 2\n  b: 1\n");
+/// # Ok::<(), ferro_yaml::Error>(())
+/// ```
+pub fn to_string_by_bytes(value: &Json) -> Result<String> {
+    crate::emit::write_json_by_bytes(value, &EmitOptions::sigs())
+}
+
 /// Writes JSON data like Helm's `toYamlPretty`: go-yaml v3 with an indentation of two.
 pub fn to_string_pretty(value: &Json) -> Result<String> {
     crate::emit::write_json(value, &EmitOptions::pretty())

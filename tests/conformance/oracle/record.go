@@ -2,14 +2,18 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"slices"
 
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	release "helm.sh/helm/v4/pkg/release/v1"
+	sigsyaml "sigs.k8s.io/yaml"
+	goyaml "sigs.k8s.io/yaml/goyaml.v2"
 )
 
 var recordOperations = map[string]operation{
@@ -27,6 +31,13 @@ var recordOperations = map[string]operation{
 	}),
 	// A record read and written again, and what its digest is taken of.
 	"record.read": typed(recordRead),
+	// The text that the digest of values is taken of.
+	"record.config": typed(func(r helmRequest) (any, error) {
+		values := sigsyaml.JSONObjectToYAMLObject(r.Values)
+		sortMapSlice(values)
+		text, err := goyaml.Marshal(values)
+		return string(text), err
+	}),
 	// The JSON in the text of a Secret.
 	"record.unpack": typed(func(r helmRequest) (any, error) {
 		packed, err := base64.StdEncoding.DecodeString(r.Text)
@@ -53,6 +64,25 @@ type observed struct {
 	Hooks         []*release.Hook `json:"hooks"`
 	Namespace     string          `json:"namespace"`
 	OCIDigest     string          `json:"ociDigest,omitempty"`
+}
+
+// sortMapSlice sorts the keys at every level by their bytes.
+func sortMapSlice(values goyaml.MapSlice) {
+	slices.SortFunc(values, func(a, b goyaml.MapItem) int { return cmp.Compare(a.Key.(string), b.Key.(string)) })
+	for _, item := range values {
+		sortInner(item.Value)
+	}
+}
+
+func sortInner(value any) {
+	switch value := value.(type) {
+	case goyaml.MapSlice:
+		sortMapSlice(value)
+	case []any:
+		for _, item := range value {
+			sortInner(item)
+		}
+	}
 }
 
 func recordRead(r helmRequest) (any, error) {

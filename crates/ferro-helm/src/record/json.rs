@@ -144,6 +144,17 @@ pub fn observation(record: &Record, oci_digest: &str) -> String {
     out
 }
 
+/// What of the values of a release their digest is taken of (`spec/helm.md` A.4.2): nothing if there are none, or else YAML.
+///
+/// # Errors
+/// When there is no YAML for a value.
+pub fn observed_config(values: &Map<String, Json>) -> Result<String, ferro_yaml::Error> {
+    match values.is_empty() {
+        true => Ok(String::new()),
+        false => ferro_yaml::sigs::to_string_by_bytes(&Json::Object(values.clone())),
+    }
+}
+
 fn info(out: &mut String, info: &Info) {
     let mut object = Object::begin(out);
     object.time_if_any("first_deployed", info.first_deployed.as_ref());

@@ -19,7 +19,7 @@ use ferro_gocompat::time::Time;
 use serde_json::{Map, Value as Json};
 
 pub use self::chart::StoredChart;
-pub use self::json::observation;
+pub use self::json::{observation, observed_config};
 pub use self::read::Invalid;
 use crate::manifest::Hook;
 

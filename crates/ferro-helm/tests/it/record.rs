@@ -1,6 +1,6 @@
 //! Release records: ours and those that Helm's own types read and write.
 
-use ferro_helm::record::{Record, Status, StoredChart, observation, secret};
+use ferro_helm::record::{Record, Status, StoredChart, observation, observed_config, secret};
 use ferro_helm::values::resolve;
 use serde_json::{Map, Value as Json, json};
 
@@ -230,6 +230,37 @@ fn charts_are_stored_as_by_helm() {
         stored += 1;
     }
     assert!(stored > 50, "most charts can be stored: {stored}");
+}
+
+#[test]
+fn values_are_observed_as_by_flux() {
+    let Some(mut oracle) = Oracle::start() else { return };
+    let mut random = Random::new(73);
+    for _ in 0..cases() {
+        let mut values = table(&mut random, 3);
+        for key in ["a10", "a9", "B", "ü", "yes", "1", "multi\nline"] {
+            if random.one_in(2) {
+                values.insert(key.to_owned(), random_numbers(&mut random));
+            }
+            if random.one_in(3) {
+                let text = random_text(&mut random).repeat(1 + random.below(30));
+                values.insert(format!("{key}-text"), json!([{"b": text, "a": {}}, []]));
+            }
+        }
+        let read = Record::from_json(&json!({ "config": values }).to_string()).unwrap();
+        let expected = match values.is_empty() {
+            true => json!(""),
+            false => match oracle.ask("record.config", json!({ "values": values })) {
+                Answer::Output(text) => text,
+                other => panic!("{other:?}"),
+            },
+        };
+        assert_eq!(
+            json!(observed_config(&read.config).unwrap()),
+            expected,
+            "{values:#?}"
+        );
+    }
 }
 
 fn record() -> Record {

@@ -7,7 +7,7 @@ mod sigs;
 mod tree;
 mod write;
 
-pub(crate) use sigs::write_json;
+pub(crate) use sigs::{write_json, write_json_by_bytes};
 
 use crate::{Document, Node, Result};
 use machine::Machine;

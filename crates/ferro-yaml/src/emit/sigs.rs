@@ -1,5 +1,7 @@
 //! Plain data with sorted keys: how `sigs.k8s.io/yaml` (go-yaml v2) and Helm's `toYamlPretty` (v3) write.
 
+use std::cmp::Ordering;
+
 use ferro_gocompat::number::{format_g, format_json};
 use serde_json::{Map, Number, Value as Json};
 
@@ -23,9 +25,22 @@ pub(crate) fn write_json(value: &Json, options: &EmitOptions) -> Result<String> 
     } else {
         value
     };
+    write_ordered(value, options, compare_keys)
+}
+
+/// Writes JSON data as it is, with keys in the order of their bytes.
+pub(crate) fn write_json_by_bytes(value: &Json, options: &EmitOptions) -> Result<String> {
+    write_ordered(value, options, |_, _, _| Ordering::Equal)
+}
+
+/// Tells which of two keys comes first; equal ones are put in the order of their bytes.
+type Compare = fn(&str, &str, Flavor) -> Ordering;
+
+fn write_ordered(value: &Json, options: &EmitOptions, compare: Compare) -> Result<String> {
     let mut writer = Writer {
         machine: Machine::new(options.settings),
         settings: options.settings,
+        compare,
     };
     writer.value(value)?;
     writer.machine.end_document("");
@@ -35,6 +50,7 @@ pub(crate) fn write_json(value: &Json, options: &EmitOptions) -> Result<String> 
 struct Writer {
     machine: Machine<'static>,
     settings: Settings,
+    compare: Compare,
 }
 
 impl Writer {
@@ -63,7 +79,7 @@ impl Writer {
         let mut entries: Vec<_> = object.iter().collect();
         let flavor = self.settings.flavor;
         entries
-            .sort_by(|left, right| compare_keys(left.0, right.0, flavor).then_with(|| left.0.cmp(right.0)));
+            .sort_by(|left, right| (self.compare)(left.0, right.0, flavor).then_with(|| left.0.cmp(right.0)));
         self.open(true, entries.is_empty())?;
         for (key, value) in entries {
             self.string(key)?;
