@@ -6,15 +6,16 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use ferro_yaml::parse_one;
+use ferro_gocompat::float::{Width, append};
+use ferro_yaml::{Dialect, EmitOptions, Node, ParseOptions, Tag, Value, parse_first, to_string};
 
-use crate::emit;
 use crate::error::{Context, Error, Result, fail};
 use crate::files::Files;
 use crate::loader::Loader;
 use crate::options::Quirks;
 use crate::path;
 use crate::remote::Checkout;
+use crate::resmap::ResMap;
 use crate::resource::Resource;
 use crate::schema::Schema;
 use crate::types::{HelmChart, HelmGlobals};
@@ -25,6 +26,8 @@ mod native;
 #[cfg(feature = "helm")]
 pub use native::HelmEngine;
 
+/// What is wrong when the output of a chart is YAML, but no list of objects.
+const UNREADABLE: &str = "could not parse rnode slice into resource map";
 /// Where charts are when nothing else is said.
 const DEFAULT_HOME: &str = "charts";
 
@@ -239,20 +242,23 @@ impl<'a> ChartGenerator<'a> {
             .engine
             .template(&release)
             .during(|| format!("unable to render chart '{}'", self.chart.name))?;
-        let mut resources = match crate::read::resources(text.as_bytes(), None) {
-            Ok(resources) => resources,
-            // Helm may have said something before the first document.
-            Err(error) => match text.find("\n---\n") {
-                Some(start) => {
-                    crate::read::resources(text.get(start + 1..).unwrap_or_default().as_bytes(), None)?
-                }
-                None => return Err(error.during("could not parse bytes into resource map")),
-            },
-        };
-        for resource in &mut resources {
+        let resources = crate::read::resources(text.as_bytes(), None).map_err(|error| {
+            // Upstream tries again in another way, which fails as well.
+            let words = if error.is_malformed_yaml() {
+                "error reading helm output"
+            } else {
+                UNREADABLE
+            };
+            error.during(words)
+        })?;
+        let mut distinct = ResMap::default();
+        for mut resource in resources {
             resource.record.is_helm_generated = true;
+            distinct
+                .append(resource, &Schema::default())
+                .during(|| UNREADABLE.to_owned())?;
         }
-        Ok(resources)
+        Ok(distinct.into_list())
     }
 
     fn pull(&self) -> Result<Checkout> {
@@ -275,9 +281,10 @@ impl<'a> ChartGenerator<'a> {
             .chart
             .values_inline
             .as_ref()
-            .filter(|inline| !inline.entries().is_empty());
-        if let (Some(inline), ValuesMerge::Replace) = (inline, self.merge) {
-            return Ok(emit::config(inline).into_bytes());
+            .filter(|inline| !inline.entries().is_empty())
+            .map(settled);
+        if let (Some(inline), ValuesMerge::Replace) = (&inline, self.merge) {
+            return written(inline);
         }
         let file = match (self.chart.values_file.as_str(), pulled) {
             ("", Some(Checkout { files, root })) => read(files, &path::join(root, "values.yaml"))?,
@@ -285,17 +292,62 @@ impl<'a> ChartGenerator<'a> {
             (file, _) => loader.load(file)?.into_owned(),
         };
         let Some(inline) = inline else { return Ok(file) };
-        let text = String::from_utf8_lossy(&file);
-        let file = parse_one(text.as_ref(), &ferro_yaml::ParseOptions::default())
-            .map_err(|error| Error::other(error.to_string()))
-            .during(|| "could not parse values file into rnode".to_owned())?;
+        let file =
+            parse_values(&file, quirks).during(|| "could not parse values file into rnode".to_owned())?;
         let (dest, patch) = match self.merge {
-            ValuesMerge::Merge => (inline.clone(), &file),
-            _ => (file, inline),
+            ValuesMerge::Merge => (inline, &file),
+            _ => (file, &inline),
         };
         let merged = crate::patch::smp::merge(dest, patch, &Schema::default(), quirks)
             .during(|| "could not merge values".to_owned())?;
-        Ok(emit::config(&merged.unwrap_or_else(crate::scalar::empty_mapping)).into_bytes())
+        written(&merged.unwrap_or_else(crate::scalar::empty_mapping))
+    }
+}
+
+fn parse_values(file: &[u8], quirks: Quirks) -> Result<Node> {
+    let text = String::from_utf8_lossy(file);
+    let found = parse_first(text.as_ref(), &ParseOptions::default())
+        .map_err(|error| Error::other(error.to_string()))?;
+    let root = found.map(|document| document.root);
+    match (root, quirks) {
+        (Some(root), _) => Ok(root),
+        // Charts without values have such files.
+        (None, Quirks::Fixed) => Ok(crate::scalar::empty_mapping()),
+        (None, Quirks::Upstream) => fail!("EOF"),
+    }
+}
+
+fn written(values: &Node) -> Result<Vec<u8>> {
+    let text = to_string(values, &EmitOptions::sigs()).map_err(|error| Error::other(error.to_string()))?;
+    Ok(text.into_bytes())
+}
+
+/// Values as they are once they were JSON: keys are texts, and what YAML 1.1 calls numbers and truths is in its common
+/// form.
+fn settled(node: &Node) -> Node {
+    if let Some(sequence) = node.as_sequence() {
+        return Node::sequence(sequence.iter().map(settled).collect::<Vec<_>>());
+    }
+    if node.is_mapping() {
+        let mut mapping = crate::scalar::empty_mapping();
+        for entry in node.entries() {
+            let key = settled(&entry.key);
+            mapping.set(key.text().unwrap_or_default().to_owned(), settled(&entry.value));
+        }
+        return mapping;
+    }
+    let text = node.text().unwrap_or_default();
+    match (node.tag(), Dialect::V2.resolve(text)) {
+        (Tag::Null, _) => Node::null(),
+        (Tag::Bool, Value::Bool(value)) => Node::bool(value),
+        (Tag::Int | Tag::Float, Value::Int(value)) => Node::int(value),
+        (Tag::Int | Tag::Float, Value::Uint(value)) => Node::scalar(value.to_string(), Tag::Int),
+        (Tag::Int | Tag::Float, Value::Float(value)) => {
+            let mut shortest = String::new();
+            append(&mut shortest, value, b'g', None, Width::Double);
+            Node::scalar(shortest, Tag::Float)
+        }
+        _ => Node::string(text),
     }
 }
 

@@ -110,7 +110,7 @@ impl HelmEngine {
         let version = stated(&chart.kube_version, &self.kube_version);
         if !version.is_empty() {
             capabilities.kube_version = KubeVersion::parse(version)
-                .map_err(|error| failure(format!("invalid kube version '{version}'"), error))?;
+                .map_err(|error| failure(format!("invalid kube version '{version}': {error}"), error))?;
         }
         let api_versions = if chart.api_versions.is_empty() {
             &self.api_versions
@@ -299,6 +299,15 @@ impl Directory for Tree<'_> {
 
     fn read(&self, file: &str) -> io::Result<Vec<u8>> {
         let kept = self.read.borrow_mut().remove(file);
-        kept.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        if let Some(content) = kept {
+            return Ok(content);
+        }
+        // `.helmignore` is read a second time, as a file of the chart.
+        let found = self
+            .files
+            .resolve(&path::join(self.root, file))
+            .map_err(io::Error::other)?;
+        let content = self.files.read(&found.path).map_err(io::Error::other)?;
+        Ok(content.into_owned())
     }
 }

@@ -171,14 +171,13 @@ record! {
 }
 
 impl HelmChartArgs {
-    /// Converts to the current form.
+    /// Converts to the current form; upstream forgets the namespace.
     pub(crate) fn into_chart(self) -> HelmChart {
         HelmChart {
             name: self.chart_name,
             version: self.chart_version,
             repo: self.chart_repo_url,
             release_name: self.release_name,
-            namespace: self.release_namespace,
             values_file: self.values,
             values_inline: self.values_local,
             values_merge: self.values_merge,
