@@ -3,23 +3,28 @@
 //! Flat code keeps deeply nested templates off the stack, both when they run and when they are dropped;
 //! only parentheses nest expressions, and the parser bounds those.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::func::Function;
-use crate::value::{Key, Text};
+use crate::value::{Key, Text, lossy};
 
 /// A byte offset in the text of the template.
 pub(crate) type Pos = u32;
 
 /// The index of an operation.
-pub(crate) type Label = usize;
+pub(crate) type Label = u32;
 
 /// A parsed template: the body of a file or of a `define`.
 pub(crate) struct Tree {
     pub(crate) name: Text,
     /// What was parsed; a `define` shares it with the file that it stands in.
     pub(crate) source: Arc<Source>,
-    pub(crate) code: Vec<Op>,
+    pub(crate) code: Box<[Op]>,
+    /// The names of the variables by their ids.
+    pub(crate) variables: Box<[Arc<str>]>,
     /// Whether there is nothing but space and comments.
     pub(crate) is_empty: bool,
     /// How deep parentheses nest.
@@ -29,12 +34,44 @@ pub(crate) struct Tree {
 /// A text and the name under which errors mention it.
 pub(crate) struct Source {
     pub(crate) name: Text,
-    pub(crate) text: Box<[u8]>,
+    pub(crate) text: Text,
+}
+
+/// A part of the text of a template.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) start: Pos,
+    pub(crate) len: u32,
+}
+
+impl Span {
+    fn range(self) -> std::ops::Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+}
+
+impl Source {
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
+        self.text.as_bytes().get(span.range()).unwrap_or_default()
+    }
+
+    /// The part, when the whole is UTF-8.
+    pub(crate) fn str(&self, span: Span) -> Option<&str> {
+        self.text.as_str()?.get(span.range())
+    }
+
+    pub(crate) fn lossy(&self, span: Span) -> Cow<'_, str> {
+        match self.str(span) {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(lossy(self.bytes(span))),
+        }
+    }
 }
 
 /// A step of execution.
 pub(crate) enum Op {
-    Text(Box<[u8]>),
+    Text(Span),
     Action(Action),
     /// Opens a scope; goes to `otherwise` when the pipeline is false.
     If {
@@ -47,7 +84,7 @@ pub(crate) enum Op {
         otherwise: Label,
     },
     /// Opens a scope and starts a loop; the body follows.
-    Range(Range),
+    Range(Box<Range>),
     /// Goes on with the innermost loop, or to its end.
     Next,
     Jump(Label),
@@ -55,7 +92,7 @@ pub(crate) enum Op {
     EndScope,
     Break,
     Continue,
-    Template(Invoke),
+    Template(Box<Invoke>),
 }
 
 /// A pipeline whose value is printed, unless it declares variables.
@@ -86,21 +123,17 @@ pub(crate) struct Invoke {
 pub(crate) struct Pipe {
     pub(crate) pos: Pos,
     pub(crate) is_assign: bool,
-    pub(crate) variables: Vec<Variable>,
-    pub(crate) commands: Vec<Command>,
+    pub(crate) variables: SmallVec<[Variable; 2]>,
+    pub(crate) commands: SmallVec<[Command; 1]>,
 }
 
-/// A variable; within a tree equal names have equal ids.
-#[derive(Clone)]
-pub(crate) struct Variable {
-    pub(crate) id: u32,
-    pub(crate) name: Arc<str>,
-}
+/// A variable: its place among the names of its tree.
+pub(crate) type Variable = u32;
 
 /// An operand and its arguments.
 pub(crate) struct Command {
     pub(crate) pos: Pos,
-    pub(crate) args: Vec<Expr>,
+    pub(crate) args: Box<[Expr]>,
 }
 
 /// An operand.
@@ -123,8 +156,7 @@ pub(crate) enum Expr {
         fields: Fields,
     },
     Function {
-        pos: Pos,
-        name: Box<str>,
+        name: Span,
         function: Function,
     },
     Nil {
@@ -136,8 +168,7 @@ pub(crate) enum Expr {
     },
     Pipe(Box<Pipe>),
     Str {
-        pos: Pos,
-        quoted: Box<[u8]>,
+        quoted: Span,
         text: Text,
     },
     Variable {
@@ -195,11 +226,10 @@ impl Expr {
             | Self::Chain { pos, .. }
             | Self::Dot { pos }
             | Self::Field { pos, .. }
-            | Self::Function { pos, .. }
             | Self::Nil { pos }
             | Self::Number { pos, .. }
-            | Self::Str { pos, .. }
             | Self::Variable { pos, .. } => *pos,
+            Self::Function { name: span, .. } | Self::Str { quoted: span, .. } => span.start,
             Self::Pipe(pipe) => pipe.pos,
         }
     }
@@ -209,7 +239,8 @@ impl Tree {
     /// Returns `name:line:column` of a position, with lines from one and columns from zero.
     pub(crate) fn location(&self, pos: Pos) -> String {
         let pos = usize::try_from(pos).unwrap_or(usize::MAX);
-        let before = self.source.text.get(..pos).unwrap_or(&self.source.text);
+        let text = self.source.text.as_bytes();
+        let before = text.get(..pos).unwrap_or(text);
         let line = 1 + memchr::memchr_iter(b'\n', before).count();
         let column =
             memchr::memrchr(b'\n', before).map_or(before.len(), |newline| before.len() - newline - 1);

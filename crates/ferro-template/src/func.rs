@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::error::Error;
 use crate::exec::Run;
 use crate::set::Templates;
@@ -143,7 +145,7 @@ impl Function {
 /// The functions that a set of templates can call, by name.
 #[derive(Clone)]
 pub struct Functions {
-    by_name: HashMap<Box<str>, Function>,
+    by_name: HashMap<Box<str>, Function, RandomState>,
 }
 
 impl Functions {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use ferro_gocompat::float::Width;
 use ferro_gocompat::fmt::{Args, Printer, printf};
 
+use crate::exec::Output;
 use crate::stack::guarded;
 use crate::value::types::Kind;
 use crate::value::{Int, Object, Text, Type, Value};
@@ -86,32 +87,26 @@ pub(crate) fn pointee(value: &Value) -> String {
 }
 
 /// Prints the value of an action.
-pub(crate) fn action(out: &mut Vec<u8>, value: &Value, limit: usize) -> Result<(), Unprintable> {
+pub(crate) fn action(out: &mut Output, value: &Value, limit: usize) -> Result<(), Unprintable> {
     match value {
-        Value::Nil => out.extend_from_slice(b"<no value>"),
-        Value::Str(text) => out.extend_from_slice(text.as_bytes()),
-        Value::Bool(true) => out.extend_from_slice(b"true"),
-        Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Int(int) if int.kind.is_signed() => {
-            out.extend_from_slice(itoa::Buffer::new().format(int.bits).as_bytes());
-        }
-        Value::Float(number) if is_small_integer(*number) => {
-            out.extend_from_slice(itoa::Buffer::new().format(*number as i64).as_bytes());
-        }
+        Value::Nil => out.push_str("<no value>"),
+        Value::Str(text) => out.push_text(text),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Int(int) if int.kind.is_signed() => out.push_integer(int.bits),
+        Value::Float(number) if is_small_integer(*number) => out.push_integer(*number as i64),
         Value::Func(_) => return Err(Unprintable::Function),
         value => {
             let mut printer = Printer {
-                limit: limit.saturating_add(out.len()),
-                out: std::mem::take(out),
+                limit,
                 ..Printer::default()
             };
             let mut show = Show::new(&mut printer);
             show.dereferenced(value);
-            let is_too_deep = show.is_too_deep;
-            *out = printer.out;
-            if is_too_deep {
+            if show.is_too_deep {
                 return Err(Unprintable::TooDeep);
             }
+            out.push_bytes(&printer.out);
         }
     }
     Ok(())

@@ -4,6 +4,8 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::ast::Tree;
 use crate::error::Error;
 use crate::func::Functions;
@@ -56,11 +58,22 @@ pub struct Templates {
     layer: Arc<Layer>,
 }
 
+/// A text that was parsed, with the definitions in it. Cloning is cheap.
+#[derive(Clone)]
+pub struct Parsed(Arc<[Arc<Tree>]>);
+
+impl Parsed {
+    /// Tells whether one of its templates has nothing but space and comments.
+    pub fn has_blank(&self) -> bool {
+        self.0.iter().any(|tree| tree.is_empty)
+    }
+}
+
 /// Templates on top of others, which they hide.
 #[derive(Clone, Default)]
 struct Layer {
     below: Option<Arc<Self>>,
-    trees: HashMap<Text, Arc<Tree>>,
+    trees: HashMap<Text, Arc<Tree>, RandomState>,
 }
 
 impl Layer {
@@ -120,7 +133,7 @@ impl Templates {
         } else {
             Arc::new(Layer {
                 below: Some(Arc::clone(&self.layer)),
-                trees: HashMap::new(),
+                trees: HashMap::default(),
             })
         };
         Self {
@@ -132,6 +145,13 @@ impl Templates {
     /// Parses a text as the template of that name. Definitions within it join the set; one that is empty
     /// but for space and comments replaces no other.
     pub fn parse(&mut self, name: &str, text: impl AsRef<[u8]>) -> Result<(), Error> {
+        let parsed = self.parse_apart(name, text)?;
+        self.add(&parsed);
+        Ok(())
+    }
+
+    /// Parses a text as the template of that name without adding it.
+    pub fn parse_apart(&self, name: &str, text: impl AsRef<[u8]>) -> Result<Parsed, Error> {
         let delims = match &self.delims {
             Some((left, right)) => Delims {
                 left: left.as_bytes(),
@@ -140,14 +160,18 @@ impl Templates {
             None => Delims::default(),
         };
         let trees = crate::parse::parse(&Text::from(name), text.as_ref(), delims, &self.functions)?;
-        for tree in trees {
+        Ok(Parsed(trees.into_iter().map(Arc::new).collect()))
+    }
+
+    /// Adds what was parsed for a set with the same functions.
+    pub fn add(&mut self, parsed: &Parsed) {
+        for tree in &*parsed.0 {
             if tree.is_empty && self.lookup(tree.name.as_bytes()).is_some() {
                 continue;
             }
             let layer = Arc::make_mut(&mut self.layer);
-            layer.trees.insert(tree.name.clone(), Arc::new(tree));
+            layer.trees.insert(tree.name.clone(), Arc::clone(tree));
         }
-        Ok(())
     }
 
     /// Tells whether there is a template of that name.

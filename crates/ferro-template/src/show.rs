@@ -1,8 +1,10 @@
 //! Prints nodes as errors mention them.
 
+use std::sync::Arc;
+
 use ferro_gocompat::quote::quote_bytes;
 
-use crate::ast::{Action, Command, Expr, Invoke, Pipe, Pos};
+use crate::ast::{Action, Command, Expr, Invoke, Pipe, Pos, Source, Tree};
 use crate::value::{Key, lossy};
 
 /// A node that errors can be about.
@@ -27,99 +29,130 @@ impl Node<'_> {
     }
 
     /// Returns the canonical text of the node.
-    pub(crate) fn text(self) -> String {
-        let mut out = Vec::new();
+    pub(crate) fn text(self, names: Names<'_>) -> String {
+        let mut out = Printer {
+            names,
+            out: Vec::new(),
+        };
         match self {
             Self::Action(action) => {
-                out.extend_from_slice(b"{{");
-                pipe(&mut out, &action.pipe);
-                out.extend_from_slice(b"}}");
+                out.write(b"{{");
+                out.pipe(&action.pipe);
+                out.write(b"}}");
             }
-            Self::Pipe(node) => pipe(&mut out, node),
-            Self::Command(node) => command(&mut out, node),
-            Self::Expr(node) => expr(&mut out, node),
-            Self::Invoke(node) => invoke(&mut out, node),
+            Self::Pipe(node) => out.pipe(node),
+            Self::Command(node) => out.command(node),
+            Self::Expr(node) => out.expr(node),
+            Self::Invoke(node) => out.invoke(node),
         }
-        lossy(&out)
+        lossy(&out.out)
     }
 }
 
-/// Returns the text of an operand.
-pub(crate) fn expr_text(node: &Expr) -> String {
-    Node::Expr(node).text()
+/// Where nodes have the names that they do not hold themselves.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'t> {
+    pub(crate) source: &'t Source,
+    pub(crate) variables: &'t [Arc<str>],
 }
 
-fn invoke(out: &mut Vec<u8>, node: &Invoke) {
-    out.extend_from_slice(b"{{template ");
-    out.extend_from_slice(quote_bytes(node.name.as_bytes()).as_bytes());
-    if let Some(argument) = &node.pipe {
-        out.push(b' ');
-        pipe(out, argument);
-    }
-    out.extend_from_slice(b"}}");
-}
-
-fn pipe(out: &mut Vec<u8>, node: &Pipe) {
-    for (index, variable) in node.variables.iter().enumerate() {
-        if index > 0 {
-            out.extend_from_slice(b", ");
-        }
-        out.extend_from_slice(variable.name.as_bytes());
-    }
-    if !node.variables.is_empty() {
-        out.extend_from_slice(if node.is_assign { b" = " } else { b" := " });
-    }
-    for (index, part) in node.commands.iter().enumerate() {
-        if index > 0 {
-            out.extend_from_slice(b" | ");
-        }
-        command(out, part);
-    }
-}
-
-fn command(out: &mut Vec<u8>, node: &Command) {
-    for (index, arg) in node.args.iter().enumerate() {
-        if index > 0 {
-            out.push(b' ');
-        }
-        parenthesised(out, arg);
-    }
-}
-
-fn parenthesised(out: &mut Vec<u8>, node: &Expr) {
-    if let Expr::Pipe(node) = node {
-        out.push(b'(');
-        crate::stack::guarded(|| pipe(out, node));
-        out.push(b')');
-    } else {
-        expr(out, node);
-    }
-}
-
-fn expr(out: &mut Vec<u8>, node: &Expr) {
-    match node {
-        Expr::Bool { value, .. } => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Expr::Chain { base, fields, .. } => {
-            parenthesised(out, base);
-            chain(out, fields);
-        }
-        Expr::Dot { .. } => out.push(b'.'),
-        Expr::Field { fields, .. } => chain(out, fields),
-        Expr::Function { name, .. } => out.extend_from_slice(name.as_bytes()),
-        Expr::Nil { .. } => out.extend_from_slice(b"nil"),
-        Expr::Number { number, .. } => out.extend_from_slice(number.text.as_bytes()),
-        Expr::Pipe(node) => crate::stack::guarded(|| pipe(out, node)),
-        Expr::Str { quoted, .. } => out.extend_from_slice(quoted),
-        Expr::Variable { variable, fields, .. } => {
-            out.extend_from_slice(variable.name.as_bytes());
-            chain(out, fields);
+impl Tree {
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names {
+            source: &self.source,
+            variables: &self.variables,
         }
     }
 }
 
-fn chain(out: &mut Vec<u8>, fields: &[Key]) {
-    for field in fields {
-        out.push(b'.');
-        out.extend_from_slice(field.as_text().as_bytes());
+struct Printer<'t> {
+    names: Names<'t>,
+    out: Vec<u8>,
+}
+
+impl Printer<'_> {
+    fn write(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(text);
+    }
+
+    fn invoke(&mut self, node: &Invoke) {
+        self.write(b"{{template ");
+        self.write(quote_bytes(node.name.as_bytes()).as_bytes());
+        if let Some(argument) = &node.pipe {
+            self.write(b" ");
+            self.pipe(argument);
+        }
+        self.write(b"}}");
+    }
+
+    fn pipe(&mut self, node: &Pipe) {
+        for (index, variable) in node.variables.iter().enumerate() {
+            if index > 0 {
+                self.write(b", ");
+            }
+            self.variable(*variable);
+        }
+        if !node.variables.is_empty() {
+            self.write(if node.is_assign { b" = " } else { b" := " });
+        }
+        for (index, part) in node.commands.iter().enumerate() {
+            if index > 0 {
+                self.write(b" | ");
+            }
+            self.command(part);
+        }
+    }
+
+    fn command(&mut self, node: &Command) {
+        for (index, arg) in node.args.iter().enumerate() {
+            if index > 0 {
+                self.write(b" ");
+            }
+            self.parenthesised(arg);
+        }
+    }
+
+    fn parenthesised(&mut self, node: &Expr) {
+        if let Expr::Pipe(node) = node {
+            self.write(b"(");
+            crate::stack::guarded(|| self.pipe(node));
+            self.write(b")");
+        } else {
+            self.expr(node);
+        }
+    }
+
+    fn expr(&mut self, node: &Expr) {
+        match node {
+            Expr::Bool { value, .. } => self.write(if *value { b"true" } else { b"false" }),
+            Expr::Chain { base, fields, .. } => {
+                self.parenthesised(base);
+                self.chain(fields);
+            }
+            Expr::Dot { .. } => self.write(b"."),
+            Expr::Field { fields, .. } => self.chain(fields),
+            Expr::Function { name: span, .. } | Expr::Str { quoted: span, .. } => {
+                self.write(self.names.source.bytes(*span));
+            }
+            Expr::Nil { .. } => self.write(b"nil"),
+            Expr::Number { number, .. } => self.write(number.text.as_bytes()),
+            Expr::Pipe(node) => crate::stack::guarded(|| self.pipe(node)),
+            Expr::Variable { variable, fields, .. } => {
+                self.variable(*variable);
+                self.chain(fields);
+            }
+        }
+    }
+
+    fn variable(&mut self, variable: u32) {
+        let name = self.names.variables.get(variable as usize);
+        self.write(name.map_or(&b"$"[..], |name| name.as_bytes()));
+    }
+
+    fn chain(&mut self, fields: &[Key]) {
+        for field in fields {
+            self.write(b".");
+            self.write(field.as_text().as_bytes());
+        }
     }
 }

@@ -4,11 +4,11 @@ use smallvec::SmallVec;
 
 use super::eval::{Site, zero};
 use super::{Exec, Operand};
-use crate::ast::Expr;
+use crate::ast::{Expr, Span};
 use crate::builtin;
 use crate::error::{Error, ErrorKind};
 use crate::func::{Builtin, Call, Function};
-use crate::show::{Node, expr_text};
+use crate::show::Node;
 use crate::value::types::Kind;
 use crate::value::{Method, Type, Value};
 
@@ -38,9 +38,11 @@ impl<'t> Exec<'t, '_> {
     pub(super) fn call_function(
         &mut self,
         function: &'t Function,
-        name: &str,
+        name: Span,
         site: Site<'t, '_>,
     ) -> Result<Operand, Error> {
+        let name = self.tree.source.lossy(name);
+        let name = &*name;
         let signature = Signature {
             name,
             params: function.params(),
@@ -122,7 +124,7 @@ impl<'t> Exec<'t, '_> {
             }
             Builtin::Call => {
                 let callee = match (site.args.get(1), site.piped) {
-                    (Some(node), _) => expr_text(node),
+                    (Some(node), _) => self.shown(node),
                     (None, Some(piped)) => builtin::value_string(&piped.value),
                     (None, None) => String::new(),
                 };
@@ -220,7 +222,7 @@ impl<'t> Exec<'t, '_> {
             Expr::Field { .. } => self.field_node(node, alone),
             Expr::Variable { .. } => self.variable_node(node, alone),
             Expr::Pipe(pipe) => self.nested_pipeline(pipe),
-            Expr::Function { name, function, .. } => self.call_function(function, name, alone),
+            Expr::Function { name, function, .. } => self.call_function(function, *name, alone),
             Expr::Chain { .. } => self.chain_node(node, alone),
             other => self.constant(other),
         }
@@ -228,7 +230,6 @@ impl<'t> Exec<'t, '_> {
 
     /// A literal has no type of its own: it becomes what the parameter asks for.
     fn literal(&mut self, node: &'t Expr, ty: &'static Type) -> Result<Value, Error> {
-        let expected = |what: &str| format!("expected {what}; found {}", expr_text(node));
         let number = match node {
             Expr::Number { number, .. } => Some(number),
             _ => None,
@@ -268,14 +269,17 @@ impl<'t> Exec<'t, '_> {
             }
             Kind::Interface if *ty == Type::Any => return Ok(self.constant(node)?.value),
             _ => {
-                let shown = expr_text(node);
+                let shown = self.shown(node);
                 return Err(self.error(format_args!("can't handle {shown} for arg of type {ty}")));
             }
         };
         match (value, ty) {
             (Some(value), Type::Named(named)) => Ok(Value::named(named, value)),
             (Some(value), _) => Ok(value),
-            (None, _) => Err(self.error(expected(what))),
+            (None, _) => {
+                let shown = self.shown(node);
+                Err(self.error(format_args!("expected {what}; found {shown}")))
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Exec, Operand};
 use crate::ast::{Command, Expr, Ideal, Number, Pipe, Variable};
 use crate::error::Error;
 use crate::set::MissingKey;
-use crate::show::{Node, expr_text};
+use crate::show::Node;
 use crate::stack::guarded;
 use crate::value::types::Kind;
 use crate::value::{Key, Map, Object, Type, Value};
@@ -48,9 +48,9 @@ impl<'t> Exec<'t, '_> {
         let value = value.unwrap_or_default();
         for variable in &pipe.variables {
             if pipe.is_assign {
-                self.assign(variable, value.clone())?;
+                self.assign(*variable, value.clone())?;
             } else {
-                self.variables.push((variable.id, value.clone()));
+                self.variables.push((*variable, value.clone()));
             }
         }
         Ok(value)
@@ -61,27 +61,35 @@ impl<'t> Exec<'t, '_> {
         guarded(|| self.pipeline(pipe))
     }
 
-    pub(super) fn assign(&mut self, variable: &Variable, value: Operand) -> Result<(), Error> {
+    pub(super) fn assign(&mut self, variable: Variable, value: Operand) -> Result<(), Error> {
         match self.slot(variable) {
             Some(slot) => {
                 *slot = value;
                 Ok(())
             }
-            None => Err(self.error(format_args!("undefined variable: {}", variable.name))),
+            None => Err(self.undefined(variable)),
         }
     }
 
-    fn slot(&mut self, variable: &Variable) -> Option<&mut Operand> {
+    fn undefined(&self, variable: Variable) -> Error {
+        let name = self.tree.variables.get(variable as usize);
+        self.error(format_args!(
+            "undefined variable: {}",
+            name.map_or("$", |name| name)
+        ))
+    }
+
+    fn slot(&mut self, variable: Variable) -> Option<&mut Operand> {
         let visible = self.variables.get_mut(self.variable_base..)?;
         visible
             .iter_mut()
             .rev()
-            .find(|(id, _)| *id == variable.id)
+            .find(|(id, _)| *id == variable)
             .map(|(_, value)| value)
     }
 
     fn command(&mut self, command: &'t Command, piped: Option<&Operand>) -> Result<Operand, Error> {
-        let args = command.args.as_slice();
+        let args = &*command.args;
         let Some(first) = args.first() else {
             return Ok(Operand::default());
         };
@@ -100,7 +108,7 @@ impl<'t> Exec<'t, '_> {
                     node: Node::Command(command),
                     ..site
                 };
-                return self.call_function(function, name, site);
+                return self.call_function(function, *name, site);
             }
             Expr::Pipe(pipe) => {
                 self.refuse_args(site, first)?;
@@ -116,9 +124,14 @@ impl<'t> Exec<'t, '_> {
         }
     }
 
+    /// Returns the text of an operand.
+    pub(super) fn shown(&self, expr: &Expr) -> String {
+        Node::Expr(expr).text(self.tree.names())
+    }
+
     fn refuse_args(&self, site: Site<'_, '_>, first: &Expr) -> Result<(), Error> {
         if site.has_args() {
-            let shown = expr_text(first);
+            let shown = self.shown(first);
             return Err(self.error(format_args!("can't give argument to non-function {shown}")));
         }
         Ok(())
@@ -189,7 +202,7 @@ impl<'t> Exec<'t, '_> {
         };
         match base {
             Expr::Pipe(pipe) => self.nested_pipeline(pipe),
-            Expr::Function { name, function, .. } => self.call_function(function, name, alone),
+            Expr::Function { name, function, .. } => self.call_function(function, *name, alone),
             Expr::Field { .. } => self.field_node(base, alone),
             Expr::Chain { .. } => self.chain_node(base, alone),
             Expr::Variable { .. } => self.variable_node(base, alone),
@@ -202,8 +215,8 @@ impl<'t> Exec<'t, '_> {
             return Ok(Operand::default());
         };
         self.at = Some(site.node);
-        let Some(value) = self.slot(variable) else {
-            return Err(self.error(format_args!("undefined variable: {}", variable.name)));
+        let Some(value) = self.slot(*variable) else {
+            return Err(self.undefined(*variable));
         };
         let Some((first, rest)) = fields.split_first() else {
             let value = value.clone();
@@ -332,7 +345,7 @@ pub(super) fn element(elem: &Type, value: Value) -> Operand {
 
 /// The zero value of a type.
 pub(crate) fn zero(ty: &'static Type) -> Value {
-    use crate::value::{IntKind, List, NilPointer};
+    use crate::value::{IntKind, List, NilPointer, Text};
     let value = match ty.underlying() {
         Type::Any | Type::Error | Type::Func(_) | Type::Struct(_) | Type::Named(_) => Value::Nil,
         Type::Bool => Value::Bool(false),
@@ -340,7 +353,7 @@ pub(crate) fn zero(ty: &'static Type) -> Value {
         Type::Float32 => Value::Float32(0.0),
         Type::Float64 => Value::Float(0.0),
         Type::Complex => Value::Complex(0.0, 0.0),
-        Type::String => Value::Str(crate::value::Text::new()),
+        Type::String => Value::Str(Text::new()),
         Type::Slice(Type::Int(IntKind::Uint8)) => return Value::Bytes([].into()),
         Type::Slice(_) => return Value::List(List::nil(ty)),
         Type::Array(len, elem) => return Value::List(List::with_type(ty, vec![zero(elem); *len])),

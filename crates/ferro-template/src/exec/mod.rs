@@ -6,16 +6,19 @@
 mod call;
 mod eval;
 mod iter;
+mod output;
 
 use std::any::Any;
 use std::fmt::Display;
 
 use ferro_gocompat::quote::quote_bytes;
+use smallvec::{SmallVec, smallvec};
 
 pub(crate) use self::call::limit;
 pub(crate) use self::eval::zero;
 use self::iter::Iter;
-use crate::ast::{Label, Op, Range, Tree};
+pub(crate) use self::output::Output;
+use crate::ast::{Label, Op, Range, Span, Tree, Variable};
 use crate::error::{Error, ErrorKind};
 use crate::func::Call;
 use crate::print;
@@ -66,6 +69,7 @@ impl Operand {
 
 /// What an execution and those nested in it have used of their limits.
 pub(crate) struct Run {
+    out: Output,
     nesting: usize,
     written: usize,
     steps: u64,
@@ -79,6 +83,7 @@ pub(crate) fn execute(
     state: &dyn Any,
 ) -> Result<Text, Error> {
     let mut run = Run {
+        out: Output::new(),
         nesting: 0,
         written: 0,
         steps: 0,
@@ -118,24 +123,25 @@ fn execute_tree(
         )));
     };
     let dot = Operand::new(data.clone());
+    let start = run.out.len();
     let mut exec = Exec {
         templates,
         options: templates.options(),
         state,
         run,
-        out: Vec::with_capacity(256),
         tree,
         pc: 0,
         dot: dot.clone(),
         at: None,
-        variables: vec![(0, dot)],
+        variables: smallvec![(0, dot)],
         variable_base: 0,
-        scopes: Vec::new(),
+        scopes: SmallVec::new(),
         scope_base: 0,
         frames: Vec::new(),
     };
-    exec.execute()?;
-    Ok(Text::from(exec.out))
+    let result = exec.execute();
+    let output = run.out.take(start);
+    result.map(|()| output)
 }
 
 /// An execution of a template and of those that it calls by `template`.
@@ -144,7 +150,6 @@ struct Exec<'t, 'r> {
     options: &'t Options,
     state: &'r dyn Any,
     run: &'r mut Run,
-    out: Vec<u8>,
     // The current frame.
     tree: &'t Tree,
     pc: Label,
@@ -153,9 +158,9 @@ struct Exec<'t, 'r> {
     at: Option<Node<'t>>,
     /// All variables of all frames, and where those of the current one start. They are found by name from
     /// the end, as in Go: which declaration a use means may depend on what was evaluated.
-    variables: Vec<(u32, Operand)>,
+    variables: SmallVec<[(Variable, Operand); 6]>,
     variable_base: usize,
-    scopes: Vec<Scope<'t>>,
+    scopes: SmallVec<[Scope<'t>; 4]>,
     scope_base: usize,
     frames: Vec<Frame<'t>>,
 }
@@ -176,7 +181,7 @@ struct Scope<'t> {
     mark: usize,
     /// The dot outside, when the structure changes it.
     dot: Option<Operand>,
-    body: Option<Loop<'t>>,
+    body: Option<Box<Loop<'t>>>,
 }
 
 /// A loop that has begun.
@@ -194,7 +199,7 @@ impl<'t> Exec<'t, '_> {
     fn execute(&mut self) -> Result<(), Error> {
         loop {
             let tree = self.tree;
-            let Some(op) = tree.code.get(self.pc) else {
+            let Some(op) = tree.code.get(self.pc as usize) else {
                 if self.leave() {
                     continue;
                 }
@@ -203,7 +208,7 @@ impl<'t> Exec<'t, '_> {
             self.pc += 1;
             self.count_step()?;
             match op {
-                Op::Text(text) => self.write(text)?,
+                Op::Text(span) => self.write(tree, *span)?,
                 Op::Action(action) => {
                     let value = self.pipeline(&action.pipe)?;
                     if action.pipe.variables.is_empty() {
@@ -231,11 +236,11 @@ impl<'t> Exec<'t, '_> {
                 Op::EndScope => self.close(),
                 Op::Break => {
                     let range = self.unwind(true);
-                    self.pc = range.map_or(usize::MAX, |range| range.end);
+                    self.pc = range.map_or(Label::MAX, |range| range.end);
                 }
                 Op::Continue => {
                     let range = self.unwind(false);
-                    self.pc = range.map_or(usize::MAX, |range| range.next);
+                    self.pc = range.map_or(Label::MAX, |range| range.next);
                 }
                 Op::Template(invoke) => {
                     self.at = Some(Node::Invoke(invoke));
@@ -342,13 +347,13 @@ impl<'t> Exec<'t, '_> {
         let mark = self.variables.len();
         let start = self.pc;
         if let Some(scope) = self.scopes.last_mut() {
-            scope.body = Some(Loop {
+            scope.body = Some(Box::new(Loop {
                 range,
                 iter,
                 mark,
                 start,
                 is_over: false,
-            });
+            }));
         }
         if !self.advance(range)? {
             if let Some(body) = self.scopes.last_mut().and_then(|scope| scope.body.as_mut()) {
@@ -382,15 +387,11 @@ impl<'t> Exec<'t, '_> {
         self.variables.truncate(mark);
         match range.pipe.variables.as_slice() {
             [] => {}
-            variables if range.pipe.is_assign => {
-                let (first, second) = (variables.first(), variables.get(1));
-                if let (Some(first), Some(second)) = (first, second) {
-                    self.assign(first, index)?;
-                    self.assign(second, element.clone())?;
-                } else if let Some(first) = first {
-                    self.assign(first, element.clone())?;
-                }
+            [first, second, ..] if range.pipe.is_assign => {
+                self.assign(*first, index)?;
+                self.assign(*second, element.clone())?;
             }
+            [only] if range.pipe.is_assign => self.assign(*only, element.clone())?,
             variables => {
                 // The pipeline has declared them last.
                 self.set_top(1, element.clone());
@@ -412,21 +413,27 @@ impl<'t> Exec<'t, '_> {
 
     fn print(&mut self, operand: &Operand, node: Node<'t>) -> Result<(), Error> {
         self.at = Some(node);
-        let start = self.out.len();
+        let start = self.run.out.len();
         let budget = self.options.max_output.saturating_sub(self.run.written);
-        match print::action(&mut self.out, &operand.value, budget) {
-            Ok(()) => self.count_output(self.out.len() - start),
+        match print::action(&mut self.run.out, &operand.value, budget) {
+            Ok(()) => self.count_output(self.run.out.len() - start),
             Err(print::Unprintable::Function) => {
                 let ty = operand.value.type_name();
-                Err(self.error(format_args!("can't print {} of type {ty}", node.text())))
+                Err(self.error(format_args!(
+                    "can't print {} of type {ty}",
+                    node.text(self.tree.names())
+                )))
             }
             Err(print::Unprintable::TooDeep) => Err(self.limit(print::TOO_DEEP)),
         }
     }
 
-    fn write(&mut self, text: &[u8]) -> Result<(), Error> {
-        self.out.extend_from_slice(text);
-        self.count_output(text.len())
+    fn write(&mut self, tree: &Tree, span: Span) -> Result<(), Error> {
+        match tree.source.str(span) {
+            Some(text) => self.run.out.push_str(text),
+            None => self.run.out.push_bytes(tree.source.bytes(span)),
+        }
+        self.count_output(span.len as usize)
     }
 
     fn count_output(&mut self, len: usize) -> Result<(), Error> {
@@ -460,6 +467,9 @@ impl<'t> Exec<'t, '_> {
         };
         let location = self.tree.location(node.pos());
         let name = quote_bytes(name.as_bytes());
-        format!("template: {location}: executing {name} at <{}>: ", node.text())
+        format!(
+            "template: {location}: executing {name} at <{}>: ",
+            node.text(self.tree.names())
+        )
     }
 }

@@ -34,9 +34,10 @@ pub(crate) struct Lexer<'t> {
     pos: usize,
     /// The start of the current token, and its line.
     start: usize,
-    start_line: usize,
-    line: usize,
+    start_line: u32,
+    line: u32,
     at_eof: bool,
+    message: String,
     paren_depth: i64,
     is_inside_action: bool,
     /// Whether `break` and `continue` are keywords: not when they name functions.
@@ -69,11 +70,17 @@ impl<'t> Lexer<'t> {
             start_line: 1,
             line: 1,
             at_eof: false,
+            message: String::new(),
             paren_depth: 0,
             is_inside_action: false,
             break_is_keyword: true,
             continue_is_keyword: true,
         }
+    }
+
+    /// Returns the message of the last token, which is an error.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Returns the next token.
@@ -106,8 +113,8 @@ impl<'t> Lexer<'t> {
         self.input.get(self.start..self.pos).unwrap_or_default()
     }
 
-    fn count_lines(&self) -> usize {
-        memchr::memchr_iter(b'\n', self.current()).count()
+    fn count_lines(&self) -> u32 {
+        memchr::memchr_iter(b'\n', self.current()).count() as u32
     }
 
     fn next(&mut self) -> Option<char> {
@@ -154,10 +161,10 @@ impl<'t> Lexer<'t> {
     fn token(&mut self, kind: Kind) -> Token<'t> {
         let token = Token {
             kind,
-            pos: self.start,
+            // The parser takes no text of more than 4 GiB.
+            pos: self.start as u32,
             line: self.start_line,
             text: self.current(),
-            message: String::new(),
         };
         self.start = self.pos;
         self.start_line = self.line;
@@ -192,11 +199,11 @@ impl<'t> Lexer<'t> {
     fn error(&mut self, message: String) -> Step<'t> {
         let token = Token {
             kind: Kind::Error,
-            pos: self.start,
+            pos: self.start as u32,
             line: self.start_line,
             text: b"",
-            message,
         };
+        self.message = message;
         self.start = 0;
         self.pos = 0;
         self.input = b"";
@@ -204,7 +211,7 @@ impl<'t> Lexer<'t> {
     }
 
     fn lex_text(&mut self) -> Step<'t> {
-        let Some(found) = memmem::find(self.rest(), self.delims.left) else {
+        let Some(found) = find(self.rest(), self.delims.left) else {
             self.pos = self.input.len();
             if self.pos > self.start {
                 self.line += self.count_lines();
@@ -310,6 +317,18 @@ impl<'t> Lexer<'t> {
     }
 
     fn lex_inside_action(&mut self) -> Step<'t> {
+        let rest = self.rest();
+        // Most tokens begin with a letter, a dot, a dollar sign or a single space.
+        match rest {
+            [b' ', next, ..]
+                if !matches!(next, b' ' | b'\t' | b'\r' | b'\n' | b'-') && !self.is_delim(b' ') =>
+            {
+                self.pos += 1;
+                return self.emit(Kind::Space);
+            }
+            [first, ..] if is_ascii_letter(*first) && !self.is_delim(*first) => return self.lex_identifier(),
+            _ => {}
+        }
         if self.at_right_delim().is_some() {
             if self.paren_depth == 0 {
                 return Step::Next(State::RightDelim);
@@ -358,6 +377,11 @@ impl<'t> Lexer<'t> {
                 show_char(Some(c))
             )),
         }
+    }
+
+    /// Tells whether the right delimiter may begin with this byte.
+    fn is_delim(&self, byte: u8) -> bool {
+        self.delims.right.first() == Some(&byte)
     }
 
     fn lex_space(&mut self) -> Step<'t> {
@@ -413,6 +437,11 @@ impl<'t> Lexer<'t> {
 
     /// Skips letters and digits and returns what stopped it.
     fn skip_alphanumeric(&mut self) -> Option<char> {
+        let rest = self.rest();
+        self.pos += rest
+            .iter()
+            .take_while(|byte| is_ascii_letter(**byte) || byte.is_ascii_digit())
+            .count();
         loop {
             let c = self.next();
             if !c.is_some_and(is_alphanumeric) {
@@ -436,9 +465,13 @@ impl<'t> Lexer<'t> {
     }
 
     fn at_terminator(&mut self) -> bool {
-        match self.peek() {
-            None | Some(' ' | '\t' | '\r' | '\n' | '.' | ',' | '|' | ':' | ')' | '(') => true,
+        match self.rest().first() {
+            Some(b' ' | b'\t' | b'\r' | b'\n' | b'.' | b',' | b'|' | b':' | b')' | b'(') => true,
             Some(_) => self.rest().starts_with(self.delims.right),
+            None => {
+                self.at_eof = true;
+                true
+            }
         }
     }
 
@@ -494,6 +527,11 @@ impl<'t> Lexer<'t> {
     /// Scans to the closing quote; the parser checks the escapes.
     fn lex_quoted(&mut self, quote: char, kind: Kind, unterminated: &str) -> Step<'t> {
         loop {
+            let plain = self
+                .rest()
+                .iter()
+                .take_while(|byte| !matches!(byte, b'"' | b'\'' | b'\\' | b'\n'));
+            self.pos += plain.count();
             let mut c = self.next();
             if c == Some('\\') {
                 c = self.next();
@@ -520,6 +558,12 @@ impl<'t> Lexer<'t> {
     }
 }
 
+/// Finds a delimiter; what it begins with is rare in other texts.
+fn find(text: &[u8], delim: &[u8]) -> Option<usize> {
+    let first = *delim.first()?;
+    memchr::memchr_iter(first, text).find(|at| text.get(*at..).is_some_and(|text| text.starts_with(delim)))
+}
+
 /// Prints like `%#U`.
 fn show_char(c: Option<char>) -> String {
     match c {
@@ -532,6 +576,10 @@ fn show_char(c: Option<char>) -> String {
 
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
+fn is_ascii_letter(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_'
 }
 
 fn is_alphanumeric(c: char) -> bool {

@@ -44,23 +44,28 @@ pub(crate) enum Kind {
     With,
 }
 
-/// A token: its kind, where it starts, and what it says.
-#[derive(Clone, Debug)]
+/// A token: its kind, where it starts, and what it says. The message of an error is the lexer's.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Token<'t> {
     pub(crate) kind: Kind,
-    pub(crate) pos: usize,
-    pub(crate) line: usize,
+    pub(crate) pos: u32,
+    pub(crate) line: u32,
     pub(crate) text: &'t [u8],
-    /// The message of an error.
-    pub(crate) message: String,
 }
 
 impl Token<'_> {
+    /// What stands where no token was read yet.
+    pub(crate) const NONE: Self = Self {
+        kind: Kind::Error,
+        pos: 0,
+        line: 0,
+        text: b"",
+    };
+
     /// Returns the token as errors show it.
     pub(crate) fn show(&self) -> String {
         match self.kind {
             Kind::Eof => "EOF".to_owned(),
-            Kind::Error => self.message.clone(),
             kind if kind >= Kind::Block => format!("<{}>", lossy(self.text)),
             _ if self.text.len() > 10 => format!("{}...", quote_bytes(first_chars(self.text, 10))),
             _ => quote_bytes(self.text),

@@ -4,13 +4,16 @@ mod pipeline;
 
 use std::sync::Arc;
 
-use ferro_gocompat::literal::unquote;
+use ferro_gocompat::literal::{LiteralError, unquote};
 use ferro_gocompat::quote::quote_bytes;
 
-use crate::ast::{Action, Invoke, Op, Pos, Range, Source, Tree, Variable};
+use smallvec::{SmallVec, smallvec};
+
+use crate::ast::{Action, Expr, Invoke, Label, Op, Range, Source, Span, Tree, Variable};
 use crate::error::{Error, ErrorKind};
 use crate::func::Functions;
 use crate::lex::{Delims, Kind, Lexer, Token};
+use crate::show::Names;
 use crate::stack::guarded;
 use crate::value::{Text, lossy};
 
@@ -33,20 +36,24 @@ pub(crate) fn parse(
     }
     let source = Arc::new(Source {
         name: name.clone(),
-        text: text.into(),
+        text: Text::from_bytes(text),
     });
     let mut lexer = Lexer::new(text, delims);
     lexer.break_is_keyword = functions.get("break").is_none();
     lexer.continue_is_keyword = functions.get("continue").is_none();
+    let dollar = Arc::from("$");
     let mut parser = Parser {
         lexer,
         functions,
         source: &source,
         trees: Vec::new(),
-        body: Body::new(),
+        args: Vec::new(),
+        dollar: Arc::clone(&dollar),
+        body: Body::new(dollar),
     };
     parser.file()?;
-    let body = std::mem::replace(&mut parser.body, Body::new());
+    let body = parser.new_body();
+    let body = std::mem::replace(&mut parser.body, body);
     parser.add(name.clone(), body)?;
     Ok(parser.trees)
 }
@@ -56,6 +63,10 @@ struct Parser<'p> {
     functions: &'p Functions,
     source: &'p Arc<Source>,
     trees: Vec<Tree>,
+    /// The operands of commands that have begun, those of inner ones last.
+    args: Vec<Expr>,
+    /// The name of the variable that every template has.
+    dollar: Arc<str>,
     body: Body<'p>,
 }
 
@@ -65,31 +76,24 @@ struct Body<'p> {
     /// Three tokens of lookahead, of which the last `ahead` are still to be read.
     tokens: [Token<'p>; 3],
     ahead: usize,
-    names: Vec<Arc<str>>,
-    /// The ids of the variables that are visible.
-    visible: Vec<u32>,
+    names: SmallVec<[Arc<str>; 8]>,
+    /// The variables that are visible.
+    visible: SmallVec<[Variable; 8]>,
     /// The line on which the current action starts; zero outside of actions.
-    action_line: usize,
+    action_line: u32,
     range_depth: usize,
     paren_depth: usize,
     max_paren_depth: usize,
 }
 
 impl Body<'_> {
-    fn new() -> Self {
-        let none = Token {
-            kind: Kind::Error,
-            pos: 0,
-            line: 0,
-            text: b"",
-            message: String::new(),
-        };
+    fn new(dollar: Arc<str>) -> Self {
         Self {
             code: Vec::new(),
-            tokens: [none.clone(), none.clone(), none],
+            tokens: [Token::NONE; 3],
             ahead: 0,
-            names: vec!["$".into()],
-            visible: vec![0],
+            names: smallvec![dollar],
+            visible: smallvec![0],
             action_line: 0,
             range_depth: 0,
             paren_depth: 0,
@@ -98,19 +102,13 @@ impl Body<'_> {
     }
 
     fn variable(&mut self, name: &[u8]) -> Variable {
-        let name = lossy(name);
-        let id = self
-            .names
-            .iter()
-            .position(|known| **known == name)
-            .unwrap_or_else(|| {
-                self.names.push(name.into());
-                self.names.len() - 1
-            });
-        Variable {
-            id: id as u32,
-            name: self.names.get(id).cloned().unwrap_or_else(|| "$".into()),
-        }
+        // The names of variables are letters and digits.
+        let known = self.names.iter().position(|known| known.as_bytes() == name);
+        let index = known.unwrap_or_else(|| {
+            self.names.push(lossy(name).into());
+            self.names.len() - 1
+        });
+        index as Variable
     }
 }
 
@@ -148,9 +146,11 @@ impl Control {
     }
 }
 
-fn pos_of(token: &Token<'_>) -> Pos {
-    // The text was checked to be small enough.
-    token.pos as Pos
+fn span_of(token: &Token<'_>) -> Span {
+    Span {
+        start: token.pos,
+        len: token.text.len() as u32,
+    }
 }
 
 impl<'p> Parser<'p> {
@@ -163,8 +163,19 @@ impl<'p> Parser<'p> {
         self.body
             .tokens
             .get(self.body.ahead)
-            .unwrap_or(&self.body.tokens[0])
-            .clone()
+            .copied()
+            .unwrap_or(self.body.tokens[0])
+    }
+
+    fn new_body(&self) -> Body<'p> {
+        Body::new(Arc::clone(&self.dollar))
+    }
+
+    fn names(&self) -> Names<'_> {
+        Names {
+            source: self.source,
+            variables: &self.body.names,
+        }
     }
 
     fn backup(&mut self) {
@@ -216,20 +227,19 @@ impl<'p> Parser<'p> {
         if token.kind != Kind::Error {
             return self.error(format_args!("unexpected {} in {context}", token.show()));
         }
+        // Nothing is read behind an error, so it is the lexer's last.
+        let message = self.lexer.message();
         let started = self.body.action_line;
         if started == 0 || started == token.line {
-            return self.error(&token.message);
+            return self.error(message);
         }
-        let in_action = if token.message.ends_with(" action") {
+        let in_action = if message.ends_with(" action") {
             ""
         } else {
             " in action"
         };
         let name = &self.source.name;
-        self.error(format_args!(
-            "{}{in_action} started at {name}:{started}",
-            token.message
-        ))
+        self.error(format_args!("{message}{in_action} started at {name}:{started}"))
     }
 
     fn expect(&mut self, kind: Kind, context: &str) -> Result<Token<'p>, Error> {
@@ -241,13 +251,15 @@ impl<'p> Parser<'p> {
         }
     }
 
-    fn emit(&mut self, op: Op) -> usize {
+    fn emit(&mut self, op: Op) -> Label {
+        let label = self.here();
         self.body.code.push(op);
-        self.body.code.len() - 1
+        label
     }
 
-    fn here(&self) -> usize {
-        self.body.code.len()
+    /// Every operation has text of its own, so there are fewer of them than bytes.
+    fn here(&self) -> Label {
+        self.body.code.len() as Label
     }
 
     /// Adds a template to those of this text.
@@ -255,11 +267,12 @@ impl<'p> Parser<'p> {
         let is_empty = body
             .code
             .iter()
-            .all(|op| matches!(op, Op::Text(text) if is_blank(text)));
+            .all(|op| matches!(op, Op::Text(span) if is_blank(self.source.bytes(*span))));
         let tree = Tree {
             name,
             source: Arc::clone(self.source),
-            code: body.code,
+            code: body.code.into(),
+            variables: body.names.into_vec().into(),
             is_empty,
             depth: body.max_paren_depth,
         };
@@ -299,7 +312,8 @@ impl<'p> Parser<'p> {
 
     fn definition(&mut self) -> Result<(), Error> {
         const CONTEXT: &str = "define clause";
-        let outer = std::mem::replace(&mut self.body, Body::new());
+        let body = self.new_body();
+        let outer = std::mem::replace(&mut self.body, body);
         let token = self.next_non_space();
         let name = self.template_name(&token, CONTEXT)?;
         self.expect(Kind::RightDelim, CONTEXT)?;
@@ -329,7 +343,7 @@ impl<'p> Parser<'p> {
         let token = self.next_non_space();
         match token.kind {
             Kind::Text => {
-                self.emit(Op::Text(token.text.into()));
+                self.emit(Op::Text(span_of(&token)));
                 Ok(None)
             }
             Kind::LeftDelim => {
@@ -359,7 +373,7 @@ impl<'p> Parser<'p> {
             Kind::Template => self.template()?,
             _ => {
                 self.backup();
-                let pos = pos_of(&self.peek());
+                let pos = self.peek().pos;
                 let pipe = self.pipeline("command", Kind::RightDelim)?;
                 self.emit(Op::Action(Action { pos, pipe }));
             }
@@ -396,22 +410,22 @@ impl<'p> Parser<'p> {
 
     fn control_body(&mut self, control: Control) -> Result<(), Error> {
         let pipe = self.pipeline(control.name(), Kind::RightDelim)?;
-        let otherwise = usize::MAX;
+        let otherwise = Label::MAX;
         let start = self.emit(match control {
             Control::If => Op::If { pipe, otherwise },
             Control::With => Op::With { pipe, otherwise },
-            Control::Range => Op::Range(Range {
+            Control::Range => Op::Range(Box::new(Range {
                 pipe,
                 next: 0,
                 otherwise,
                 end: 0,
-            }),
+            })),
         });
         let is_loop = control == Control::Range;
         self.body.range_depth += usize::from(is_loop);
         let ended = self.list()?;
         self.body.range_depth -= usize::from(is_loop);
-        let last = self.emit(if is_loop { Op::Next } else { Op::Jump(usize::MAX) });
+        let last = self.emit(if is_loop { Op::Next } else { Op::Jump(Label::MAX) });
         let otherwise = self.here();
         if matches!(ended, End::Else) {
             self.else_branch(control)?;
@@ -422,8 +436,8 @@ impl<'p> Parser<'p> {
     }
 
     /// Fills in the jumps of a control structure.
-    fn link(&mut self, start: usize, last: usize, otherwise: usize, end: usize) {
-        match self.body.code.get_mut(start) {
+    fn link(&mut self, start: Label, last: Label, otherwise: Label, end: Label) {
+        match self.body.code.get_mut(start as usize) {
             Some(Op::If { otherwise: label, .. } | Op::With { otherwise: label, .. }) => *label = otherwise,
             Some(Op::Range(range)) => {
                 range.next = last;
@@ -432,7 +446,7 @@ impl<'p> Parser<'p> {
             }
             _ => {}
         }
-        if let Some(Op::Jump(label)) = self.body.code.get_mut(last) {
+        if let Some(Op::Jump(label)) = self.body.code.get_mut(last as usize) {
             *label = end;
         }
     }
@@ -457,16 +471,17 @@ impl<'p> Parser<'p> {
         let token = self.next_non_space();
         let name = self.template_name(&token, CONTEXT)?;
         let pipe = self.pipeline(CONTEXT, Kind::RightDelim)?;
-        let outer = std::mem::replace(&mut self.body, Body::new());
+        let body = self.new_body();
+        let outer = std::mem::replace(&mut self.body, body);
         let end = guarded(|| self.list())?;
         let inner = std::mem::replace(&mut self.body, outer);
         self.check_end(&end, CONTEXT)?;
         self.add(name.clone(), inner)?;
-        self.emit(Op::Template(Invoke {
-            pos: pos_of(&token),
+        self.emit(Op::Template(Box::new(Invoke {
+            pos: token.pos,
             name,
             pipe: Some(pipe),
-        }));
+        })));
         Ok(())
     }
 
@@ -479,23 +494,33 @@ impl<'p> Parser<'p> {
             self.backup();
             pipe = Some(self.pipeline(CONTEXT, Kind::RightDelim)?);
         }
-        self.emit(Op::Template(Invoke {
-            pos: pos_of(&token),
+        self.emit(Op::Template(Box::new(Invoke {
+            pos: token.pos,
             name,
             pipe,
-        }));
+        })));
         Ok(())
     }
 
     fn template_name(&mut self, token: &Token<'_>, context: &str) -> Result<Text, Error> {
         match token.kind {
-            Kind::String | Kind::RawString => {
-                let name = unquote(token.text).map_err(|error| self.error(error))?;
-                Ok(Text::from(name))
-            }
+            Kind::String | Kind::RawString => unquoted(token.text).map_err(|error| self.error(error)),
             _ => Err(self.unexpected(token, context)),
         }
     }
+}
+
+/// The value of a quoted string.
+fn unquoted(quoted: &[u8]) -> Result<Text, LiteralError> {
+    // Most have no escapes.
+    if let Some((b'"' | b'`', rest)) = quoted.split_first()
+        && let Some((_, inner)) = rest.split_last()
+        && memchr::memchr3(b'\\', b'\r', b'\n', inner).is_none()
+        && let Ok(inner) = std::str::from_utf8(inner)
+    {
+        return Ok(Text::from(inner));
+    }
+    unquote(quoted).map(Text::from)
 }
 
 /// Tells whether there is only what Unicode calls white space.

@@ -1,14 +1,14 @@
 //! Pipelines, commands and operands.
 
-use ferro_gocompat::literal::unquote;
 use ferro_gocompat::quote::quote_bytes;
+use smallvec::SmallVec;
 
-use super::{MAX_PAREN_DEPTH, Parser, pos_of};
+use super::{MAX_PAREN_DEPTH, Parser, span_of, unquoted};
 use crate::ast::{Command, Expr, Fields, Pipe};
 use crate::error::Error;
 use crate::lex::{Kind, Token};
 use crate::number;
-use crate::show::expr_text;
+use crate::show::Node;
 use crate::stack::guarded;
 use crate::value::{Key, Text, lossy};
 
@@ -16,10 +16,10 @@ impl<'p> Parser<'p> {
     pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe, Error> {
         let token = self.peek_non_space();
         let mut pipe = Pipe {
-            pos: pos_of(&token),
+            pos: token.pos,
             is_assign: false,
-            variables: Vec::new(),
-            commands: Vec::new(),
+            variables: SmallVec::new(),
+            commands: SmallVec::new(),
         };
         self.declarations(&mut pipe, context)?;
         loop {
@@ -91,7 +91,7 @@ impl<'p> Parser<'p> {
 
     fn declare(&mut self, pipe: &mut Pipe, token: &Token<'_>) {
         let variable = self.body.variable(token.text);
-        self.body.visible.push(variable.id);
+        self.body.visible.push(variable);
         pipe.variables.push(variable);
     }
 
@@ -119,14 +119,12 @@ impl<'p> Parser<'p> {
     }
 
     fn command(&mut self) -> Result<Command, Error> {
-        let mut command = Command {
-            pos: pos_of(&self.peek_non_space()),
-            args: Vec::new(),
-        };
+        let pos = self.peek_non_space().pos;
+        let first = self.args.len();
         loop {
             self.peek_non_space();
             if let Some(operand) = self.operand()? {
-                command.args.push(operand);
+                self.args.push(operand);
             }
             let token = self.next();
             match token.kind {
@@ -137,10 +135,11 @@ impl<'p> Parser<'p> {
             }
             break;
         }
-        if command.args.is_empty() {
+        if self.args.len() == first {
             return Err(self.error("empty command"));
         }
-        Ok(command)
+        let args = self.args.drain(first..).collect();
+        Ok(Command { pos, args })
     }
 
     /// A term and the fields that follow it.
@@ -150,42 +149,44 @@ impl<'p> Parser<'p> {
         if first.kind != Kind::Field {
             return Ok(Some(term));
         }
-        let pos = pos_of(&first);
-        let mut names = Vec::new();
+        let pos = first.pos;
+        let mut names: SmallVec<[Key; 8]> = SmallVec::new();
+        let mut term = term;
+        // Fields of a field or a variable are one longer field.
+        if let Expr::Field { fields, .. } | Expr::Variable { fields, .. } = &mut term {
+            names.extend(std::mem::take(fields));
+        }
         while self.peek().kind == Kind::Field {
             names.push(field_name(&self.next()));
         }
-        // Fields of a field or a variable are one longer field.
-        let joined = |fields: Fields| fields.into_iter().chain(names.clone()).collect();
+        let fields = names.into_iter().collect();
         Ok(Some(match term {
-            Expr::Field { fields, .. } => Expr::Field {
-                pos,
-                fields: joined(fields),
-            },
-            Expr::Variable { variable, fields, .. } => Expr::Variable {
+            Expr::Field { .. } => Expr::Field { pos, fields },
+            Expr::Variable { variable, .. } => Expr::Variable {
                 pos,
                 variable,
-                fields: joined(fields),
+                fields,
             },
             Expr::Bool { .. }
             | Expr::Str { .. }
             | Expr::Number { .. }
             | Expr::Nil { .. }
             | Expr::Dot { .. } => {
-                let shown = quote_bytes(expr_text(&term).as_bytes());
+                let shown = Node::Expr(&term).text(self.names());
+                let shown = quote_bytes(shown.as_bytes());
                 return Err(self.error(format_args!("unexpected . after term {shown}")));
             }
             term => Expr::Chain {
                 pos,
                 base: Box::new(term),
-                fields: names.into(),
+                fields,
             },
         }))
     }
 
     fn term(&mut self) -> Result<Option<Expr>, Error> {
         let token = self.next_non_space();
-        let pos = pos_of(&token);
+        let pos = token.pos;
         Ok(Some(match token.kind {
             Kind::Identifier => self.function(&token)?,
             Kind::Dot => Expr::Dot { pos },
@@ -209,9 +210,8 @@ impl<'p> Parser<'p> {
             }
             Kind::LeftParen => Expr::Pipe(Box::new(self.parenthesised()?)),
             Kind::String | Kind::RawString => Expr::Str {
-                pos,
-                quoted: token.text.into(),
-                text: Text::from(unquote(token.text).map_err(|error| self.error(error))?),
+                quoted: span_of(&token),
+                text: unquoted(token.text).map_err(|error| self.error(error))?,
             },
             _ => {
                 self.backup();
@@ -232,28 +232,28 @@ impl<'p> Parser<'p> {
     }
 
     fn function(&self, token: &Token<'_>) -> Result<Expr, Error> {
-        let name = lossy(token.text);
-        let Some(function) = self.functions.get(&name) else {
+        let function = std::str::from_utf8(token.text).ok();
+        let function = function.and_then(|name| self.functions.get(name));
+        let Some(function) = function.cloned() else {
             let name = quote_bytes(token.text);
             return Err(self.error(format_args!("function {name} not defined")));
         };
         Ok(Expr::Function {
-            pos: pos_of(token),
-            name: name.into(),
-            function: function.clone(),
+            name: span_of(token),
+            function,
         })
     }
 
     fn variable(&mut self, token: &Token<'_>) -> Result<Expr, Error> {
         let variable = self.body.variable(token.text);
-        if !self.body.visible.contains(&variable.id) {
+        if !self.body.visible.contains(&variable) {
             let name = quote_bytes(token.text);
             return Err(self.error(format_args!("undefined variable {name}")));
         }
         Ok(Expr::Variable {
-            pos: pos_of(token),
+            pos: token.pos,
             variable,
-            fields: [].into(),
+            fields: Fields::default(),
         })
     }
 }

@@ -25,7 +25,7 @@ struct Shared {
 pub struct Entries(BTreeMap<Key, Value>);
 
 /// A key of a map, in Go's order.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub enum Key {
     /// `false`, `true`
     Bool(bool),
@@ -37,6 +37,31 @@ pub enum Key {
     Float(OrderedFloat),
     /// A string.
     Str(Text),
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    #[inline]
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        match (self, other) {
+            // Nearly all are strings.
+            (Self::Str(a), Self::Str(b)) => a.cmp(b),
+            _ => self.as_key().cmp(&other.as_key()),
+        }
+    }
 }
 
 /// A float that is ordered as Go orders keys: not-a-number first.
