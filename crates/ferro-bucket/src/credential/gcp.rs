@@ -1,0 +1,258 @@
+//! Google Cloud: keys of service accounts, federated identities, the metadata server.
+
+use std::time::SystemTime;
+
+use ferro_http::{Auth, Request, Secret};
+use http::{HeaderName, HeaderValue, Method};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Environment, Expiring, SigningKey, TokenAnswer, ask_json, post, read_file, read_token};
+use crate::transport::{Transport, query};
+use crate::{Error, Result};
+
+/// What tokens are asked for: reading.
+const SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_only";
+/// What federated tokens are asked for, of which others are made.
+const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
+const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
+const STS: &str = "https://sts.googleapis.com/v1/token";
+const METADATA: &str = "metadata.google.internal";
+
+/// A token that opens Google's doors.
+pub type Token = Expiring<Secret<String>>;
+
+/// The key of a service account, as Google hands it out.
+#[derive(Deserialize)]
+pub struct ServiceAccountKey {
+    client_email: String,
+    private_key: Secret1,
+    #[serde(default)]
+    private_key_id: String,
+    #[serde(default)]
+    token_uri: String,
+}
+
+/// Reads into a [`Secret`].
+struct Secret1(Secret<String>);
+
+impl<'de> Deserialize<'de> for Secret1 {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}
+
+impl std::fmt::Debug for ServiceAccountKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServiceAccountKey")
+            .field("client_email", &self.client_email)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// It is not JSON.
+    Json,
+    /// Its `type` is not `service_account`.
+    Type,
+    /// It lacks the account or the key.
+    Incomplete,
+}
+
+impl ServiceAccountKey {
+    /// Reads the JSON text of a key.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(text: &[u8]) -> std::result::Result<Self, KeyFault> {
+        let value: serde_json::Value = serde_json::from_slice(text).map_err(|_| KeyFault::Json)?;
+        if value.get("type").and_then(serde_json::Value::as_str) != Some("service_account") {
+            return Err(KeyFault::Type);
+        }
+        serde_json::from_value(value).map_err(|_| KeyFault::Incomplete)
+    }
+
+    /// Exchanges a signature with the key for a token.
+    ///
+    /// # Errors
+    /// When the key is no RSA key, or the token service refuses.
+    pub async fn token(&self, transport: &Transport) -> Result<Token> {
+        let uri = match self.token_uri.as_str() {
+            "" => TOKEN_URI,
+            uri => uri,
+        };
+        let key = SigningKey::from_pem(self.private_key.0.expose().as_bytes())?;
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let claims = json!({
+            "iss": self.client_email, "scope": SCOPE, "aud": uri, "iat": now, "exp": now + 3600,
+        });
+        let assertion = key.sign(&[("kid", self.private_key_id.as_str().into())], &claims)?;
+        let assertion = Secret::new(assertion);
+        let pairs = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            ("assertion", assertion.expose().as_str()),
+        ];
+        let answer: TokenAnswer =
+            ask_json(transport, "oauth2: cannot fetch token", || post(uri, &pairs)).await?;
+        Ok(answer.into_token())
+    }
+}
+
+/// How the token of another identity provider becomes one of Google's.
+#[derive(Clone, Debug)]
+pub struct Federation {
+    /// The workload identity provider, as Google's token service names it.
+    pub audience: String,
+    /// The address of the token service; Google's where empty.
+    pub token_url: String,
+    /// The service account to act as: the whole URL that makes its tokens; empty for none.
+    pub impersonation_url: String,
+}
+
+impl Federation {
+    /// The one for `audience`, acting as the service account of that address.
+    #[must_use]
+    pub fn new(audience: String, account: Option<&str>) -> Self {
+        let impersonation_url = account.map(|account| {
+            format!(
+                "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{}:generateAccessToken",
+                crate::transport::encode(account)
+            )
+        });
+        Self {
+            audience,
+            token_url: String::new(),
+            impersonation_url: impersonation_url.unwrap_or_default(),
+        }
+    }
+
+    /// Exchanges the token.
+    ///
+    /// # Errors
+    /// When a token service refuses.
+    pub async fn exchange(&self, transport: &Transport, subject: &Secret<String>) -> Result<Token> {
+        let url = match self.token_url.as_str() {
+            "" => STS,
+            url => url,
+        };
+        let is_direct = self.impersonation_url.is_empty();
+        let pairs = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("audience", self.audience.as_str()),
+            ("scope", if is_direct { SCOPE } else { PLATFORM }),
+            (
+                "requested_token_type",
+                "urn:ietf:params:oauth:token-type:access_token",
+            ),
+            ("subject_token", subject.expose().as_str()),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+        ];
+        let answer: TokenAnswer = ask_json(transport, "Google token exchange", || post(url, &pairs)).await?;
+        let federated = answer.into_token();
+        if is_direct {
+            return Ok(federated);
+        }
+        self.impersonate(transport, &federated.value).await
+    }
+
+    async fn impersonate(&self, transport: &Transport, federated: &Secret<String>) -> Result<Token> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Answer {
+            access_token: String,
+        }
+        let body = json!({ "scope": [SCOPE], "lifetime": "3600s" }).to_string();
+        let make = || {
+            let json = HeaderValue::from_static("application/json");
+            Ok(Request::new(Method::POST, &self.impersonation_url)?
+                .header(http::header::CONTENT_TYPE, json)
+                .auth(Auth::Bearer(federated.clone()))
+                .body(body.clone()))
+        };
+        let answer: Answer = ask_json(transport, "Google service account impersonation", make).await?;
+        Ok(Expiring::for_seconds(Secret::new(answer.access_token), 3600))
+    }
+}
+
+/// A file of application default credentials.
+#[derive(Deserialize)]
+struct ExternalAccount {
+    audience: String,
+    #[serde(default)]
+    token_url: String,
+    #[serde(default)]
+    service_account_impersonation_url: String,
+    credential_source: CredentialSource,
+}
+
+#[derive(Deserialize)]
+struct CredentialSource {
+    #[serde(default)]
+    file: String,
+}
+
+/// Looks for a token as Google's libraries do: in the file that the environment names, or at the metadata server.
+///
+/// # Errors
+/// When there is none, or the file is none that can be used.
+pub async fn ambient(transport: &Transport, metadata: &Transport, env: &Environment) -> Result<Token> {
+    let Some(path) = env.get("GOOGLE_APPLICATION_CREDENTIALS") else {
+        return from_metadata(metadata, env).await;
+    };
+    let content = Secret::new(read_file(&path).await?);
+    let unusable = || {
+        Error::credential(format!(
+            "the credentials in '{path}' are neither the key of a service account nor an external account with a token file"
+        ))
+    };
+    match ServiceAccountKey::parse(content.expose()) {
+        Ok(key) => return key.token(transport).await,
+        Err(KeyFault::Type) => {}
+        Err(_) => return Err(unusable()),
+    }
+    let account: ExternalAccount = serde_json::from_slice(content.expose()).map_err(|_| unusable())?;
+    if account.credential_source.file.is_empty() {
+        return Err(unusable());
+    }
+    let subject = read_token(&account.credential_source.file).await?;
+    let federation = Federation {
+        audience: account.audience,
+        token_url: account.token_url,
+        impersonation_url: account.service_account_impersonation_url,
+    };
+    federation.exchange(transport, &subject).await
+}
+
+async fn from_metadata(transport: &Transport, env: &Environment) -> Result<Token> {
+    let host = env.get("GCE_METADATA_HOST");
+    let host = host.as_deref().unwrap_or(METADATA);
+    let path = "computeMetadata/v1/instance/service-accounts/default/token";
+    let url = format!("http://{host}/{path}?{}", query(&[("scopes", SCOPE)]));
+    let make = || {
+        let name = HeaderName::from_static("metadata-flavor");
+        Ok(Request::new(Method::GET, &url)?.header(name, HeaderValue::from_static("Google")))
+    };
+    let answer: TokenAnswer = ask_json(transport, "Google metadata server", make).await?;
+    Ok(answer.into_token())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parse_tells_what_is_wrong() {
+        let fault = |text: &str| ServiceAccountKey::parse(text.as_bytes()).map(drop).unwrap_err();
+        assert_eq!(fault("{"), KeyFault::Json);
+        assert_eq!(fault(r#"{"type":"authorized_user"}"#), KeyFault::Type);
+        assert_eq!(fault(r#"{"type":"service_account"}"#), KeyFault::Incomplete);
+        let key = r#"{"type":"service_account","client_email":"a@b","private_key":"hunter2"}"#;
+        let key = ServiceAccountKey::parse(key.as_bytes()).unwrap();
+        assert!(!format!("{key:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,110 @@
+//! Requests that are made anew for each try: a signature has a time.
+
+use std::time::Duration;
+
+use ferro_http::{Client, Request, Response, Retry};
+use http::StatusCode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::time::sleep;
+
+use crate::Result;
+
+/// The most of an error's body that is read.
+pub(crate) const MAX_ERROR_BODY: u64 = 64 * 1024;
+
+/// The most of a page of a listing, or of a token service's answer.
+pub(crate) const MAX_DOCUMENT: u64 = 32 << 20;
+
+/// How a storage is reached. Clones share connections.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    client: Client,
+    retry: Retry,
+}
+
+impl Transport {
+    /// Uses `client`; what may go away is tried again four times within some seconds.
+    #[must_use]
+    pub const fn new(client: Client) -> Self {
+        let retry = Retry {
+            retries: 4,
+            min_wait: Duration::from_millis(200),
+            max_wait: Duration::from_secs(2),
+        };
+        Self { client, retry }
+    }
+
+    /// The same with other repetitions.
+    #[must_use]
+    pub const fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Sends what `make` makes until it is answered for good; any status is an answer. Redirects are not followed.
+    pub(crate) async fn send(&self, make: impl Fn() -> Result<Request>) -> Result<Response> {
+        let mut attempt = 0;
+        loop {
+            let answer = self.client.send(&make()?.without_redirects()).await;
+            let is_final = match &answer {
+                Ok(response) => !is_transient(response.status()),
+                Err(error) => !error.is_transient(),
+            };
+            if is_final || attempt >= self.retry.retries {
+                return Ok(answer?);
+            }
+            sleep(self.retry.wait(attempt)).await;
+            attempt += 1;
+        }
+    }
+}
+
+fn is_transient(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// Bytes that go into a URL as they are: those that signatures call unreserved.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
+
+/// Encodes one component of a path or query.
+pub(crate) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, UNRESERVED).to_string()
+}
+
+/// Encodes a path; slashes stay.
+pub(crate) fn encode_path(text: &str) -> String {
+    utf8_percent_encode(text, PATH).to_string()
+}
+
+/// A query in the order that signatures want.
+pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
+    let mut encoded: Vec<(String, String)> = pairs
+        .iter()
+        .map(|(key, value)| (encode(key), encode(value)))
+        .collect();
+    encoded.sort_unstable();
+    let joined: Vec<String> = encoded
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    joined.join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_is_encoded_and_sorted() {
+        assert_eq!(
+            query(&[("prefix", "a b/ü"), ("list-type", "2"), ("x", "~-._")]),
+            "list-type=2&prefix=a%20b%2F%C3%BC&x=~-._"
+        );
+        assert_eq!(encode_path("a//b+c%20/.x"), "a//b%2Bc%2520/.x");
+    }
+}
