@@ -6,6 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod charts;
 mod corpus;
+mod flags;
 mod hostile;
 mod oracle;
