@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"path"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"text/template"
@@ -18,6 +20,9 @@ import (
 	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
 )
 
+// Templates that execute themselves without end should not take long to crash.
+func init() { debug.SetMaxStack(256 << 20) }
+
 // helmReleaseRequest is what makes a release: a chart in a folder, an archive or a table of files, and values.
 type helmReleaseRequest struct {
 	Chart       string            `json:"chart"`
@@ -29,11 +34,15 @@ type helmReleaseRequest struct {
 	IsUpgrade   bool              `json:"isUpgrade"`
 	SubNotes    bool              `json:"subNotes"`
 	Mode        string            `json:"mode"`
+	// Raw asks for the rendered files as they are.
+	Raw bool `json:"raw"`
 }
 
 // helmRelease does what `helm template` does between reading its arguments and printing: it returns manifests,
 // hooks, notes and definitions. Functions of time and chance are those of steadyFunctions.
 func helmRelease(r helmReleaseRequest) (any, error) {
+	// Nor should those that go on forever.
+	defer time.AfterFunc(10*time.Second, func() { os.Exit(3) }).Stop()
 	loaded, err := r.load()
 	if err != nil {
 		return nil, err
@@ -73,6 +82,13 @@ func helmRelease(r helmReleaseRequest) (any, error) {
 	}.Render(loaded, toRender)
 	if err != nil {
 		return nil, err
+	}
+	if r.Raw {
+		raw := map[string][]byte{}
+		for name, text := range files {
+			raw[name] = []byte(text)
+		}
+		return raw, nil
 	}
 	return r.release(loaded, files)
 }

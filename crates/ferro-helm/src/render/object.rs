@@ -141,7 +141,10 @@ pub(super) fn capabilities(capabilities: &Capabilities) -> Value {
         .iter()
         .map(|version| Value::from(version.as_str()));
     Value::object(CapabilitiesObject {
-        kube_version: Value::object(KubeVersionObject(capabilities.kube_version.clone())),
+        kube_version: Value::object(KubeVersionObject {
+            version: capabilities.kube_version.clone(),
+            is_copy: false,
+        }),
         api_versions: Value::List(List::with_type(&VERSION_SET_TYPE, versions.collect())),
         helm_version: Value::object(HelmVersionObject(capabilities.helm_version.clone())),
     })
@@ -158,7 +161,7 @@ fn kube_version(receiver: &Value, part: impl Fn(&KubeVersion) -> &String) -> Res
     let version = receiver.downcast::<KubeVersionObject>();
     Ok(Value::from(
         version
-            .map(|version| part(&version.0).as_str())
+            .map(|object| part(&object.version).as_str())
             .unwrap_or_default(),
     ))
 }
@@ -192,7 +195,11 @@ impl Object for CapabilitiesObject {
     }
 }
 
-struct KubeVersionObject(KubeVersion);
+struct KubeVersionObject {
+    version: KubeVersion,
+    /// Whether it is one that functions got; its methods are those of a pointer.
+    is_copy: bool,
+}
 
 impl Object for KubeVersionObject {
     fn go_type(&self) -> Type {
@@ -205,7 +212,7 @@ impl Object for KubeVersionObject {
             normalized,
             major,
             minor,
-        } = &self.0;
+        } = &self.version;
         let text = |text: &String| Value::from(text.as_str());
         vec![
             ("Version", text(version)),
@@ -215,8 +222,20 @@ impl Object for KubeVersionObject {
         ]
     }
 
+    fn method(&self, name: &str) -> Option<&'static Method> {
+        let mut methods = KUBE_VERSION.methods.iter();
+        methods.find(|method| !self.is_copy && method.name == name)
+    }
+
     fn display_addressed(&self) -> Option<Text> {
-        Some(Text::from(self.0.normalized.as_str()))
+        (!self.is_copy).then(|| Text::from(self.version.normalized.as_str()))
+    }
+
+    fn copied(&self) -> Option<Value> {
+        Some(Value::object(Self {
+            version: self.version.clone(),
+            is_copy: true,
+        }))
     }
 }
 
@@ -236,6 +255,26 @@ impl Object for HelmVersionObject {
             ("GoVersion", text(&self.0.go_version)),
             ("KubeClientVersion", text(&self.0.kube_client_version)),
         ]
+    }
+
+    fn json_fields(&self) -> Vec<(&'static str, Value)> {
+        let HelmVersion {
+            version,
+            git_commit,
+            git_tree_state,
+            go_version,
+            kube_client_version,
+        } = &self.0;
+        let mut fields = vec![
+            ("version", version),
+            ("git_commit", git_commit),
+            ("git_tree_state", git_tree_state),
+            ("go_version", go_version),
+        ];
+        fields.retain(|(_, value)| !value.is_empty());
+        fields.push(("kube_client_version", kube_client_version));
+        let value = |(name, text): (_, &String)| (name, Value::from(text.as_str()));
+        fields.into_iter().map(value).collect()
     }
 }
 

@@ -138,16 +138,52 @@ fn random_charts_render_alike() {
     );
 }
 
-#[test]
-fn a_blank_text_within_a_text_renders_to_nothing() {
+/// What a text renders to as the only template of a chart.
+fn rendered(text: &str) -> Result<String, String> {
     let mut files = Files::new();
     files.insert(
         "Chart.yaml".to_owned(),
         "{apiVersion: v2, name: app, version: 1.0.0}".to_owned(),
     );
-    let text = r#"{{ tpl "a{{ tpl \"{{/* blank */}}\" . }}b{{ tpl \"\" . }}c" . }}"#;
     files.insert("templates/a.yaml".to_owned(), text.to_owned());
     let engine = Engine::new(Arc::new(Still::default()));
-    let rendered = ours(&engine, &files, &Map::new(), false);
-    assert_eq!(rendered, Ok(json!({"app/templates/a.yaml": "abc"})));
+    let rendered = ours(&engine, &files, &Map::new(), false)?;
+    Ok(rendered["app/templates/a.yaml"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_blank_text_within_a_text_renders_to_nothing() {
+    let text = r#"{{ tpl "a{{ tpl \"{{/* blank */}}\" . }}b{{ tpl \"\" . }}c" . }}"#;
+    assert_eq!(rendered(text).as_deref(), Ok("abc"));
+}
+
+#[test]
+fn what_functions_get_of_a_version_is_a_copy_without_its_methods() {
+    for (text, expected) in [
+        ("{{ .Capabilities.KubeVersion }}", "v1.33.4"),
+        ("{{ with .Capabilities.KubeVersion }}{{ . }}{{ end }}", "v1.33.4"),
+        (
+            "{{ default 1 .Capabilities.KubeVersion }}",
+            "{v1.33.4-gke.1 v1.33.4 1 33}",
+        ),
+        (
+            "{{ printf \"%s\" .Capabilities.KubeVersion }}",
+            "{v1.33.4-gke.1 v1.33.4 1 33}",
+        ),
+        ("{{ (default 1 .Capabilities.KubeVersion).Minor }}", "33"),
+    ] {
+        assert_eq!(rendered(text).as_deref(), Ok(expected), "{text}");
+    }
+    let failed = rendered("{{ (default 1 .Capabilities.KubeVersion).GitVersion }}");
+    assert!(failed.is_err_and(|error| error.contains("can't evaluate field GitVersion in type")));
+}
+
+#[test]
+fn the_build_of_helm_has_the_names_of_its_tags_in_json() {
+    let version = Capabilities::default().helm_version;
+    let expected = format!(
+        r#"{{"version":"{}","go_version":"{}","kube_client_version":"{}"}}"#,
+        version.version, version.go_version, version.kube_client_version
+    );
+    assert_eq!(rendered("{{ toJson .Capabilities.HelmVersion }}"), Ok(expected));
 }

@@ -115,15 +115,20 @@ fn object_shape(value: &Value, rules: Rules) -> Result<Shape<'_>, String> {
     if object.go_type().kind() == Kind::Func {
         return Err(unsupported_type(value));
     }
-    let name = |name: &str| match rules {
-        Rules::Json => name.to_owned(),
-        Rules::Yaml => name.to_lowercase(),
+    let fields: Vec<(String, Value)> = match rules {
+        Rules::Json => object
+            .json_fields()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        Rules::Yaml => object
+            .fields()
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(char::is_uppercase))
+            .map(|(name, value)| (name.to_lowercase(), value))
+            .collect(),
     };
-    let fields = object.fields().into_iter();
-    let exported = fields.filter(|(name, _)| name.starts_with(char::is_uppercase));
-    Ok(Shape::Fields(
-        exported.map(|(field, value)| (name(field), value)).collect(),
-    ))
+    Ok(Shape::Fields(fields))
 }
 
 /// Where an encoder is: how deep, and in which maps.

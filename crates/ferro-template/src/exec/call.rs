@@ -286,7 +286,10 @@ impl<'t> Exec<'t, '_> {
     /// Checks that a value can be assigned to a type and converts it as an assignment does.
     fn validate(&self, operand: Operand, ty: &'static Type) -> Result<Value, Error> {
         if *ty == Type::Any {
-            return Ok(operand.value);
+            return Ok(match &operand.value {
+                Value::Object(object) => object.copied().unwrap_or(operand.value),
+                _ => operand.value,
+            });
         }
         if operand.is_invalid() {
             if ty.can_be_nil() {

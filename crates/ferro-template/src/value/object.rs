@@ -46,6 +46,14 @@ pub trait Object: Any {
             .map(|(_, value)| value)
     }
 
+    /// Returns the fields as `encoding/json` writes them: under the names in their tags, and without those that
+    /// it leaves out when they are empty.
+    fn json_fields(&self) -> Vec<(&'static str, Value)> {
+        let is_exported = |name: &str| name.starts_with(char::is_uppercase);
+        let fields = self.fields().into_iter();
+        fields.filter(|(name, _)| is_exported(name)).collect()
+    }
+
     /// Tells whether a field is of an interface type, in which nil is not an error to print or look into.
     fn is_interface_field(&self, _name: &str) -> bool {
         false
@@ -65,6 +73,12 @@ pub trait Object: Any {
     /// memory that can be pointed to: a field of a pointer, an element of a slice.
     fn display_addressed(&self) -> Option<Text> {
         self.display()
+    }
+
+    /// Returns the copy of it that Go makes for an argument of an interface type, if it is another: a copy
+    /// cannot be pointed to, so it has neither the methods of a pointer nor their text.
+    fn copied(&self) -> Option<Value> {
+        None
     }
 
     /// Returns what its `GoString` method says, which is what `%#v` prints.

@@ -13,34 +13,50 @@ pub(super) fn check(document: &Document<'_>) -> Result<Vec<String>, String> {
     let mut checker = Checker {
         document,
         seen: BTreeSet::new(),
-        pending: document.root().into_iter().collect(),
+        pending: Vec::new(),
         unresolved: Vec::new(),
     };
-    while let Some(node) = checker.pending.pop() {
-        if checker.seen.insert(std::ptr::from_ref(node.schema).addr()) {
-            checker.node(node)?;
+    checker.pending.extend(document.root().map(|root| (root, true)));
+    while let Some((node, is_used)) = checker.pending.pop() {
+        if checker.seen.insert((address(node), is_used)) {
+            checker.node(node, is_used)?;
         }
     }
     Ok(checker.unresolved)
 }
 
+fn address(node: Node<'_>) -> usize {
+    std::ptr::from_ref(node.schema).addr()
+}
+
+/// The keywords that refer to schemas, with the drafts since which they do.
+const REFERENCES: [(&str, Draft); 3] = [
+    ("$ref", Draft::V4),
+    ("$recursiveRef", Draft::V2019),
+    ("$dynamicRef", Draft::V2020),
+];
+
 struct Checker<'d, 's> {
     document: &'d Document<'s>,
-    seen: BTreeSet<usize>,
-    pending: Vec<Node<'s>>,
+    seen: BTreeSet<(usize, bool)>,
+    /// Schemas, with whether values are ever checked against them. References of the others lead nowhere,
+    /// which does no harm.
+    pending: Vec<(Node<'s>, bool)>,
     unresolved: Vec<String>,
 }
 
 impl<'s> Checker<'_, 's> {
-    fn node(&mut self, node: Node<'s>) -> Result<(), String> {
+    fn node(&mut self, node: Node<'s>, is_used: bool) -> Result<(), String> {
         let object = match node.schema {
             Json::Object(object) => object,
             Json::Bool(_) => return Ok(()),
             _ => return Err(invalid("a schema must be an object or a boolean")),
         };
         let draft = self.document.draft(node);
-        for keyword in ["$ref", "$recursiveRef", "$dynamicRef"] {
-            if let Some(reference) = object.get(keyword).and_then(Json::as_str) {
+        for (keyword, since) in REFERENCES.iter().filter(|_| is_used) {
+            if draft >= *since
+                && let Some(reference) = object.get(*keyword).and_then(Json::as_str)
+            {
                 self.reference(node, reference)?;
             }
         }
@@ -52,21 +68,33 @@ impl<'s> Checker<'_, 's> {
             let Some(value) = object.get(keyword) else {
                 continue;
             };
-            self.subschemas(node, keyword, value)?;
+            let is_used = is_used
+                && match keyword {
+                    "definitions" | "$defs" => false,
+                    "then" | "else" => object.contains_key("if"),
+                    _ => true,
+                };
+            self.subschemas(node, is_used, keyword, value)?;
         }
         Ok(())
     }
 
     fn reference(&mut self, node: Node<'s>, reference: &str) -> Result<(), String> {
         match self.document.resolve(node, reference)? {
-            Target::Schema(target) => self.pending.push(target),
+            Target::Schema(target) => self.pending.push((target, true)),
             Target::Anything(urn) => self.unresolved.extend(urn),
         }
         Ok(())
     }
 
-    fn subschemas(&mut self, node: Node<'s>, keyword: &str, value: &'s Json) -> Result<(), String> {
-        let mut push = |schema| self.pending.push(self.document.inner(node, schema));
+    fn subschemas(
+        &mut self,
+        node: Node<'s>,
+        is_used: bool,
+        keyword: &str,
+        value: &'s Json,
+    ) -> Result<(), String> {
+        let mut push = |schema| self.pending.push((self.document.inner(node, schema), is_used));
         let wants_object = matches!(
             keyword,
             "definitions"
@@ -125,6 +153,7 @@ fn check_forms(object: &Map<String, Json>, draft: Draft) -> Result<(), String> {
             }
             "uniqueItems" => value.is_boolean(),
             "format" | "title" | "description" | "$ref" => value.is_string(),
+            "items" => draft < Draft::V2020 || !value.is_array(),
             _ => true,
         };
         if !is_well_formed {
