@@ -1,6 +1,6 @@
 //! Commits and tags, kept byte for byte so that their signatures can be verified.
 
-use gix_hash::ObjectId;
+use gix_hash::{Kind, ObjectId};
 
 /// Who did something, and when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,9 +49,9 @@ pub struct Commit {
     pub committer: Person,
     /// The whole message.
     pub message: String,
-    /// The signature, PGP or SSH, if it is signed.
+    /// The signature, PGP or SSH, if it is signed: the one over this form of the object, where there is another for the other hash function.
     pub signature: Option<Vec<u8>>,
-    /// The object without its signature: what was signed.
+    /// The object without its signatures: what was signed.
     pub payload: Vec<u8>,
 }
 
@@ -68,7 +68,7 @@ impl Commit {
             author: Person::parse(object.get(b"author")?),
             committer: Person::parse(object.get(b"committer")?),
             message: String::from_utf8_lossy(object.body).into_owned(),
-            signature: object.signature(),
+            signature: object.signature(id.kind()),
             payload: object.payload(),
         })
     }
@@ -100,7 +100,7 @@ pub struct Tag {
     pub message: String,
     /// The signature at the end of the message, if it is signed.
     pub signature: Option<Vec<u8>>,
-    /// The object without its signature: what was signed.
+    /// The object without its signatures: what was signed.
     pub payload: Vec<u8>,
 }
 
@@ -138,15 +138,23 @@ impl Tag {
             tagger: object.get(b"tagger").map(Person::parse).unwrap_or_default(),
             message: String::from_utf8_lossy(payload.get(body_at..)?).into_owned(),
             signature,
-            payload: payload.to_vec(),
+            // A signature over the object's form with another hash function is a header.
+            payload: Headers::parse(payload).payload(),
         })
     }
 }
+
+/// The header with the signature over the form of an object that is hashed with SHA-1.
+const SIGNATURE: &[u8] = b"gpgsig";
+/// The same for SHA-256.
+const SIGNATURE_SHA256: &[u8] = b"gpgsig-sha256";
 
 /// The header lines of an object, each with its continuation lines, and what follows the blank line.
 struct Headers<'a> {
     fields: Vec<&'a [u8]>,
     body: &'a [u8],
+    /// Whether there is a blank line at all.
+    has_body: bool,
 }
 
 impl<'a> Headers<'a> {
@@ -163,11 +171,16 @@ impl<'a> Headers<'a> {
                 return Self {
                     fields,
                     body: data.get(offset..).unwrap_or_default(),
+                    has_body: true,
                 };
             }
         }
         fields.push(data.get(start..).unwrap_or_default());
-        Self { fields, body: &[] }
+        Self {
+            fields,
+            body: &[],
+            has_body: false,
+        }
     }
 
     /// The first line of a field.
@@ -176,8 +189,12 @@ impl<'a> Headers<'a> {
         field.split(|byte| *byte == b'\n').next()
     }
 
-    fn signature(&self) -> Option<Vec<u8>> {
-        let field = self.fields.iter().find_map(|field| value(field, b"gpgsig"))?;
+    fn signature(&self, kind: Kind) -> Option<Vec<u8>> {
+        let name = match kind {
+            Kind::Sha256 => SIGNATURE_SHA256,
+            _ => SIGNATURE,
+        };
+        let field = self.fields.iter().find_map(|field| value(field, name))?;
         // Continuation lines are indented by one space.
         let lines: Vec<&[u8]> = field
             .split_inclusive(|byte| *byte == b'\n')
@@ -195,7 +212,7 @@ impl<'a> Headers<'a> {
 
     fn payload(&self) -> Vec<u8> {
         let is_signature = |field: &&&[u8]| {
-            [&b"gpgsig"[..], b"gpgsig-sha256"]
+            [SIGNATURE, SIGNATURE_SHA256]
                 .iter()
                 .any(|name| value(field, name).is_some())
         };
@@ -203,8 +220,10 @@ impl<'a> Headers<'a> {
         for field in self.fields.iter().filter(|field| !is_signature(field)) {
             payload.extend_from_slice(field);
         }
-        payload.push(b'\n');
-        payload.extend_from_slice(self.body);
+        if self.has_body {
+            payload.push(b'\n');
+            payload.extend_from_slice(self.body);
+        }
         payload
     }
 }
@@ -264,6 +283,19 @@ mod tests {
     }
 
     #[test]
+    fn commit_signature_is_that_of_its_hash() {
+        let signed = UNSIGNED.replacen("\n\n", "\ngpgsig one\n 1\ngpgsig-sha256 two\n 2\n\n", 1);
+        let commit = |kind| Commit::parse(ObjectId::null(kind), signed.as_bytes()).unwrap();
+        let (sha1, sha256) = (commit(Kind::Sha1), commit(Kind::Sha256));
+        assert_eq!(sha1.signature.unwrap(), b"one\n1\n");
+        assert_eq!(sha256.signature.unwrap(), b"two\n2\n");
+        assert_eq!(
+            (sha1.payload.as_slice(), sha256.payload.as_slice()),
+            (UNSIGNED.as_bytes(), UNSIGNED.as_bytes())
+        );
+    }
+
+    #[test]
     fn short_message_is_cut_by_characters() {
         let mut commit = Commit::parse(id(), UNSIGNED.as_bytes()).unwrap();
         commit.message = "ü".repeat(50);
@@ -285,6 +317,9 @@ mod tests {
             (signature.into(), head.as_bytes().to_vec())
         );
         assert_eq!(tag.target_kind, "commit");
+        let foreign = signed.replacen("\n\n", "\ngpgsig-sha256 two\n 2\n\n", 1);
+        let tag = Tag::parse(id(), foreign.as_bytes()).unwrap();
+        assert_eq!(tag.payload, head.as_bytes());
         assert!(Tag::parse(id(), head.as_bytes()).unwrap().signature.is_none());
     }
 

@@ -27,6 +27,8 @@ const MAX_SUBMODULE_DEPTH: usize = 10;
 const MAX_SUBMODULES: usize = 256;
 /// How many tags with equal versions are compared by date.
 const MAX_TIED: usize = 16;
+/// How many tags may stand before a commit, each pointing to the next.
+const MAX_TAG_DEPTH: usize = 16;
 /// The largest `.gitmodules` file that is read.
 const MAX_GITMODULES: usize = 1 << 20;
 
@@ -124,13 +126,42 @@ pub fn forget(directory: &Path) {
 fn load(objects: &Objects, resolved: &Resolved) -> Result<(Commit, Option<Tag>)> {
     let tag = match resolved.tag {
         None => None,
-        Some(id) => Tag::parse(id, &checkout::read(objects, &id, Kind::Tag)?),
+        Some(id) => {
+            let tag = Tag::parse(id, &checkout::read(objects, &id, Kind::Tag)?);
+            if let Some(tag) = &tag {
+                check_target(objects, tag, &resolved.commit)?;
+            }
+            tag
+        }
     };
     let data = checkout::read(objects, &resolved.commit, Kind::Commit)?;
     let malformed = || Error::CommitNotFound {
         commit: resolved.commit.to_string(),
     };
     Ok((Commit::parse(resolved.commit, &data).ok_or_else(malformed)?, tag))
+}
+
+/// Whether the tag leads to the commit that the server says it does. Who trusts the tag's signature trusts that commit and no other.
+fn check_target(objects: &Objects, tag: &Tag, commit: &ObjectId) -> Result<()> {
+    let (mut target, mut kind) = (tag.target, tag.target_kind.clone());
+    for _ in 0..MAX_TAG_DEPTH {
+        if kind != "tag" {
+            break;
+        }
+        let Some(next) = Tag::parse(target, &checkout::read(objects, &target, Kind::Tag)?) else {
+            break;
+        };
+        (target, kind) = (next.target, next.target_kind);
+    }
+    if kind == "commit" && target == *commit {
+        return Ok(());
+    }
+    let (name, id) = (&tag.name, &tag.id);
+    Err(Error::Protocol {
+        reason: format!(
+            "the server says that tag '{name}' ({id}) means commit {commit}, but it points to {kind} {target}"
+        ),
+    })
 }
 
 /// The state of one pull.

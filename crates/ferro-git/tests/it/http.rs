@@ -648,3 +648,42 @@ fn pull_unchanged_revision_on_a_server_that_was_replaced_by_an_old_one() {
     }
     assert!(!old_server.take_seen().is_empty());
 }
+
+#[test]
+fn pull_tag_that_leads_elsewhere_than_the_server_says_is_refused() {
+    let repository = Repository::new();
+    let first = repository.publish("a.yaml", "1");
+    repository.git(&["tag", "-a", "v1", "-m", "One"]);
+    // A tag of the tag leads to the same commit.
+    repository.git(&["tag", "-a", "again", "-m", "Again", "v1"]);
+    let second = repository.publish("a.yaml", "2");
+    let server = serve(&repository);
+    let remote = remote(&server.url("app"));
+    for tag in ["v1", "again"] {
+        let files = pull(
+            &remote,
+            cache().path(),
+            &reference(|it| it.tag = Some(tag.to_owned())),
+        );
+        assert_eq!(files.unwrap().files().entries["a.yaml"], "600 1");
+    }
+    // Git tells clients what its list of packed refs says.
+    repository.git_bare(&["pack-refs", "--all"]);
+    let packed = repository.bare().join("packed-refs");
+    let lies = std::fs::read_to_string(&packed)
+        .unwrap()
+        .replace(&format!("^{first}"), &format!("^{second}"));
+    std::fs::write(&packed, lies).unwrap();
+    for tag in ["v1", "again"] {
+        let error = pull(
+            &remote,
+            cache().path(),
+            &reference(|it| it.tag = Some(tag.to_owned())),
+        );
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("means commit {second}, but it points to commit {first}")),
+            "{error}"
+        );
+    }
+}

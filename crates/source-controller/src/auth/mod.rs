@@ -43,6 +43,12 @@ impl SecretData {
         self.get(key).filter(|value| !value.is_empty())
     }
 
+    /// All entries, in the order of their names.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let entries = self.data.iter();
+        entries.map(|(key, value)| (key.as_str(), value.expose().as_slice()))
+    }
+
     /// The text under `key`; empty if there is none. What is no UTF-8 is replaced, and then refused by the server.
     pub(crate) fn text(&self, key: &str) -> Hidden<String> {
         Hidden::new(String::from_utf8_lossy(self.get(key).unwrap_or_default()).into_owned())

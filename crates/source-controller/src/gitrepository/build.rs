@@ -11,6 +11,7 @@ use ferro_api::reason;
 use ferro_api::source::GitRepositoryInclude;
 use ferro_artifact::archive::{ArchiveError, ArchiveLimits, archive_blocking};
 use ferro_artifact::ignore::Matcher;
+use ferro_artifact::revision;
 use ferro_artifact::storage::{ArtifactPath, PublishError, Storage, StorageError, Stored};
 use ferro_artifact::tree::{
     Content, Directory, DiskDirectory, Mount, MountSource, Overlay, TreeError, components,
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::{Entry, GitCache};
 use super::unpack::unpack_blocking;
+use super::verify::{Verification, Verified};
 use crate::reconcile::Failure;
 
 /// All that is needed to build an artifact.
@@ -32,6 +34,10 @@ pub(super) struct Job {
     pub remote: Remote,
     /// What is wanted of it.
     pub pull: PullOptions,
+    /// The revision of the artifact that is stored, if it was made with this configuration.
+    pub stored: Option<String>,
+    /// Which signatures are required.
+    pub verification: Option<Verification>,
     /// Whether the reference looks at the refs first, which is seen in the text of errors.
     pub is_listing: bool,
     /// How long listing and fetching may take together.
@@ -56,6 +62,8 @@ pub(super) enum Done {
     Unchanged {
         /// The revision.
         revision: String,
+        /// What was found of its signatures, if they were looked at.
+        verified: Option<Verified>,
     },
     /// A new artifact is stored.
     Built {
@@ -63,6 +71,8 @@ pub(super) enum Done {
         artifact: Artifact,
         /// The first line of the commit's message.
         subject: String,
+        /// What was found of its signatures, if they are required.
+        verified: Option<Verified>,
     },
 }
 
@@ -79,8 +89,10 @@ impl Job {
         let pulled = self.pull_blocking(cancel);
         let checkout = match pulled? {
             Pulled::Unchanged(resolved) => {
-                let revision = resolved.revision;
-                return Ok(Done::Unchanged { revision });
+                return Ok(Done::Unchanged {
+                    revision: resolved.revision,
+                    verified: None,
+                });
             }
             Pulled::Empty => {
                 let message = "git repository is empty".to_owned();
@@ -88,14 +100,33 @@ impl Job {
             }
             Pulled::Checkout(checkout) => checkout,
         };
-        // Nobody listens when the pass was cut short.
-        let _cut_short = found.send(checkout.resolved().revision.clone());
-        let built = self.build_blocking(&checkout, cancel);
+        let done = self.use_blocking(&checkout, cancel, found);
         drop(checkout);
         let Self { cache, entry, .. } = self;
         drop(entry);
         cache.trim_blocking();
-        built
+        done
+    }
+
+    /// Verifies what was fetched, and makes an artifact of it unless there is one.
+    fn use_blocking(
+        &self,
+        checkout: &Checkout,
+        cancel: &CancellationToken,
+        found: oneshot::Sender<String>,
+    ) -> Result<Done, Failure> {
+        let verification = self.verification.as_ref();
+        let verified = verification
+            .map(|verification| verification.verify_blocking(checkout, cancel))
+            .transpose()?;
+        let revision = checkout.resolved().revision.clone();
+        let is_stored = |stored: &String| revision::equal(stored, &revision);
+        if self.stored.as_ref().is_some_and(is_stored) {
+            return Ok(Done::Unchanged { revision, verified });
+        }
+        // Nobody listens when the pass was cut short.
+        let _cut_short = found.send(revision);
+        self.build_blocking(checkout, verified, cancel)
     }
 
     fn pull_blocking(&self, cancel: &CancellationToken) -> Result<Pulled, Failure> {
@@ -115,7 +146,12 @@ impl Job {
         })
     }
 
-    fn build_blocking(&self, checkout: &Checkout, cancel: &CancellationToken) -> Result<Done, Failure> {
+    fn build_blocking(
+        &self,
+        checkout: &Checkout,
+        verified: Option<Verified>,
+        cancel: &CancellationToken,
+    ) -> Result<Done, Failure> {
         let resolved = checkout.resolved();
         let path = self
             .directory
@@ -150,6 +186,7 @@ impl Job {
                 ..Artifact::default()
             },
             subject: checkout.commit().short_message(),
+            verified,
         })
     }
 

@@ -10,6 +10,7 @@ mod content;
 mod identity;
 mod include;
 mod unpack;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use tokio::sync::oneshot;
 pub(crate) use self::cache::GitCache;
 
 use self::build::{Done, Job};
+use self::verify::{Verification, Verified};
 use crate::reconcile::{
     self, Failure, Settled, Shared, Source, SourceObject, artifact_path, finish, finish_suspended,
     progressive,
@@ -117,17 +119,28 @@ impl Source for GitRepositoryReconciler {
     }
 
     async fn steps(&self, pass: &mut Pass<GitRepository>) -> Result<Settled, Failure> {
-        check_verification(&mut pass.object)?;
+        verify::begin(&mut pass.object);
         let remote = access::remote(&self.shared.client, &self.gates, &self.ssh, &pass.object).await?;
         let included = include::artifacts(&self.store, &self.shared, &pass.object)?;
         include::observe(pass, &included);
         let looks_first = looks_first(&pass.object);
         let job = self.job(&pass.object, remote, looks_first, &included)?;
-        let done = self.run(pass, job).await?;
-        conditions::delete(&mut pass.object, condition::FETCH_FAILED);
-        Ok(match done {
-            Done::Unchanged { revision } => unchanged(&mut pass.object, &revision, looks_first),
-            Done::Built { artifact, subject } => {
+        let done = self.run(pass, job).await;
+        if done.as_ref().err().is_none_or(Failure::is_of_content) {
+            conditions::delete(&mut pass.object, condition::FETCH_FAILED);
+        }
+        Ok(match done? {
+            Done::Unchanged { revision, verified } => {
+                let looks_first = looks_first && verified.is_none();
+                observe_verified(&mut pass.object, verified.as_ref());
+                unchanged(&mut pass.object, &revision, looks_first)
+            }
+            Done::Built {
+                artifact,
+                subject,
+                verified,
+            } => {
+                observe_verified(&mut pass.object, verified.as_ref());
                 record(&mut pass.object, artifact, included);
                 Settled {
                     message: format!("stored artifact for commit '{subject}'"),
@@ -149,10 +162,15 @@ impl GitRepositoryReconciler {
         let spec = &object.spec;
         // An artifact of the same revision is built anew if it was made with another configuration.
         let stored = object.artifact().filter(|_| !content::changed(object, included));
+        let stored = stored.map(|artifact| artifact.revision.clone());
+        let verification = Verification::of(object, &self.shared.client);
+        // Upstream clones semver ranges and commits at each pass, and verifies what it cloned.
+        let is_verified_always = verification.is_some() && !names_ref(object);
+        let is_verified = verify::is_due(object) || is_verified_always;
         let sparse = spec.sparse_checkout.iter();
         let pull = PullOptions {
             reference: reference(spec.reference.as_ref()),
-            last_revision: stored.map(|artifact| artifact.revision.clone()),
+            last_revision: stored.clone().filter(|_| !is_verified),
             recurse_submodules: spec.recurse_submodules,
             sparse: sparse
                 .map(|path| path.strip_prefix("./").unwrap_or(path).to_owned())
@@ -165,6 +183,8 @@ impl GitRepositoryReconciler {
         Ok(Job {
             remote,
             pull,
+            stored,
+            verification,
             is_listing,
             timeout: spec.timeout_or_default().to_std(),
             ignore: spec.ignore.clone(),
@@ -202,19 +222,10 @@ impl GitRepositoryReconciler {
     }
 }
 
-/// Refuses to use a repository whose signatures are to be verified: this version cannot, and using it unverified would be worse than not
-/// at all. What was verified before and is no longer to be is forgotten.
-fn check_verification(object: &mut GitRepository) -> Result<(), Failure> {
-    if object.spec.verify.is_some() {
-        let message = "this version of the controller cannot verify signatures: the repository is not fetched as long as \
-                       spec.verify is set";
-        return Err(Failure::verification(reason::VERIFICATION_ERROR, message.to_owned()).stalling());
+fn observe_verified(object: &mut GitRepository, verified: Option<&Verified>) {
+    if let Some(verified) = verified {
+        verify::record(object, verified);
     }
-    if let Some(status) = &mut object.status {
-        status.source_verification_mode = None;
-    }
-    conditions::delete(object, condition::SOURCE_VERIFIED);
-    Ok(())
 }
 
 /// What the spec asks for.
@@ -232,11 +243,17 @@ fn reference(spec: Option<&GitRepositoryRef>) -> Reference {
 /// Whether the reference would look at the refs before it fetches: where the spec names a ref, and an artifact is stored. Ours always looks, yet the
 /// words that users see tell the cases apart.
 fn looks_first(object: &GitRepository) -> bool {
-    let names_ref = object.spec.reference.as_ref().is_none_or(|spec| {
+    names_ref(object)
+        && object.artifact().is_some()
+        && object.is_condition_true(condition::ARTIFACT_IN_STORAGE)
+}
+
+/// Whether the spec names one ref, rather than a commit or a range.
+fn names_ref(object: &GitRepository) -> bool {
+    object.spec.reference.as_ref().is_none_or(|spec| {
         let is_set = |field: &Option<String>| field.as_deref().is_some_and(|text| !text.is_empty());
         !is_set(&spec.commit) && (is_set(&spec.name) || is_set(&spec.tag) || !is_set(&spec.semver))
-    });
-    names_ref && object.artifact().is_some() && object.is_condition_true(condition::ARTIFACT_IN_STORAGE)
+    })
 }
 
 /// Ends a pass that found the stored artifact up to date.

@@ -105,6 +105,12 @@ impl Failure {
         self.class(Class::Stalling)
     }
 
+    /// Whether the upstream was read, and what it has is refused.
+    pub(crate) fn is_of_content(&self) -> bool {
+        self.condition
+            .is_some_and(|(type_, _)| type_ == condition::SOURCE_VERIFIED)
+    }
+
     /// Sets the condition that reports the failure.
     pub(crate) fn mark<K: SourceObject>(&self, object: &mut K) {
         if let Some((type_, status)) = self.condition {

@@ -3,6 +3,7 @@
 
 mod artifact;
 mod trouble;
+mod verification;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,15 @@ impl Git {
 
     /// With what `Authorization` must be, if anything.
     fn guarded(authorization: Option<&str>) -> Self {
-        let repository = Repository::new();
+        Self::serve(Repository::new(), authorization)
+    }
+
+    /// With another object format.
+    fn with_format(format: &str) -> Self {
+        Self::serve(Repository::with_format(format), None)
+    }
+
+    fn serve(repository: Repository, authorization: Option<&str>) -> Self {
         let access = Access {
             authorization: authorization.map(str::to_owned),
             ..Access::default()

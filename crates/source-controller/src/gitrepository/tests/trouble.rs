@@ -111,22 +111,6 @@ async fn faults_of_the_spec_have_their_conditions() {
     );
     assert_eq!(malformed.observed_generation(), Some(1));
 
-    let mut verified = repository(&url);
-    verified.spec.verify = Some(GitRepositoryVerification::default());
-    git.requests();
-    let outcome = bench.pass(&mut verified).await;
-    assert!(matches!(outcome, Outcome::Stalled { .. }), "{outcome:?}");
-    assert_eq!(git.requests(), 0, "what cannot be verified is not fetched");
-    assert!(verified.artifact().is_none());
-    assert_eq!(
-        conditions_of(&verified),
-        [
-            "Stalled=True/VerificationError",
-            "Ready=False/VerificationError",
-            "SourceVerified=False/VerificationError"
-        ]
-    );
-
     let mut proxied = repository(&url);
     proxied.spec.proxy_secret_ref = Some(LocalObjectReference {
         name: "proxy".to_owned(),

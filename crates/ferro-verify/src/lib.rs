@@ -1,0 +1,23 @@
+//! Verifies signatures: of Git commits and tags, of container images and charts, of Helm packages.
+//!
+//! Everything comes in as bytes and every answer is a value: there is no network, no clock and no file system here. Who calls fetches what is
+//! to be verified and says what time it is.
+//!
+//! * [`git`]: commits and annotated tags, signed with OpenPGP or SSH keys, as Flux 2.9 verifies them.
+//! * [`openpgp`]: detached signatures against keyrings, by the rules of the library that Flux uses (ProtonMail's go-crypto).
+//! * [`sshsig`]: signatures of `ssh-keygen -Y sign` against authorized keys.
+//!
+//! # Example
+//!
+//! ```
+//! use ferro_verify::git::{Keys, Object, verify};
+//! use jiff::Timestamp;
+//!
+//! let keys = Keys::default();
+//! let unsigned = verify(Object::Commit, b"", b"tree ...", &keys, Timestamp::UNIX_EPOCH);
+//! assert_eq!(unsigned.unwrap_err().to_string(), "unsupported signature type: empty");
+//! ```
+
+pub mod git;
+pub mod openpgp;
+pub mod sshsig;

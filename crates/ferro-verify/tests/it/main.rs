@@ -1,0 +1,11 @@
+//! Verification against the programs that people sign with.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests fail by panicking"
+)]
+
+mod git;
+mod tools;
