@@ -34,31 +34,47 @@ struct Query {
 
 impl GitUrl {
     /// Reads one; `None` if the text does not name a Git repository.
+    ///
+    /// ```
+    /// use ferro_kustomize::GitUrl;
+    ///
+    /// let url = GitUrl::parse("https://github.com/org/repo//base?ref=v1").unwrap();
+    /// assert_eq!(url.clone_url, "https://github.com/org/repo");
+    /// assert_eq!((url.sub_path.as_str(), url.reference.as_deref()), ("base", Some("v1")));
+    /// assert_eq!(GitUrl::parse("../base"), None);
+    /// ```
     pub fn parse(text: &str) -> Option<Self> {
         if text.starts_with('/') {
             return None;
         }
         let (location, query) = text.split_once('?').unwrap_or((text, ""));
-        let query = parse_query(query);
+        let query = parse_query(query).unwrap_or_default();
         let (host, path) = split_host(strip_git_prefix(location))?;
         let (repository, sub_path) = split_repository(path, host == FILE_SCHEME)?;
-        let sub_path = sub_path.trim_start_matches('/');
-        let cleaned = path::clean(sub_path);
-        if cleaned == ".." || cleaned.starts_with("../") {
+        let sub_path = sub_path.strip_prefix('/').unwrap_or(sub_path);
+        if repository.is_empty() || path::clean(sub_path).split('/').next() == Some("..") {
             return None;
         }
+        // A path that leads out behind a further slash is found out when the directory is looked for.
+        let sub_path = path::clean(&format!("./{sub_path}"));
         Some(Self {
             raw: text.to_owned(),
             clone_url: format!("{host}{repository}"),
-            sub_path: if sub_path.is_empty() {
-                String::new()
-            } else {
-                cleaned
-            },
+            sub_path: if sub_path == "." { String::new() } else { sub_path },
             reference: query.reference,
             submodules: query.submodules,
             timeout: query.timeout,
         })
+    }
+}
+
+impl Default for Query {
+    fn default() -> Self {
+        Self {
+            reference: None,
+            submodules: true,
+            timeout: DEFAULT_TIMEOUT,
+        }
     }
 }
 
@@ -69,43 +85,37 @@ fn strip_git_prefix(text: &str) -> &str {
     }
 }
 
-fn parse_query(query: &str) -> Query {
-    let mut parsed = Query {
-        reference: None,
-        submodules: true,
-        timeout: DEFAULT_TIMEOUT,
-    };
-    let pairs: Vec<(String, String)> = query
-        .split('&')
-        .filter_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((unescape(key)?, unescape(value)?))
-        })
-        .collect();
+/// One pair that cannot be read makes all of them void.
+fn parse_query(query: &str) -> Option<Query> {
+    let mut pairs = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        if pair.contains(';') {
+            return None;
+        }
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        pairs.push((unescape(key)?, unescape(value)?));
+    }
     let first = |key: &str| {
-        pairs
-            .iter()
-            .find(|(name, _)| name == key)
+        let found = pairs.iter().find(|(name, _)| name == key);
+        found
             .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     };
-    parsed.reference = first("version")
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned);
-    if let Some(reference) = first("ref").filter(|text| !text.is_empty()) {
-        parsed.reference = Some(reference.to_owned());
-    }
-    if let Some(timeout) = first("timeout").and_then(parse_timeout) {
-        parsed.timeout = timeout;
-    }
-    if let Some(submodules) = first("submodules").and_then(parse_bool) {
-        parsed.submodules = submodules;
-    }
-    parsed
+    let defaults = Query::default();
+    Some(Query {
+        reference: first("ref").or_else(|| first("version")).map(str::to_owned),
+        timeout: first("timeout")
+            .and_then(parse_timeout)
+            .unwrap_or(defaults.timeout),
+        submodules: first("submodules")
+            .and_then(parse_bool)
+            .unwrap_or(defaults.submodules),
+    })
 }
 
 fn parse_timeout(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse::<u32>() {
-        return (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+    if let Ok(seconds) = text.parse::<u64>() {
+        return (seconds > 0).then(|| Duration::from_secs(seconds));
     }
     let nanoseconds = ferro_gocompat::duration::parse(text).ok()?;
     u64::try_from(nanoseconds)
@@ -136,7 +146,7 @@ fn unescape(text: &str) -> Option<String> {
             byte => byte,
         });
     }
-    String::from_utf8(out).ok()
+    Some(String::from_utf8_lossy(&out).into_owned())
 }
 
 fn starts_with_ignore_case(text: &str, prefix: &str) -> bool {
@@ -166,57 +176,64 @@ fn strip_user(text: &str) -> (&str, &str) {
     if valid { (user, rest) } else { ("", text) }
 }
 
+/// Tells whether a text starts with GitHub's name. Go's lower case of a letter is one letter, so `İ` is an `i` to it.
+fn is_github(text: &str) -> bool {
+    let mut letters = text.chars().filter_map(|letter| letter.to_lowercase().next());
+    "github.com".chars().all(|wanted| letters.next() == Some(wanted))
+        && matches!(letters.next(), Some('/' | ':'))
+}
+
 /// Splits into what names the server, normalised, and the path there.
 fn split_host(text: &str) -> Option<(String, &str)> {
-    let (scheme, rest) = strip_scheme(text);
-    let (user, rest) = strip_user(rest);
-    let is_github =
-        starts_with_ignore_case(rest, "github.com/") || starts_with_ignore_case(rest, "github.com:");
+    let (scheme, located) = strip_scheme(text);
+    if scheme == FILE_SCHEME {
+        return Some((scheme.to_owned(), located));
+    }
+    let (user, located) = strip_user(located);
+    let is_github = is_github(located);
     let is_scp_style = scheme.is_empty() && (is_github || !user.is_empty());
-    if scheme.is_empty() && !is_scp_style {
+    if located.is_empty() || scheme.is_empty() && !is_scp_style {
         return None;
     }
-    if scheme == FILE_SCHEME {
-        let path = text.get(scheme.len()..).unwrap_or_default();
-        return Some((scheme.to_owned(), path));
-    }
-    let slash = rest.find('/');
-    let colon = rest
-        .find(':')
-        .filter(|colon| *colon > 0 && slash.is_none_or(|slash| *colon < slash));
-    let end = match colon {
-        Some(colon) if is_scp_style => colon + 1,
-        _ => slash? + 1,
-    };
-    let (host, path) = rest.split_at(end);
+    let (slash, colon) = (located.find('/'), located.find(':'));
+    let ends_at_colon =
+        is_scp_style && slash.is_none_or(|slash| colon.is_some_and(|colon| 0 < colon && colon < slash));
+    let end = if ends_at_colon { colon } else { slash };
+    let (host, path) = located.split_at(end.map_or(located.len(), |end| end + 1));
     let host = match (is_github, scheme, user) {
+        (false, ..) => format!("{scheme}{user}{host}"),
         (true, "ssh://", _) => format!("{user}github.com:"),
-        (true, _, user) if !user.is_empty() => format!("{user}github.com:"),
-        (true, ..) => "https://github.com/".to_owned(),
-        _ => format!("{scheme}{user}{host}"),
+        (true, _, "") => "https://github.com/".to_owned(),
+        (true, ..) => format!("{user}github.com:"),
     };
     Some((host, path))
 }
 
 /// Splits the path on the server into the repository and the directory in it.
 fn split_repository(path: &str, is_file: bool) -> Option<(&str, &str)> {
-    let end = if let Some(start) = path.find("_git/") {
+    if let Some(start) = path.find("_git/") {
         let name = start + "_git/".len();
-        path.get(name..)?
-            .find('/')
-            .map_or(path.len(), |slash| name + slash)
-    } else if let Some(end) = path.find("//") {
-        end
-    } else if let Some(start) = path.find(".git") {
-        start + ".git".len()
-    } else if is_file {
-        path.len()
-    } else {
-        let mut slashes = path.match_indices('/').map(|(at, _)| at);
-        slashes.next()?;
-        slashes.next().unwrap_or(path.len())
-    };
-    (end > 0).then(|| path.split_at(end))
+        let slash = path.get(name..)?.find('/').map(|length| name + length);
+        return Some(split_before(path, slash));
+    }
+    if let Some(parts) = path.split_once("//") {
+        return Some(parts);
+    }
+    if let Some(start) = path.find(".git") {
+        return Some(path.split_at(start + ".git".len()));
+    }
+    if is_file {
+        return Some((path, ""));
+    }
+    let mut slashes = path.match_indices('/').map(|(at, _)| at);
+    slashes.next()?;
+    Some(split_before(path, slashes.next()))
+}
+
+/// Splits at a slash and drops it; without one all is the first part.
+fn split_before(path: &str, slash: Option<usize>) -> (&str, &str) {
+    let (repository, rest) = path.split_at(slash.unwrap_or(path.len()));
+    (repository, rest.strip_prefix('/').unwrap_or(rest))
 }
 
 #[cfg(test)]
