@@ -58,7 +58,7 @@ fn index_one(item: &Value, at: &Value) -> Result<Value, Error> {
             list.items().get(at).cloned().ok_or_else(|| out_of_range(what))
         }
         Value::Map(map) => index_map(map, at),
-        other => error(format!("can't index item of type {}", other.type_name())),
+        _ => error(format!("can't index item of type {}", item.type_name())),
     }
 }
 
@@ -138,7 +138,7 @@ pub(crate) fn slice(args: &[Operand]) -> Result<Value, Error> {
         Value::Str(text) => (text.len(), text.len()),
         Value::Bytes(bytes) => (bytes.len(), bytes.len()),
         Value::List(list) => (list.len(), list.capacity()),
-        other => return error(format!("can't slice item of type {}", other.type_name())),
+        _ => return error(format!("can't slice item of type {}", item.type_name())),
     };
     let mut bounds = [0, len, capacity];
     for (bound, at) in bounds.iter_mut().zip(indexes) {
