@@ -284,7 +284,8 @@ impl<'s> Validator<'_, 's> {
 
     fn dynamic_references(&mut self, check: &mut Check<'s, '_>) {
         let since = [("$recursiveRef", Draft::V2019), ("$dynamicRef", Draft::V2020)];
-        for (keyword, _) in since.into_iter().filter(|(_, since)| check.draft >= *since) {
+        let draft = check.draft;
+        for (keyword, _) in since.into_iter().filter(|(_, since)| draft >= *since) {
             let Some(reference) = check.object.get(keyword).and_then(Json::as_str) else {
                 continue;
             };
