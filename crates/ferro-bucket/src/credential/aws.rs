@@ -66,7 +66,8 @@ pub async fn ambient(ambient: &Ambient<'_>) -> Result<Expiring<AwsCredentials>> 
 }
 
 /// The region that the environment names, or else that of the bucket.
-fn region(ambient: &Ambient<'_>) -> Option<String> {
+#[must_use]
+pub fn region(ambient: &Ambient<'_>) -> Option<String> {
     let env = ambient.environment;
     env.get("AWS_REGION")
         .or_else(|| env.get("AWS_DEFAULT_REGION"))

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Environment, Expiring, SigningKey, TokenAnswer, ask_json, post, read_file, read_token};
+use super::{Environment, Expiring, SigningKey, TokenAnswer, ask, ask_json, post, read_file, read_token};
 use crate::transport::{Transport, query};
 use crate::{Error, Result};
 
@@ -229,16 +229,55 @@ pub async fn ambient(transport: &Transport, metadata: &Transport, env: &Environm
 }
 
 async fn from_metadata(transport: &Transport, env: &Environment) -> Result<Token> {
+    let pairs = query(&[("scopes", SCOPE)]);
+    let url = metadata_url(env, &format!("instance/service-accounts/default/token?{pairs}"));
+    let answer: TokenAnswer = ask_json(transport, METADATA_SERVER, || metadata_request(&url)).await?;
+    Ok(answer.into_token())
+}
+
+const METADATA_SERVER: &str = "Google metadata server";
+
+fn metadata_url(env: &Environment, path: &str) -> String {
     let host = env.get("GCE_METADATA_HOST");
     let host = host.as_deref().unwrap_or(METADATA);
-    let path = "computeMetadata/v1/instance/service-accounts/default/token";
-    let url = format!("http://{host}/{path}?{}", query(&[("scopes", SCOPE)]));
-    let make = || {
-        let name = HeaderName::from_static("metadata-flavor");
-        Ok(Request::new(Method::GET, &url)?.header(name, HeaderValue::from_static("Google")))
+    format!("http://{host}/computeMetadata/v1/{path}")
+}
+
+fn metadata_request(url: &str) -> Result<Request> {
+    let name = HeaderName::from_static("metadata-flavor");
+    Ok(Request::new(Method::GET, url)?.header(name, HeaderValue::from_static("Google")))
+}
+
+/// The cluster that the process runs in, if it is one of Google's.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// The audience of tokens of its ServiceAccounts.
+    pub pool: String,
+    /// The audience of what they are exchanged for.
+    pub audience: String,
+}
+
+/// Asks the metadata server for the cluster.
+///
+/// # Errors
+/// When the cluster is none of Google's.
+pub async fn cluster(metadata: &Transport, env: &Environment) -> Result<Cluster> {
+    let get = async |path: &str| {
+        let url = metadata_url(env, path);
+        let body = ask(metadata, METADATA_SERVER, || metadata_request(&url)).await?;
+        let text = String::from_utf8_lossy(&body).trim().to_owned();
+        let problem = || Error::credential(format!("{METADATA_SERVER}: {path} is empty"));
+        Some(text).filter(|text| !text.is_empty()).ok_or_else(problem)
     };
-    let answer: TokenAnswer = ask_json(transport, "Google metadata server", make).await?;
-    Ok(answer.into_token())
+    let project = get("project/project-id").await?;
+    let location = get("instance/attributes/cluster-location").await?;
+    let name = get("instance/attributes/cluster-name").await?;
+    let pool = format!("{project}.svc.id.goog");
+    let provider = format!(
+        "https://container.googleapis.com/v1/projects/{project}/locations/{location}/clusters/{name}"
+    );
+    let audience = format!("identitynamespace:{pool}:{provider}");
+    Ok(Cluster { pool, audience })
 }
 
 #[cfg(test)]
