@@ -13,6 +13,7 @@
 //!
 //! text/template itself is in `ferro-template`; here is what it and others print with.
 
+pub mod address;
 pub mod duration;
 pub mod escape;
 pub mod float;

@@ -16,12 +16,14 @@ mod environment;
 #[path = "helm-template/input.rs"]
 mod input;
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use arguments::Arguments;
-use ferro_helm::release::{self, ReleaseOptions};
+use ferro_helm::release::{self, ReleaseOptions, Rendered};
 use ferro_helm::render::{Engine, Release, Renderer};
 use ferro_helm::{Capabilities, KubeVersion, Level, Notice};
 
@@ -35,7 +37,12 @@ fn main() -> ExitCode {
         eprintln!("{notice}");
     }
     let written = match result {
-        Ok(output) => std::io::stdout().lock().write_all(output.as_bytes()),
+        Ok(output) => {
+            let written = output.write();
+            // The process ends; there is no use in taking everything apart before.
+            std::mem::forget(output);
+            written
+        }
         Err(message) => {
             eprintln!("Error: {message}");
             return ExitCode::FAILURE;
@@ -48,7 +55,37 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(notices: &mut Vec<Notice>) -> Result<String, String> {
+/// What is printed, and what it was made of.
+struct Output {
+    rendered: Rendered,
+    arguments: Arguments,
+    /// The files that were asked for, if not all were.
+    shown: Option<String>,
+    _renderer: Renderer,
+}
+
+impl Output {
+    fn write(&self) -> std::io::Result<()> {
+        // The standard output of the library looks for line ends, which is of no use here.
+        let stdout = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        let mut out = BufWriter::with_capacity(64 << 10, stdout);
+        match &self.shown {
+            Some(shown) => out.write_all(shown.as_bytes())?,
+            None => {
+                let Arguments {
+                    include_crds,
+                    skip_tests,
+                    ..
+                } = self.arguments;
+                self.rendered
+                    .write_template_output(include_crds, skip_tests, |part| out.write_all(part.as_bytes()))?;
+            }
+        }
+        out.flush()
+    }
+}
+
+fn run(notices: &mut Vec<Notice>) -> Result<Output, String> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let mut capabilities = Capabilities::default();
     if let Some(version) = &arguments.kube_version {
@@ -88,12 +125,18 @@ fn run(notices: &mut Vec<Notice>) -> Result<String, String> {
     if arguments.no_hooks {
         rendered.hooks.clear();
     }
-    let output = rendered.template_output(arguments.include_crds, arguments.skip_tests);
-    if arguments.show_only.is_empty() {
-        return Ok(output);
+    let mut shown = None;
+    if !arguments.show_only.is_empty() {
+        let all = rendered.template_output(arguments.include_crds, arguments.skip_tests);
+        let files = release::show_only(&all, &arguments.show_only);
+        shown = Some(files.map_err(|pattern| format!("could not find template {pattern} in chart"))?);
     }
-    release::show_only(&output, &arguments.show_only)
-        .map_err(|pattern| format!("could not find template {pattern} in chart"))
+    Ok(Output {
+        rendered,
+        arguments,
+        shown,
+        _renderer: renderer,
+    })
 }
 
 /// Some failures upstream logs, too.

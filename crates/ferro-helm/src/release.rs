@@ -1,6 +1,8 @@
 //! From a chart and values to what a release consists of.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt::Write;
 use std::rc::Rc;
 
@@ -191,7 +193,7 @@ impl Rendered {
         let mut text = String::new();
         let crds = self.crds.iter().filter(|_| include_crds);
         for crd in crds {
-            push(&mut text, &crd.filename, &String::from_utf8_lossy(&crd.data));
+            push(&mut text, &crd.filename, &text_of(&crd.data));
         }
         for manifest in &self.manifests {
             push(&mut text, &manifest.path, &manifest.content);
@@ -201,21 +203,89 @@ impl Rendered {
 
     /// The text of manifests and hooks, as `helm template` prints it.
     pub fn template_output(&self, include_crds: bool, skip_tests: bool) -> String {
-        let mut text = self.manifest(include_crds);
-        text.truncate(text.trim_end().len());
-        let blanks = text.len() - text.trim_start().len();
-        text.drain(..blanks);
-        text.push('\n');
-        for hook in self.hooks.iter().filter(|hook| !(skip_tests && hook.is_test())) {
-            push(&mut text, &hook.path, &hook.manifest);
+        let mut text = String::new();
+        let write = |part: &str| {
+            text.push_str(part);
+            Ok::<(), Infallible>(())
+        };
+        match self.write_template_output(include_crds, skip_tests, write) {
+            Ok(()) => text,
+            Err(never) => match never {},
         }
-        text
+    }
+
+    /// Writes that text in parts, which is a matter of megabytes where there are many custom resource definitions.
+    pub fn write_template_output<E>(
+        &self,
+        include_crds: bool,
+        skip_tests: bool,
+        mut write: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut trimmed = Trimmed {
+            blanks: String::new(),
+            write: &mut write,
+        };
+        for crd in self.crds.iter().filter(|_| include_crds) {
+            trimmed.document(&crd.filename, &text_of(&crd.data))?;
+        }
+        for manifest in &self.manifests {
+            trimmed.document(&manifest.path, &manifest.content)?;
+        }
+        write("\n")?;
+        for hook in self.hooks.iter().filter(|hook| !(skip_tests && hook.is_test())) {
+            document(&hook.path, &hook.manifest, &mut write)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a text without the blanks at its end. At its start there are none.
+struct Trimmed<'w, W> {
+    /// Those that were not written yet.
+    blanks: String,
+    write: &'w mut W,
+}
+
+impl<E, W: FnMut(&str) -> Result<(), E>> Trimmed<'_, W> {
+    fn document(&mut self, path: &str, content: &str) -> Result<(), E> {
+        document(path, content, |part| self.part(part))
+    }
+
+    fn part(&mut self, part: &str) -> Result<(), E> {
+        let text = part.trim_end();
+        if !text.is_empty() {
+            (self.write)(&self.blanks)?;
+            self.blanks.clear();
+            (self.write)(text)?;
+        }
+        self.blanks.push_str(part.get(text.len()..).unwrap_or_default());
+        Ok(())
     }
 }
 
 fn push(text: &mut String, path: &str, content: &str) {
-    // Writing to a string does not fail.
-    let _ = write!(text, "---\n# Source: {path}\n{content}\n");
+    let write = |part: &str| {
+        text.push_str(part);
+        Ok::<(), Infallible>(())
+    };
+    match document(path, content, write) {
+        Ok(()) => {}
+        Err(never) => match never {},
+    }
+}
+
+fn document<E>(path: &str, content: &str, mut write: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+    ["---\n# Source: ", path, "\n", content, "\n"]
+        .into_iter()
+        .try_for_each(&mut write)
+}
+
+/// Invalid bytes are replaced. The check is much faster than the replacing.
+fn text_of(data: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(data) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(data),
+    }
 }
 
 /// Picks the manifests of some files out of what `helm template` prints; a pattern without any is returned

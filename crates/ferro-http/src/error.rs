@@ -139,21 +139,17 @@ impl Error {
         };
         let mut cause: Option<&(dyn StdError + 'static)> = Some(source.as_ref());
         while let Some(error) = cause {
-            // An I/O error does not count what it wraps among its causes.
-            let inner = error
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref)
-                .map(|inner| inner as &(dyn StdError + 'static));
-            let is_certificate = [Some(error), inner].into_iter().flatten().any(|error| {
-                matches!(
-                    error.downcast_ref::<rustls::Error>(),
-                    Some(rustls::Error::InvalidCertificate(_))
-                )
-            });
-            if is_certificate {
+            if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
                 return true;
             }
-            cause = error.source();
+            // An I/O error does not count what it wraps among its causes, and may wrap another one.
+            cause = match error
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::get_ref)
+            {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
         }
         false
     }

@@ -112,29 +112,7 @@ impl<'o> Build<'o> {
         let config = accumulated.config.as_ref().unwrap_or(&self.defaults);
         crate::nameref::fix(resources, &config.name_reference, &self.schema)?;
         vars::resolve(&accumulated.vars, resources, &config.var_reference, &self.schema)?;
-        resources.check_unique(&self.schema)?;
-        for resource in resources.iter().filter(|resource| !resource.is_gone()) {
-            if crate::read::metadata_problem(&resource.node).is_some() {
-                let mut resource = resource.clone();
-                resource.expose_record();
-                let problem = crate::read::metadata_problem(&resource.node).unwrap_or_default();
-                return Err(Error::other(problem).at(resource.location()));
-            }
-            if resource
-                .record
-                .history
-                .iter()
-                .any(|previous| previous.name.is_empty())
-            {
-                // Upstream keeps the three in texts, in which a blank name is none.
-                let words = "number of previous names, number of previous namespaces, number of previous kinds not equal";
-                return Err(Error::other(words).at(resource.location()));
-            }
-        }
-        resources.list_mut().retain(|resource| {
-            let mark = resource.annotation("config.kubernetes.io/local-config");
-            !resource.is_gone() && mark.is_none_or(|mark| mark == "false")
-        });
+        crate::local::drop_local(resources, &self.schema)?;
         let kustomization = &root.kustomization;
         order::apply(
             resources,

@@ -4,7 +4,9 @@
 //! its text looks like, and what goes where none were may become a number. Output depends on it, because a
 //! tree is written as text and read back before it is printed.
 
-use ferro_yaml::{Dialect, Entry, Kind, Node, ParseOptions, ScalarStyle, Tag, Text, Value, parse_first};
+use ferro_yaml::{
+    Dialect, Entry, Kind, Node, ParseOptions, Position, ScalarStyle, Tag, Text, Value, parse_first,
+};
 
 use crate::error::Result;
 use crate::fieldspec::wrong_node_kind;
@@ -105,7 +107,8 @@ fn is_bare_string(node: &Node) -> bool {
 }
 
 fn is_no_string_in_old_yaml(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'-' | b'+');
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'-' | b'+');
     if text.is_empty() || text.contains('\n') {
         return false;
     }
@@ -132,6 +135,8 @@ fn is_no_string_in_old_yaml(text: &str) -> bool {
 /// Gives the strings below a node the styles in which plain data is written.
 pub(crate) fn style_as_data(node: &mut Node) {
     node.set_flow(false);
+    // It is as if it had been read, for those who ask where something comes from.
+    node.set_position(Position { line: 1, column: 1 });
     if let Some(items) = node.as_sequence_mut() {
         items.as_mut_slice().iter_mut().for_each(style_as_data);
     } else if let Some(entries) = node.as_mapping_mut() {

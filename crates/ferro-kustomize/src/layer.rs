@@ -22,11 +22,8 @@ use crate::types::{FieldSpec, GeneratorOptions, Label};
 type Tracked<T> = Vec<(T, Option<Origin>)>;
 
 fn encoded(value: &impl Codec) -> String {
-    value
-        .encode()
-        .as_ref()
-        .map(crate::emit::config)
-        .unwrap_or_default()
+    let value = value.encode().unwrap_or_else(crate::scalar::empty_mapping);
+    crate::emit::config(&value)
 }
 
 /// Says which configuration an error is about, as upstream does.

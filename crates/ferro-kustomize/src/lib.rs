@@ -45,6 +45,7 @@ mod helm;
 mod id;
 mod layer;
 mod loader;
+mod local;
 mod nameref;
 mod options;
 mod order;

@@ -104,13 +104,9 @@ impl Resources {
                 text.push_str("---\n");
             }
             text.push_str(&resource.to_yaml().map_err(|error| {
-                // Upstream shows what it could decode of the object, which is nothing.
-                let is_undecodable = error.to_string().starts_with("yaml: ");
-                if is_undecodable {
-                    error.during("map[string]interface {}(nil)")
-                } else {
-                    error
-                }
+                // Upstream shows what it could decode of the object.
+                let shown = crate::shared::without_anchors(resource.node()).to_go_syntax();
+                error.during(shown.unwrap_or_else(|_| "map[string]interface {}(nil)".to_owned()))
             })?);
         }
         Ok(text)

@@ -108,7 +108,6 @@ impl Origin {
 
     pub(crate) fn annotate(&self, resource: &mut Resource) {
         resource.set_annotation(ORIGIN, crate::emit::kyaml(&self.node()));
-        resource.renew_annotations();
     }
 }
 
@@ -122,8 +121,8 @@ pub(crate) fn note_transformer(resources: &mut ResMap, origin: &Origin) {
             let known = resource.annotation(TRANSFORMATIONS).unwrap_or_default();
             let all = format!("{known}{entry}");
             resource.set_annotation(TRANSFORMATIONS, all);
-            resource.renew_annotations();
         }
+        resource.renew_annotations();
     }
 }
 

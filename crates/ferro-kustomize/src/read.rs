@@ -258,6 +258,9 @@ fn expand_lists(mut queue: VecDeque<(Node, Source)>) -> Result<Vec<Resource>> {
         } else {
             None
         };
+        if kind.ends_with("List") {
+            refuse_undecodable(&node, kind)?;
+        }
         match items {
             None => {
                 let mut resource = Resource::new(node);
@@ -267,7 +270,11 @@ fn expand_lists(mut queue: VecDeque<(Node, Source)>) -> Result<Vec<Resource>> {
             Some(items) if items.is_null() => {}
             Some(items) if items.is_sequence() => {
                 for item in as_json(items, kind)? {
-                    queue.extend(check(item, &source)?.map(|item| (item, source.clone())));
+                    let inner = is_wrapper(&item)
+                        .then(|| item.get("items").map(Node::items).unwrap_or_default().to_vec());
+                    for item in inner.unwrap_or_else(|| vec![item]) {
+                        queue.extend(check(item, &source)?.map(|item| (item, source.clone())));
+                    }
                 }
             }
             Some(items) => {
@@ -276,6 +283,18 @@ fn expand_lists(mut queue: VecDeque<(Node, Source)>) -> Result<Vec<Resource>> {
         }
     }
     Ok(resources)
+}
+
+/// Refuses a list that is no data; what is data and not JSON is found later.
+fn refuse_undecodable(node: &Node, kind: &str) -> Result<()> {
+    let problem = node.decode().err().map(|error| error.to_string());
+    match problem.filter(|problem| !problem.starts_with("json: ")) {
+        Some(problem) => fail!(
+            "trouble expanding list of {kind}; received error {problem} for the following resource:\n{}",
+            crate::emit::kyaml(node)
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Takes items through JSON, as upstream does: what is no JSON is refused, and texts are quoted ever after.

@@ -182,7 +182,16 @@ impl ResMap {
         if !std::mem::take(&mut self.may_collide) {
             return Ok(());
         }
-        match self.first_collision(schema) {
+        self.refuse_collisions(schema, |_| true)
+    }
+
+    /// Refuses two resources with the same identity among those that count.
+    pub(crate) fn refuse_collisions(
+        &self,
+        schema: &Schema,
+        counts: impl Fn(&Resource) -> bool,
+    ) -> Result<()> {
+        match self.first_collision(schema, counts) {
             Some(resource) => {
                 let (id, place) = (resource.id(schema), resource.location());
                 Err(Error::from(ErrorKind::DuplicateId { id }).at(place))
@@ -239,17 +248,20 @@ impl ResMap {
     }
 
     /// Finds the first resource whose current identity an earlier one has.
-    fn first_collision(&self, schema: &Schema) -> Option<&Resource> {
+    fn first_collision(&self, schema: &Schema, counts: impl Fn(&Resource) -> bool) -> Option<&Resource> {
         let mut seen: HashMap<u64, Vec<ResourceId>, FixedState> = HashMap::default();
-        self.list.iter().find(|resource| {
-            let id = resource.id(schema);
-            let same = seen
-                .entry(id_key(&id.gvk.kind, &id.name, id.effective_namespace()))
-                .or_default();
-            let is_known = same.contains(&id);
-            same.push(id);
-            is_known
-        })
+        self.list
+            .iter()
+            .filter(|resource| counts(resource))
+            .find(|resource| {
+                let id = resource.id(schema);
+                let same = seen
+                    .entry(id_key(&id.gvk.kind, &id.name, id.effective_namespace()))
+                    .or_default();
+                let is_known = same.contains(&id);
+                same.push(id);
+                is_known
+            })
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ferro_yaml::{Node, Text};
 
 use crate::error::{Location, Result};
-use crate::id::{Gvk, NOT_NAMESPACEABLE, ResourceId};
 use crate::field;
+use crate::id::{Gvk, NOT_NAMESPACEABLE, ResourceId};
 use crate::scalar::{is_nil_or_empty, mapping_at};
 use crate::schema::Schema;
 use crate::shared::Shared;

@@ -1,6 +1,7 @@
 //! Scalars that code makes, and the numbers in them.
 
 use ferro_gocompat::float::{Width, append};
+use ferro_gocompat::number::{format_g, format_g32};
 use ferro_yaml::{Dialect, Node, Tag, Text, Value};
 
 /// Makes a mapping without entries.
@@ -41,11 +42,23 @@ pub(crate) fn to_json_types(node: &mut Node) {
         items.as_mut_slice().iter_mut().for_each(to_json_types);
     } else if let Some(entries) = node.as_mapping_mut() {
         for entry in entries.as_mut_slice() {
-            if let Some(key) = entry.key.shared_text().cloned() {
-                entry.key = Node::string(key);
+            if entry.key.is_scalar() {
+                entry.key = Node::string(json_key(&entry.key));
             }
             to_json_types(&mut entry.value);
         }
+    }
+}
+
+/// The text of a key that was read by YAML 1.1, as a key of JSON.
+pub(crate) fn json_key(key: &Node) -> Text {
+    let text = key.shared_text().cloned().unwrap_or_default();
+    match (key.tag(), Dialect::V2.resolve(&text)) {
+        (Tag::Bool, Value::Bool(value)) => value.to_string().into(),
+        (Tag::Int, Value::Int(value)) => value.to_string().into(),
+        (Tag::Int, Value::Uint(value)) => value.to_string().into(),
+        (Tag::Float, Value::Float(value)) if value.is_finite() => format_g32(value).into(),
+        _ => text,
     }
 }
 
@@ -57,6 +70,31 @@ pub(crate) fn parse_int(text: &str) -> Option<i64> {
         #[allow(clippy::cast_possible_truncation)]
         Value::Float(number) if number.fract() == 0.0 && number.abs() < 9.2e18 => Some(number as i64),
         _ => None,
+    }
+}
+
+/// Writes numbers as Go does when they come out of JSON, where all are 64-bit floats; integers that those cannot hold stay as
+/// they are unless they may lose digits.
+pub(crate) fn as_floats(node: &mut Node, may_lose: bool) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if let Some(items) = node.as_sequence_mut() {
+        let items = items.as_mut_slice().iter_mut();
+        items.for_each(|item| as_floats(item, may_lose));
+    } else if let Some(entries) = node.as_mapping_mut() {
+        let entries = entries.as_mut_slice().iter_mut();
+        entries.for_each(|entry| as_floats(&mut entry.value, may_lose));
+    } else if matches!(node.tag(), Tag::Int | Tag::Float) {
+        #[allow(clippy::cast_precision_loss)]
+        let float = match Dialect::V3.resolve(node.text().unwrap_or_default()) {
+            Value::Int(number) => number as f64,
+            Value::Uint(number) => number as f64,
+            Value::Float(number) => number,
+            _ => return,
+        };
+        // Small integers look the same.
+        if float.abs() >= 1e6 && (may_lose || float.abs() <= EXACT) || node.tag() == Tag::Float {
+            *node = resolved(format_g(float));
+        }
     }
 }
 

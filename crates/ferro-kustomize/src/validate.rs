@@ -1,8 +1,7 @@
 //! Validators are transformers that must not transform.
 
-use ferro_yaml::Node;
-
 use crate::error::{Error, Result, fail};
+use crate::field;
 use crate::resmap::ResMap;
 use crate::resource::Resource;
 use crate::schema::Schema;
@@ -44,18 +43,18 @@ pub(crate) fn refuse_changes(before: &ResMap, after: &mut ResMap, schema: &Schem
     Ok(())
 }
 
-/// Upstream writes all labels anew when it takes its own away, and then does not know those again that stood in a file or are
-/// in quotes.
+/// Upstream writes all labels anew when it takes its own away, and then does not know those again that stood in a file or have
+/// other quotes.
 fn is_known_anew(old: &Resource) -> bool {
-    let labels = old
-        .node
-        .lookup(["metadata", "labels"])
-        .map(Node::entries)
-        .unwrap_or_default();
-    let is_plain = |text: &str| ferro_yaml::Dialect::V2.resolve(text) == ferro_yaml::Value::Str;
-    labels
-        .iter()
-        .any(|label| label.value.position().line > 0 || !label.value.text().is_some_and(is_plain))
+    let Some(labels) = old.node.lookup(["metadata", "labels"]) else {
+        return false;
+    };
+    let is_made_anew = |label: &ferro_yaml::Entry| {
+        let mut value = field::string(label.value.text().unwrap_or_default());
+        field::quote_for_old_readers(&mut value);
+        label.value.position().line == 0 && label.value.style() == value.style()
+    };
+    labels.position().line > 0 || !labels.entries().iter().all(is_made_anew)
 }
 
 fn without_validation_label(resource: &Resource) -> Resource {

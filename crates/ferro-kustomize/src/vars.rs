@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use ferro_gocompat::number::{format_f, format_g};
 use ferro_yaml::{Dialect, Kind, Node, Tag, Text, Value};
 
 use crate::error::{Error, Result, fail};
@@ -252,11 +253,11 @@ fn expand(text: &str, values: &Values<'_>) -> Node {
     {
         return typed(value);
     }
-    let mut out = String::with_capacity(text.len());
+    let mut out: Vec<u8> = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
         let (front, tail) = rest.split_at(dollar);
-        out.push_str(front);
+        out.extend(front.bytes());
         let after = tail.get(1..).unwrap_or_default();
         let Some(next) = after.chars().next() else {
             rest = tail;
@@ -264,43 +265,46 @@ fn expand(text: &str, values: &Values<'_>) -> Node {
         };
         rest = match (next, after.find(')')) {
             ('$', _) => {
-                out.push('$');
+                out.push(b'$');
                 after.get(1..).unwrap_or_default()
             }
             ('(', Some(end)) => {
                 let name = after.get(1..end).unwrap_or_default();
                 match value(name, values) {
-                    Some(value) => out.push_str(&plain_text(value)),
-                    None => out.push_str(&format!("$({name})")),
+                    Some(value) => out.extend(plain_text(value).bytes()),
+                    None => out.extend(format!("$({name})").bytes()),
                 }
                 after.get(end + 1..).unwrap_or_default()
             }
             ('(', None) => {
-                out.push_str("$(");
+                out.extend(b"$(");
                 after.get(1..).unwrap_or_default()
             }
             // Upstream takes a byte for a character, and what is left of that is no text any more.
             (next, _) => {
-                out.push('$');
+                out.push(b'$');
                 let mut buffer = [0; 4];
                 let mut bytes = next.encode_utf8(&mut buffer).bytes();
-                out.extend(bytes.next().map(char::from));
-                out.extend(bytes.map(|_| '\u{fffd}'));
+                let first = bytes.next().map(char::from);
+                out.extend(first.into_iter().flat_map(|first| first.to_string().into_bytes()));
+                out.extend(bytes);
                 after.get(next.len_utf8()..).unwrap_or_default()
             }
         };
     }
-    out.push_str(rest);
-    Node::string(out)
+    out.extend(rest.bytes());
+    match String::from_utf8(out) {
+        Ok(text) => crate::field::string(text),
+        Err(error) => crate::field::string(crate::generate::broken_base64(error.as_bytes())),
+    }
 }
 
 fn typed(value: &Node) -> Node {
-    match value.tag() {
-        Tag::Int | Tag::Float | Tag::Bool => {
-            let text = plain_text(value);
-            Node::scalar(text, value.tag())
-        }
-        _ => Node::string(value.shared_text().cloned().unwrap_or_default()),
+    let text = value.shared_text().cloned().unwrap_or_default();
+    match (value.tag(), Dialect::V3.resolve(&text)) {
+        (Tag::Float, Value::Float(float)) => Node::scalar(format_f(float), Tag::Float),
+        (Tag::Int | Tag::Bool, _) => Node::scalar(plain_text(value), value.tag()),
+        _ => crate::field::string(text),
     }
 }
 
@@ -310,7 +314,7 @@ fn plain_text(value: &Node) -> Text {
     match (value.tag(), Dialect::V3.resolve(&text)) {
         (Tag::Int, Value::Int(number)) => number.to_string().into(),
         (Tag::Int, Value::Uint(number)) => number.to_string().into(),
-        (Tag::Float, Value::Float(_)) => crate::emit::json(value).into(),
+        (Tag::Float, Value::Float(float)) => format_g(float).into(),
         (Tag::Bool, Value::Bool(value)) => value.to_string().into(),
         _ => text,
     }

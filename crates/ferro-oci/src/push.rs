@@ -92,7 +92,7 @@ impl Client {
         let target = format!("/v2/{}/blobs/uploads/", self.repository().path());
         let call = Call::new(Method::POST, target, Action::Push);
         let answer = self.transport.send(&call).await?;
-        self.upload_of(answer.expect(&[StatusCode::ACCEPTED]).await?)
+        self.upload_of(&answer.expect(&[StatusCode::ACCEPTED]).await?)
     }
 
     async fn append(&self, upload: &str, from: u64, piece: Bytes) -> Result<String> {
@@ -104,7 +104,7 @@ impl Client {
             .body(piece);
         let answer = self.transport.send(&call).await?;
         let accepted = [StatusCode::ACCEPTED, StatusCode::NO_CONTENT, StatusCode::CREATED];
-        self.upload_of(answer.expect(&accepted).await?)
+        self.upload_of(&answer.expect(&accepted).await?)
     }
 
     async fn complete(&self, upload: &str, digest: &Digest, content: Bytes) -> Result<()> {
@@ -129,7 +129,7 @@ impl Client {
     }
 
     /// The path and query at which an upload goes on. It stays at the registry: content and credentials go nowhere else.
-    fn upload_of(&self, answer: Answer) -> Result<String> {
+    fn upload_of(&self, answer: &Answer) -> Result<String> {
         let location = answer.header(LOCATION);
         let url: Option<Url> = answer.url.expose().join(location).ok();
         let host = crate::name::host_of(self.repository().registry());

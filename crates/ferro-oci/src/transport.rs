@@ -251,10 +251,14 @@ impl Transport {
             }
             other => return other,
         };
-        self.ping_with(true).await.map_err(|http| Error::BothSchemes {
-            https: Box::new(https),
-            http: Box::new(http),
-        })
+        match self.ping_with(true).await {
+            Err(Error::Http(http)) => Err(Error::BothSchemes {
+                https: Box::new(https),
+                http: Box::new(Error::Http(http)),
+            }),
+            // It does speak plain HTTP, and that it did not speak TLS is beside the point.
+            other => other,
+        }
     }
 
     async fn ping_with(&self, is_plain: bool) -> Result<Endpoint> {

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ferro_api::object::FluxStatus;
 use ferro_api::{FluxObject, finalizer};
 use futures::FutureExt;
 use kube::runtime::controller::Action;
@@ -162,6 +163,14 @@ impl<R: Reconciler> Env<R> {
                 interval: None,
             };
         }
+        if self.reconciler.is_static(&base) {
+            let outcome = self.retire(base, interrupt).await;
+            return Ended {
+                outcome,
+                interval: None,
+                gone: false,
+            };
+        }
         if !base.finalizers().iter().any(|name| name == finalizer::NAME) {
             base = match self.writer.finalizer(&base, finalizer::NAME, true).await {
                 Ok(written) => self.remember(written),
@@ -253,6 +262,29 @@ impl<R: Reconciler> Env<R> {
         }
     }
 
+    /// Takes from a static object what it has from the time when it was reconciled. One that is suspended is left as it is.
+    async fn retire(&self, object: R::Object, interrupt: Interrupt) -> Outcome {
+        let has_finalizer = object.finalizers().iter().any(|name| name == finalizer::NAME);
+        if object.is_suspended() || (!has_finalizer && is_blank(object.status())) {
+            return Outcome::Done;
+        }
+        let mut blank = object.clone();
+        if has_finalizer {
+            match self.finalize(object, interrupt).await {
+                Outcome::Done => {}
+                outcome => return outcome,
+            }
+            // The finalizer went in a write of its own.
+            blank.meta_mut().resource_version = None;
+        }
+        let base = blank.clone();
+        blank.set_status(Some(Default::default()));
+        match self.writer.status(&base, &blank).await {
+            Ok(_) => Outcome::Done,
+            Err(error) => refused(&error),
+        }
+    }
+
     /// Keeps what was written until the watch shows it, unless it has done so already.
     fn remember(&self, written: R::Object) -> R::Object {
         let key = ObjectRef::from_obj(&written);
@@ -265,6 +297,14 @@ impl<R: Reconciler> Env<R> {
         }
         written
     }
+}
+
+/// Whether a status says nothing: it was never written, or emptied.
+fn is_blank<S: FluxStatus>(status: Option<&S>) -> bool {
+    let Some(status) = status else { return true };
+    let mut unobserved = S::default();
+    unobserved.set_observed_generation(-1);
+    *status == S::default() || *status == unobserved
 }
 
 /// How a pass ended, and the interval that the object asks for.

@@ -62,6 +62,12 @@ pub trait Reconciler: Send + Sync + 'static {
         let _unused_by_default = object;
     }
 
+    /// Whether the object only says something, and is never reconciled: it gets no finalizer and no status, and loses those that it has from before.
+    fn is_static(&self, object: &Self::Object) -> bool {
+        let _reconciled_by_default = object;
+        false
+    }
+
     /// Settles the status of an object that is suspended and therefore not reconciled. The default leaves it as it is.
     fn suspended(&self, object: &mut Self::Object) {
         let _untouched_by_default = object;

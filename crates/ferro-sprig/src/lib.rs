@@ -62,6 +62,7 @@ use ferro_template::Functions;
 pub use dates::{DURATION, Duration, TIME, TimeValue};
 pub use environment::Environment;
 pub use semver::VERSION;
+pub use url::{UrlParts, parse_url};
 
 use args::Table;
 

@@ -18,6 +18,32 @@ pub(crate) fn register(table: &mut Table<'_>) {
     table.add(&["urlJoin"], &[MAP], STRING, |args| join(&args.map(0)));
 }
 
+/// A URL, as far as others than templates ask what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UrlParts {
+    /// Whether it has a scheme.
+    pub is_absolute: bool,
+    /// The host with its port.
+    pub host: Vec<u8>,
+    /// The host without a port, and an address without its brackets.
+    pub host_name: Vec<u8>,
+}
+
+/// Reads a URL as Go's `net/url` does; the error is Go's.
+///
+/// ```
+/// let url = ferro_sprig::parse_url(b"http://[::1]:80/").unwrap();
+/// assert_eq!(url.host_name, b"::1");
+/// ```
+pub fn parse_url(text: &[u8]) -> Result<UrlParts, String> {
+    let url = Url::parse(text)?;
+    Ok(UrlParts {
+        is_absolute: !url.scheme.is_empty(),
+        host_name: url.hostname().to_vec(),
+        host: url.host,
+    })
+}
+
 fn parts(url: &Url) -> Value {
     let user = url.user.as_ref().map(parse::User::to_bytes).unwrap_or_default();
     let parts: [(&str, &[u8]); 8] = [

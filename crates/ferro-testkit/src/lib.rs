@@ -8,5 +8,6 @@
 pub mod api;
 pub mod git;
 pub mod http;
+pub mod registry;
 pub mod ssh;
 pub mod tls;

@@ -3,7 +3,10 @@
 use serde_json::{Map, Value as Json};
 
 use crate::decode::{self, plain_json};
-use crate::{Dialect, EmitOptions, Entry, Kind, Mapping, Node, Result, ScalarStyle, Tag, Value, to_string};
+use crate::{
+    Dialect, EmitOptions, Entry, Kind, Mapping, Node, ParseOptions, Result, ScalarStyle, Tag, Value,
+    to_string,
+};
 
 impl Node {
     /// Returns the tree as JSON data, as kyaml does: by writing it and reading that back, with strings for
@@ -13,6 +16,19 @@ impl Node {
             Some(value) => Ok(value),
             None => self.through_text(),
         }
+    }
+
+    /// Returns the tree as JSON data without writing it first: errors name lines of the text that it was read from.
+    pub fn decode(&self) -> Result<Json> {
+        match fast(self, false) {
+            Some(value) => Ok(value),
+            None => decode::v3::decode(self, &ParseOptions::default()),
+        }
+    }
+
+    /// Shows the data that the tree holds as Go's `%#v` does.
+    pub fn to_go_syntax(&self) -> Result<String> {
+        decode::v3::literal(self)
     }
 
     /// Takes the way that kyaml takes, for its errors name lines of the written text.
@@ -76,8 +92,7 @@ fn fast_scalar(node: &Node, in_flow: bool) -> Option<Json> {
     let text = node.text()?;
     let is_untagged = node.tag() == Tag::Unset;
     let value = Dialect::V3.resolve(text);
-    if node.tag() == Tag::Str
-        || (is_untagged && (value == Value::Str || node.style() != ScalarStyle::Plain))
+    if node.tag() == Tag::Str || (is_untagged && (value == Value::Str || node.style() != ScalarStyle::Plain))
     {
         // Characters that go-yaml does not write faithfully, or not at all.
         let is_faithful =

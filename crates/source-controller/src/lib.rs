@@ -6,10 +6,10 @@
 //! * [`args`]: the flags.
 //! * `reconcile`: what all source kinds share, around the steps of a kind: the check of the storage, classes of failures, conditions, events.
 //! * `auth`: credentials from Secrets.
-//! * `gitrepository`: the steps of GitRepository.
+//! * `gitrepository`, `ocirepository`, `helmrepository`, `helmchart`: the steps of each kind.
 //! * `sweep`: removes from the storage what no object owns.
 //!
-//! Fetching, archiving and storing are the work of `ferro-git` and `ferro-artifact`; what every controller does is in `ferro-runtime`.
+//! Fetching, archiving and storing are the work of `ferro-git`, `ferro-oci`, `ferro-helmrepo` and `ferro-artifact`; what every controller does is in `ferro-runtime`.
 //! The reference is the source-controller of Flux 2.9 (`spec/sources-and-images.md`). Known differences:
 //!
 //! * An unchanged upstream costs one listing of its refs and no request to the API server, whatever selects the revision; the event that
@@ -17,12 +17,16 @@
 //! * The digest of a stored file is computed again only when the file has changed, and once after a start.
 //! * A new artifact has the GitRepositories that include it reconciled at once.
 //! * The storage is swept of what belongs to no object; it is served by replicas that wait for the lease, too.
-//! * Not there yet: `spec.verify` of other kinds than GitRepository, the providers aws, azure and github, and the kinds other than GitRepository. What is asked of
+//! * Not there yet: `spec.verify` of other kinds than GitRepository, the providers aws, azure, gcp and github of kinds other than Bucket, and the kind ExternalArtifact. What is asked of
 //!   them is refused in the conditions, never ignored.
 
 pub mod args;
 mod auth;
+mod bucket;
 mod gitrepository;
+mod helmchart;
+mod helmrepository;
+mod ocirepository;
 mod reconcile;
 mod sweep;
 
@@ -30,22 +34,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferro_api::controller;
-use ferro_api::source::GitRepository;
+use ferro_api::source::{Bucket, GitRepository, HelmChart, HelmRepository, OCIRepository};
+use ferro_api::{FluxObject, controller};
 use ferro_artifact::server::FileServer;
 use ferro_artifact::storage::{Storage, StorageOptions, advertised_host};
+use ferro_bucket::credential::Environment;
 use ferro_git::SshOptions;
+use ferro_helmrepo::Limits;
 use ferro_runtime::controller::{Controller, Options};
 use ferro_runtime::events::Recorder;
 use ferro_runtime::flags::{FeatureGates, listen_addr};
 use ferro_runtime::process::{Fatal, Process};
+use ferro_runtime::reconcile::Reconciler;
 use ferro_runtime::server::bind;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::SourceFlags;
+use crate::bucket::{BucketMemory, BucketOptions, BucketReconciler, Tokens};
 use crate::gitrepository::{GitCache, GitRepositoryReconciler};
+use crate::helmchart::{Dependants, HelmChartReconciler, Sources, Telling};
+use crate::helmrepository::{Access, HelmRepositoryReconciler, IndexCache};
+use crate::ocirepository::OCIRepositoryReconciler;
 use crate::reconcile::Shared;
 
 /// Time for the last downloads after the last pass.
@@ -104,41 +115,169 @@ async fn act(
         &process.flags.events_addr,
         &process.stop,
     )?;
-    let shared = Shared {
-        client: process.client.clone(),
-        storage: storage.clone(),
-        requeue_dependency: flags.requeue_dependency,
-        stop: process.stop.clone(),
-        workers: Arc::new(Semaphore::new(usize::from(flags.concurrent))),
-    };
-    let options = Options {
-        manager: controller::SOURCE.to_owned(),
-        concurrent: flags.concurrent,
-    };
-    let ssh = SshOptions {
-        kex_algorithms: flags.ssh_kex_algos.clone(),
-        host_key_algorithms: flags.ssh_hostkey_algos.clone(),
+    let kinds = Kinds {
+        process,
+        flags,
+        gates,
+        namespace,
+        storage,
+        recorder,
     };
     let cache = GitCache::open(&flags.git_cache_path, storage.base(), flags.git_cache_size)?;
-    let controller = Controller::<GitRepository>::default();
-    let sweeping = sweep::run(
-        process.clone(),
-        namespace.clone(),
-        storage.clone(),
-        controller.store.clone(),
+    let (git, helm) = (
+        Controller::<GitRepository>::default(),
+        Controller::<HelmRepository>::default(),
     );
-    let reconciler = GitRepositoryReconciler::new(
-        shared,
-        gates,
-        ssh,
-        cache,
-        controller.store.clone(),
-        controller.triggers.clone(),
+    let memory = BucketMemory::open(storage.base())?;
+    let (buckets, charts) = (Controller::<Bucket>::default(), Controller::<HelmChart>::default());
+    let dependants = Dependants::new(charts.store.clone(), charts.triggers.clone());
+    let sources = Sources {
+        helm: helm.store.clone(),
+        git: git.store.clone(),
+        buckets: Some(buckets.store.clone()),
+    };
+    tokio::join!(
+        kinds.git_repositories(git, cache, &dependants),
+        kinds.oci_repositories(),
+        kinds.buckets(buckets, memory, &dependants),
+        kinds.helm(helm, charts, sources, &dependants),
     );
-    let reconciling = controller.run(process, namespace, recorder, options, reconciler);
-    tokio::join!(reconciling, sweeping);
+    drop(kinds);
     senders.finish().await;
     Ok(())
+}
+
+/// What the controller of each kind is made with.
+struct Kinds<'a> {
+    process: &'a Process,
+    flags: &'a SourceFlags,
+    gates: FeatureGates,
+    namespace: Option<String>,
+    storage: &'a Storage,
+    recorder: Recorder,
+}
+
+impl Kinds<'_> {
+    async fn git_repositories(
+        &self,
+        controller: Controller<GitRepository>,
+        cache: GitCache,
+        dependants: &Dependants,
+    ) {
+        let ssh = SshOptions {
+            kex_algorithms: self.flags.ssh_kex_algos.clone(),
+            host_key_algorithms: self.flags.ssh_hostkey_algos.clone(),
+        };
+        let reconciler = GitRepositoryReconciler::new(
+            self.shared(),
+            self.gates.clone(),
+            ssh,
+            cache,
+            controller.store.clone(),
+            controller.triggers.clone(),
+        );
+        self.run(controller, Telling::new(reconciler, dependants.clone()))
+            .await;
+    }
+
+    async fn buckets(
+        &self,
+        controller: Controller<Bucket>,
+        memory: BucketMemory,
+        dependants: &Dependants,
+    ) {
+        let flags = &self.process.flags;
+        let options = BucketOptions {
+            gates: self.gates.clone(),
+            tokens: Tokens::new(flags.token_cache_max_size, flags.token_cache_max_duration),
+            memory,
+            environment: Environment::Process,
+            default_service_account: self.flags.default_service_account.clone(),
+            retry: None,
+        };
+        let reconciler = BucketReconciler::new(self.shared(), options, controller.store.clone());
+        self.run(controller, Telling::new(reconciler, dependants.clone()))
+            .await;
+    }
+
+    async fn oci_repositories(&self) {
+        let controller = Controller::<OCIRepository>::default();
+        let store = controller.store.clone();
+        let reconciler = OCIRepositoryReconciler::new(self.shared(), self.gates.clone(), store);
+        self.run(controller, reconciler).await;
+    }
+
+    /// Helm repositories, and the charts that come from them and from other sources.
+    async fn helm(
+        &self,
+        repositories: Controller<HelmRepository>,
+        charts: Controller<HelmChart>,
+        sources: Sources,
+        dependants: &Dependants,
+    ) {
+        let flags = self.flags;
+        let limits = Limits {
+            index: flags.helm_index_max_size,
+            chart: flags.helm_chart_max_size,
+            chart_file: flags.helm_chart_file_max_size,
+        };
+        let access = Access::new(self.process.client.clone(), limits);
+        let cache = IndexCache::new(
+            flags.helm_cache_max_size,
+            flags.helm_cache_ttl,
+            flags.helm_cache_purge_interval,
+        );
+        let repository = HelmRepositoryReconciler::new(
+            self.shared(),
+            access.clone(),
+            cache.clone(),
+            repositories.store.clone(),
+        );
+        let chart = HelmChartReconciler::new(
+            self.shared(),
+            charts.store.clone(),
+            sources,
+            access,
+            cache,
+            dependants.clone(),
+        );
+        tokio::join!(
+            self.run(repositories, Telling::new(repository, dependants.clone())),
+            self.run(charts, chart),
+        );
+    }
+
+    /// The flags count for each kind by itself, as upstream has them.
+    fn shared(&self) -> Shared {
+        Shared {
+            client: self.process.client.clone(),
+            storage: self.storage.clone(),
+            requeue_dependency: self.flags.requeue_dependency,
+            stop: self.process.stop.clone(),
+            workers: Arc::new(Semaphore::new(usize::from(self.flags.concurrent))),
+        }
+    }
+
+    /// Reconciles the objects of one kind, and sweeps the storage of what belonged to those that are gone.
+    async fn run<K, R>(&self, controller: Controller<K>, reconciler: R)
+    where
+        K: FluxObject,
+        R: Reconciler<Object = K>,
+    {
+        let options = Options {
+            manager: controller::SOURCE.to_owned(),
+            concurrent: self.flags.concurrent,
+        };
+        let sweeping = sweep::run(
+            self.process.clone(),
+            self.namespace.clone(),
+            self.storage.clone(),
+            controller.store.clone(),
+        );
+        let (namespace, recorder) = (self.namespace.clone(), self.recorder.clone());
+        let reconciling = controller.run(self.process, namespace, recorder, options, reconciler);
+        tokio::join!(reconciling, sweeping);
+    }
 }
 
 /// Opens the storage, which is served on `port`.

@@ -104,6 +104,10 @@ impl Constraints {
         if text.len() > MAX_CONSTRAINT_LEN {
             return Err(Error::ConstraintTooLong);
         }
+        if let Some(parts) = Parts::plain(text) {
+            let group = Group::new(vec![Condition::new(&parts)?]);
+            return Ok(Self { groups: vec![group] });
+        }
         let grammar = GRAMMAR.as_ref().ok_or(Error::ConstraintParser)?;
         let text = rewrite_ranges(text, grammar);
         let groups: Vec<&str> = text.split("||").collect();
@@ -184,24 +188,99 @@ impl Group {
             .find_iter(text)
             .map(|found| Condition::parse(found.as_str(), grammar))
             .collect::<Result<_, _>>()?;
+        Ok(Self::new(conditions))
+    }
+
+    fn new(conditions: Vec<Condition>) -> Self {
         let has_prerelease = conditions
             .iter()
             .any(|condition| !condition.version.prerelease().is_empty());
-        Ok(Self {
+        Self {
             conditions,
             has_prerelease,
+        }
+    }
+}
+
+/// The parts of a condition, as the expressions capture them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Parts<'t> {
+    symbol: &'t str,
+    version: &'t str,
+    major: &'t str,
+    minor: &'t str,
+    patch: &'t str,
+    prerelease: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    fn captured(text: &'t str, grammar: &Grammar) -> Option<Self> {
+        let parts = grammar.condition.captures(text)?;
+        let part = |index: usize| parts.get(index).map_or("", |part| part.as_str());
+        Some(Self {
+            symbol: part(1),
+            version: part(2),
+            major: part(3),
+            minor: part(4),
+            patch: part(5),
+            prerelease: part(6),
+        })
+    }
+
+    /// Reads the most common form without the expressions, which take long to compile: one condition without
+    /// blanks around it and without metadata. Of any other form it says nothing.
+    fn plain(text: &'t str) -> Option<Self> {
+        const SYMBOLS: [&str; 11] = ["=>", "=<", "=", "!=", ">=", ">", "<=", "<", "~>", "~", "^"];
+        let symbol = SYMBOLS.into_iter().find(|symbol| text.starts_with(symbol));
+        let (symbol, rest) = text.split_at(symbol.map_or(0, str::len));
+        let version = rest.trim_start_matches(' ');
+        let numbers = version.strip_prefix('v').unwrap_or(version);
+        let (numbers, prerelease) = numbers.split_at(numbers.find('-').unwrap_or(numbers.len()));
+        let (major, rest) = numbers.split_at(numbers.find('.').unwrap_or(numbers.len()));
+        let (minor, patch) = rest.split_at(rest.match_indices('.').nth(1).map_or(rest.len(), |(dot, _)| dot));
+        let is_number = |part: &str| {
+            matches!(part, "x" | "X" | "*")
+                || !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let is_later = |part: &str| part.is_empty() || part.strip_prefix('.').is_some_and(is_number);
+        let is_identifier = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        let is_prerelease = prerelease.is_empty()
+            || prerelease
+                .strip_prefix('-')
+                .is_some_and(|identifiers| identifiers.split('.').all(is_identifier));
+        (is_number(major) && is_later(minor) && is_later(patch) && is_prerelease).then_some(Self {
+            symbol,
+            version,
+            major,
+            minor,
+            patch,
+            prerelease,
         })
     }
 }
 
 impl Condition {
     fn parse(text: &str, grammar: &Grammar) -> Result<Self, Error> {
-        let Some(parts) = grammar.condition.captures(text) else {
-            return Err(Error::ImproperConstraint(quote(text)));
-        };
-        let part = |index: usize| parts.get(index).map_or("", |part| part.as_str());
+        match Parts::captured(text, grammar) {
+            Some(parts) => Self::new(&parts),
+            None => Err(Error::ImproperConstraint(quote(text))),
+        }
+    }
+
+    fn new(parts: &Parts<'_>) -> Result<Self, Error> {
         let is_any = |number: &str| matches!(number.trim_start_matches('.'), "" | "x" | "X" | "*");
-        let (major, minor, patch, prerelease) = (part(3), part(4), part(5), part(6));
+        let Parts {
+            major,
+            minor,
+            patch,
+            prerelease,
+            ..
+        } = parts;
         let (mut any_minor, mut any_patch) = (false, false);
         let (version, is_partial) = if is_any(major) {
             (format!("0.0.0{prerelease}"), true)
@@ -212,13 +291,13 @@ impl Condition {
             any_patch = true;
             (format!("{major}{minor}.0{prerelease}"), true)
         } else {
-            (part(2).to_owned(), false)
+            (parts.version.to_owned(), false)
         };
         Ok(Self {
-            operator: Operator::parse(part(1)),
-            symbol: part(1).to_owned(),
+            operator: Operator::parse(parts.symbol),
+            symbol: parts.symbol.to_owned(),
             version: Version::parse(&version).map_err(|_| Error::ConstraintParser)?,
-            original: part(2).to_owned(),
+            original: parts.version.to_owned(),
             is_partial,
             any_minor,
             any_patch,
@@ -363,5 +442,67 @@ impl Operator {
             "^" => Self::Caret,
             _ => Self::Equal,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The expressions' word on a text that is one condition and nothing else.
+    fn captured(text: &str) -> Option<Parts<'_>> {
+        let grammar = GRAMMAR.as_ref().unwrap();
+        let is_one = grammar.group.is_match(text)
+            && rewrite_ranges(text, grammar) == text
+            && grammar
+                .find
+                .find(text)
+                .is_some_and(|found| found.as_str() == text);
+        Parts::captured(text, grammar).filter(|_| is_one)
+    }
+
+    #[test]
+    fn plain_conditions_are_read_as_by_the_expressions() {
+        let versions = [
+            "1",
+            "v1.2",
+            "1.2.3",
+            "1.x",
+            "*",
+            "x.2",
+            "1.2.X",
+            "01.2",
+            "1.2.3-0",
+            "1-0.a.b-c",
+            "1.2-",
+            "1..2",
+            "1.2.3.4",
+            "1.2.3+meta",
+            "1.2.3-a+b",
+            "1|2",
+            "1xx",
+            "",
+            "v",
+            "1.",
+            "1.2.3-a..b",
+            "1.2 ",
+            "1.2.3-é",
+        ];
+        let symbols = [
+            "", "=", "!=", ">", "<", ">=", "=>", "<=", "=<", "~", "~>", "^", ">>", "==",
+        ];
+        let mut plain = 0;
+        for symbol in symbols {
+            for blank in ["", " ", "  "] {
+                for version in versions {
+                    let text = format!("{symbol}{blank}{version}");
+                    if let Some(parts) = Parts::plain(&text) {
+                        assert_eq!(Some(parts), captured(&text), "{text:?}");
+                        plain += 1;
+                    }
+                }
+            }
+        }
+        assert!(plain > 200, "{plain}");
     }
 }

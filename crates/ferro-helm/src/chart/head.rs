@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::decode::{Decoder, Source};
+use super::plain;
 
 /// What a manifest says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,13 @@ pub(crate) struct Head {
 
 /// Reads the head of a manifest; the error is upstream's text.
 pub(crate) fn read_head(manifest: &str) -> Result<Head, String> {
+    match plain::read(manifest) {
+        Some(head) => Ok(head),
+        None => parse_head(manifest),
+    }
+}
+
+pub(super) fn parse_head(manifest: &str) -> Result<Head, String> {
     let source = Source::parse(manifest.as_bytes())?;
     let mut head = Head::default();
     let mut decoder = Decoder::new(&source);

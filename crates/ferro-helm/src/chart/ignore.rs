@@ -144,6 +144,13 @@ impl Rule {
 /// Matches as Go's `filepath.Match`, which does not look at what follows a part that failed to match. A
 /// pattern that is malformed where it is looked at gives nothing.
 fn matches(pattern: &str, name: &str) -> Option<bool> {
+    let is_literal = |text: &str| !text.contains(['*', '?', '[', '\\']);
+    if is_literal(pattern) {
+        return Some(pattern == name);
+    }
+    if let Some(suffix) = pattern.strip_prefix('*').filter(|suffix| is_literal(suffix)) {
+        return Some(name.strip_suffix(suffix).is_some_and(|rest| !rest.contains('/')));
+    }
     if let Ok(matches) = path::matches(pattern, name) {
         return Some(matches);
     }

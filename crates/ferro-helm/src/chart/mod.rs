@@ -12,6 +12,7 @@ mod head;
 pub mod ignore;
 mod load;
 mod metadata;
+mod plain;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

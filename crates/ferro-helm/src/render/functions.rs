@@ -1,7 +1,6 @@
 //! The functions that need to know the render: `include`, `tpl`, `required`, `fail`, `lookup`.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use ferro_template::types::ANY_MAP;
 use ferro_template::{Call, Error, Function, Functions, Text, Type, Value};
 use serde_json::{Map, Value as Json};
 
+use super::texts::Texts;
 use super::{Mode, error};
 use crate::Notice;
 use crate::values::to_map;
@@ -35,16 +35,18 @@ pub trait Lookup {
 pub(super) struct State {
     pub(super) mode: Mode,
     pub(super) lookup: Option<Rc<dyn Lookup>>,
-    /// How often each template is being included right now.
-    included: RefCell<HashMap<Text, u32>>,
+    /// How often each template is being included right now; they are few.
+    included: RefCell<Vec<(Text, u32)>>,
+    texts: Arc<Texts>,
     pub(super) notices: RefCell<Vec<Notice>>,
 }
 
 impl State {
-    pub(super) fn new(mode: Mode, lookup: Option<Rc<dyn Lookup>>) -> Self {
+    pub(super) fn new(mode: Mode, lookup: Option<Rc<dyn Lookup>>, texts: Arc<Texts>) -> Self {
         Self {
             mode,
             lookup,
+            texts,
             included: RefCell::default(),
             notices: RefCell::default(),
         }
@@ -94,7 +96,10 @@ fn enter(call: &Call<'_>, name: &Text) -> Result<(), Error> {
         return Ok(());
     };
     let mut included = state.included.borrow_mut();
-    let count = included.entry(name.clone()).or_default();
+    let Some((_, count)) = included.iter_mut().find(|(known, _)| known == name) else {
+        included.push((name.clone(), 1));
+        return Ok(());
+    };
     if *count > MAX_INCLUDES {
         return Err(Error::new(format!(
             "rendering template has a nested reference name: {name}: unable to execute template"
@@ -105,10 +110,18 @@ fn enter(call: &Call<'_>, name: &Text) -> Result<(), Error> {
 }
 
 fn leave(call: &Call<'_>, name: &Text) {
-    if let Some(state) = call.state::<State>()
-        && let Some(count) = state.included.borrow_mut().get_mut(name)
+    let Some(state) = call.state::<State>() else {
+        return;
+    };
+    let mut included = state.included.borrow_mut();
+    // It is the last one nearly always.
+    if let Some(at) = included.iter().rposition(|(known, _)| known == name)
+        && let Some((_, count)) = included.get_mut(at)
     {
         *count -= 1;
+        if *count == 0 {
+            included.swap_remove(at);
+        }
     }
 }
 
@@ -118,9 +131,13 @@ fn tpl(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Error> {
     let data = arguments.get(1).cloned().unwrap_or_default();
     let mut templates = call.templates().child();
     let is_nested = templates.contains(ROOT);
-    let parsed = templates.parse(ROOT, source.as_bytes());
-    parsed.map_err(|cause| error::tpl_parse(&source, cause))?;
-    if is_nested {
+    let parsed = match call.state::<State>() {
+        Some(state) => state.texts.parse(&templates, &source),
+        None => templates.parse_apart(ROOT, source.as_bytes()),
+    };
+    let parsed = parsed.map_err(|cause| error::tpl_parse(&source, cause))?;
+    templates.add(&parsed);
+    if is_nested && parsed.has_blank() {
         // Go executes a text even when it is blank, but a blank text replaces no other of its name, and the
         // text that calls this one has the same. With an action that prints nothing no text is blank.
         let filled = format!("{source}{{{{\"\"}}}}");
@@ -166,10 +183,11 @@ fn required(call: &mut Call<'_>, arguments: &[Value]) -> Result<Value, Error> {
     if !is_missing {
         return Ok(value);
     }
-    if lints(
-        call,
-        Notice::warn("missing required value").with("message", message.to_string()),
-    ) {
+    let said = match value {
+        Value::Nil => "missing required value",
+        _ => "missing required values",
+    };
+    if lints(call, Notice::warn(said).with("message", message.to_string())) {
         return Ok(Value::from(""));
     }
     Err(error::failure(&message.to_str()))

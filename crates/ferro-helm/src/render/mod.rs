@@ -7,6 +7,7 @@ mod functions;
 mod glob;
 mod object;
 mod program;
+mod texts;
 
 use std::rc::Rc;
 

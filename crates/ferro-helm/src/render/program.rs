@@ -10,6 +10,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 use super::context::contexts;
 use super::error::{execution_error, parse_error};
 use super::functions::{self, ROOT, State, without_no_value};
+use super::texts::Texts;
 use super::{Environment, Error, Mode};
 use crate::Notice;
 use crate::chart::Chart;
@@ -42,6 +43,7 @@ pub struct Program {
     templates: Templates,
     sources: Vec<Source>,
     shape: Shape,
+    texts: Arc<Texts>,
 }
 
 /// Which charts are where in a tree.
@@ -81,6 +83,7 @@ impl Program {
             templates,
             sources,
             shape,
+            texts: Arc::default(),
         })
     }
 
@@ -100,7 +103,11 @@ impl Program {
         notices: &mut Vec<Notice>,
     ) -> Result<BTreeMap<String, Text>, Error> {
         let contexts = contexts(root, values, environment);
-        let state = State::new(environment.mode, environment.lookup.clone());
+        let state = State::new(
+            environment.mode,
+            environment.lookup.clone(),
+            Arc::clone(&self.texts),
+        );
         let templates = match environment.mode {
             Mode::Strict => &self.templates.clone().with_options(options(Mode::Strict)),
             Mode::Normal | Mode::Lint => &self.templates,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferro_template::{Map as Table, Value};
 use serde_json::{Map, Value as Json};
@@ -22,8 +22,18 @@ pub struct Instance {
     path: String,
     is_root: bool,
     dependencies: Vec<Self>,
+    metadata: Arc<Mutex<Metadata>>,
     listed: Option<Vec<Dependency>>,
     imported: Option<Map<String, Json>>,
+}
+
+/// What a chart's metadata lists, while dependencies are resolved. A subchart that nobody lists shares it with the
+/// same one below another alias of its parent, so the second finds what became of it for the first.
+#[derive(Debug, Default)]
+struct Metadata {
+    listed: Option<Vec<Dependency>>,
+    /// Whether the imports are written out as pairs; upstream does not know those again.
+    has_imported: bool,
 }
 
 /// Resolves the dependencies of a chart: aliases, conditions, tags, imported values.
@@ -43,6 +53,10 @@ impl Instance {
     /// Takes a chart with all its subcharts.
     fn new(chart: &Arc<Chart>, name: &str) -> Self {
         let listed = chart.metadata.dependencies.as_ref();
+        let metadata = Metadata {
+            listed: listed.map(|listed| listed.iter().flatten().cloned().collect()),
+            has_imported: false,
+        };
         Self {
             chart: Arc::clone(chart),
             name: name.to_owned(),
@@ -53,7 +67,8 @@ impl Instance {
                 .iter()
                 .map(|subchart| Self::new(subchart, subchart.name()))
                 .collect(),
-            listed: listed.map(|listed| listed.iter().flatten().cloned().collect()),
+            metadata: Arc::new(Mutex::new(metadata)),
+            listed: None,
             imported: None,
         }
     }
@@ -109,7 +124,27 @@ impl Instance {
         own.chain(inner).collect()
     }
 
+    fn metadata(&self) -> MutexGuard<'_, Metadata> {
+        self.metadata.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy with metadata of its own.
+    fn detached(&self) -> Self {
+        let metadata = self.metadata();
+        let own = Metadata {
+            listed: metadata.listed.clone(),
+            has_imported: metadata.has_imported,
+        };
+        Self {
+            metadata: Arc::new(Mutex::new(own)),
+            ..self.clone()
+        }
+    }
+
+    /// Fixes what is listed, and where the chart is.
     fn set_path(&mut self, parent: &str, is_root: bool) {
+        let listed = self.metadata().listed.clone();
+        self.listed = listed;
         self.is_root = is_root;
         self.path = if is_root {
             self.name.clone()
@@ -123,7 +158,7 @@ impl Instance {
 
     /// Leaves the subcharts that are enabled, under the names that they are listed by.
     fn enable(&mut self, values: &Table, path: &str, notices: &mut Vec<Notice>) -> Result<(), Error> {
-        let Some(mut listed) = self.listed.take() else {
+        let Some(mut listed) = self.metadata().listed.take() else {
             return Ok(());
         };
         self.dependencies = take_listed(&self.dependencies, &mut listed);
@@ -145,7 +180,7 @@ impl Instance {
             let path = format!("{path}{}.", subchart.name);
             subchart.enable(&values, &path, notices)?;
         }
-        self.listed = (!listed.is_empty()).then_some(listed);
+        self.metadata().listed = (!listed.is_empty()).then_some(listed);
         Ok(())
     }
 
@@ -153,11 +188,19 @@ impl Instance {
         for subchart in &mut self.dependencies {
             subchart.import_values(notices)?;
         }
-        let Some(mut listed) = self.listed.take() else {
+        let Some(mut listed) = self.metadata().listed.take() else {
             return Ok(());
         };
+        if self.metadata().has_imported {
+            listed
+                .iter_mut()
+                .for_each(|dependency| dependency.import_values.clear());
+        }
         let imported = import::import_values(self, &mut listed, notices);
-        self.listed = Some(listed);
+        *self.metadata() = Metadata {
+            listed: Some(listed),
+            has_imported: true,
+        };
         self.imported = Some(imported?);
         Ok(())
     }
@@ -182,7 +225,7 @@ fn take_listed(loaded: &[Instance], listed: &mut [Dependency]) -> Vec<Instance> 
         .collect();
     for dependency in listed {
         if let Some(found) = loaded.iter().find(|subchart| fits(subchart, dependency)) {
-            let mut subchart = found.clone();
+            let mut subchart = found.detached();
             dependency.shown_name().clone_into(&mut subchart.name);
             taken.push(subchart);
         }

@@ -10,9 +10,15 @@
 #[cfg(test)]
 mod answer;
 #[cfg(test)]
+mod any_bytes;
+#[cfg(test)]
 mod charts;
 #[cfg(test)]
+mod common;
+#[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod entries;
 #[cfg(test)]
 mod environment;
 #[cfg(test)]
@@ -26,6 +32,8 @@ mod idioms;
 mod oracle;
 #[cfg(test)]
 mod outcome;
+#[cfg(test)]
+mod probes;
 #[cfg(test)]
 mod public;
 #[cfg(test)]

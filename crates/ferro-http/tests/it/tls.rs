@@ -49,6 +49,7 @@ async fn tls_server_is_trusted_by_its_authority_only() {
     for tls in [TlsOptions::default(), trusting(&stranger.pem())] {
         let error = get(&server, tls).await.unwrap_err();
         assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+        assert!(error.is_untrusted(), "{error:?}");
         assert!(describe(&error).contains("certificate"), "{}", describe(&error));
     }
     let insecure = TlsOptions {
@@ -56,6 +57,13 @@ async fn tls_server_is_trusted_by_its_authority_only() {
         ..TlsOptions::default()
     };
     assert_eq!(get(&server, insecure).await.unwrap(), 204);
+    drop(server);
+    let closed = Client::new(&ClientOptions::default()).unwrap();
+    let error = closed
+        .send(&Request::get("https://127.0.0.1:1/").unwrap())
+        .await
+        .unwrap_err();
+    assert!(!error.is_untrusted(), "{error:?}");
 }
 
 #[tokio::test]

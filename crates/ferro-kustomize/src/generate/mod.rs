@@ -139,7 +139,7 @@ fn secret(args: &SecretArgs, sources: &Sources<'_>, loader: &Loader<'_>) -> Resu
 }
 
 /// Encodes, and breaks what is long into lines.
-fn broken_base64(bytes: &[u8]) -> String {
+pub(crate) fn broken_base64(bytes: &[u8]) -> String {
     let encoded = STANDARD.encode(bytes);
     if encoded.len() < LINE {
         return encoded;

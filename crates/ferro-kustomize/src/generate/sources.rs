@@ -74,7 +74,10 @@ impl Sources<'_> {
             }
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let Ok(line) = std::str::from_utf8(line) else {
-                return Err(Error::other(format!("line {} has invalid utf8 bytes", number + 1)).at(place()));
+                let bytes: Vec<String> = line.iter().map(u8::to_string).collect();
+                let text = String::from_utf8_lossy(line);
+                let problem = format!("line [{}] has invalid utf8 bytes : {text}", bytes.join(" "));
+                return Err(Error::other(problem).at(place()));
             };
             let line = if number == 0 {
                 line.strip_prefix('\u{feff}').unwrap_or(line)

@@ -9,8 +9,9 @@ use crate::error::{Error, Result, fail};
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     op: String,
-    path: String,
-    from: String,
+    /// The path, or why there is none.
+    path: Result<String, String>,
+    from: Result<String, String>,
     /// `None` if there is none, which some operations take for null.
     value: Option<Node>,
 }
@@ -22,20 +23,58 @@ const MAX_COPIED: usize = 2_000_000;
 
 /// Reads a list of operations from YAML or JSON.
 pub(crate) fn parse(text: &[u8]) -> Result<Vec<Operation>> {
-    let mut list = crate::read::configuration(text).map_err(|error| Error::other(error.to_string()))?;
-    crate::scalar::to_json_types(&mut list);
+    let list = if text.starts_with(b"[") {
+        // Such a text is JSON and nothing else.
+        let json = String::from_utf8_lossy(text).parse();
+        Node::from_json(&json.map_err(|error| Error::other(format!("json: {error}")))?)
+    } else {
+        let mut list = crate::read::configuration(text).map_err(|error| Error::other(error.to_string()))?;
+        crate::scalar::to_json_types(&mut list);
+        list.to_json().map_err(|error| Error::other(error.to_string()))?;
+        list
+    };
     let Some(items) = list.as_sequence() else {
         if list.is_null() {
             return Ok(Vec::new());
         }
-        fail!("json: cannot unmarshal object into Go value of type jsonpatch.Patch");
+        fail!(
+            "json: cannot unmarshal {} into Go value of type jsonpatch.Patch",
+            json_type(&list)
+        );
     };
     items.iter().map(operation).collect()
 }
 
+/// The operations in the form of JSON in which they are applied, for messages.
+pub(crate) fn json_text(text: &[u8]) -> String {
+    if text.starts_with(b"[") {
+        return String::from_utf8_lossy(text).into_owned();
+    }
+    let Ok(mut list) = crate::read::configuration(text) else {
+        return String::new();
+    };
+    crate::scalar::to_json_types(&mut list);
+    crate::emit::json(&list)
+}
+
+fn json_type(node: &Node) -> &'static str {
+    match node.kind() {
+        ferro_yaml::Kind::Mapping => "object",
+        ferro_yaml::Kind::Sequence => "array",
+        _ => match node.tag() {
+            ferro_yaml::Tag::Bool => "bool",
+            ferro_yaml::Tag::Int | ferro_yaml::Tag::Float => "number",
+            _ => "string",
+        },
+    }
+}
+
 fn operation(node: &Node) -> Result<Operation> {
-    if !node.is_mapping() {
-        fail!("json: cannot unmarshal into Go value of type jsonpatch.Operation");
+    if !node.is_mapping() && !node.is_null() {
+        fail!(
+            "json: cannot unmarshal {} into Go value of type jsonpatch.Operation",
+            json_type(node)
+        );
     }
     let text = |key: &str| {
         node.get(key)
@@ -43,30 +82,36 @@ fn operation(node: &Node) -> Result<Operation> {
             .unwrap_or("unknown")
             .to_owned()
     };
-    let path = |key: &str| {
-        node.get(key)
-            .and_then(Node::as_str)
-            .unwrap_or_default()
-            .to_owned()
+    let path = |key: &str, missing: &str| match node.get(key).filter(|path| !path.is_null()) {
+        None => Err(missing.to_owned()),
+        Some(path) => path.as_str().map(str::to_owned).ok_or_else(|| {
+            format!(
+                "json: cannot unmarshal {} into Go value of type string",
+                json_type(path)
+            )
+        }),
     };
     Ok(Operation {
         op: text("op"),
-        path: path("path"),
-        from: path("from"),
+        path: path("path", "operation missing path field: missing value"),
+        from: path("from", "operation, missing from field: missing value"),
         value: node.get("value").map(as_data),
     })
 }
 
 /// A value without the style that it was written in.
 fn as_data(value: &Node) -> Node {
-    value.to_json().map_or_else(|_| value.clone(), |json| Node::from_json(&json))
+    value
+        .to_json()
+        .map_or_else(|_| value.clone(), |json| Node::from_json(&json))
 }
 
 impl Operation {
     /// Tells whether the operation reads or writes in, or above, the annotations.
     fn concerns_annotations(&self) -> bool {
-        [&self.path, &self.from].into_iter().any(|path| {
-            path.starts_with("/metadata/annotations") || matches!(path.as_str(), "/metadata" | "/metadata/")
+        [&self.path, &self.from].into_iter().flatten().any(|path| {
+            path.starts_with("/metadata/annotations")
+                || matches!(path.as_str(), "" | "/metadata" | "/metadata/")
         })
     }
 }
@@ -203,7 +248,11 @@ fn remove(container: &mut Node, key: &str) -> Result<Node, String> {
 
 impl Operation {
     fn apply(&self, object: &mut Node, budget: &mut usize) -> Result<()> {
-        if self.path.matches('/').count() > MAX_DEPTH {
+        if self
+            .path
+            .as_ref()
+            .is_ok_and(|path| path.matches('/').count() > MAX_DEPTH)
+        {
             fail!("a path of more than {MAX_DEPTH} levels");
         }
         match self.op.as_str() {
@@ -222,7 +271,9 @@ impl Operation {
     }
 
     fn add(&self, object: &mut Node) -> Result<()> {
-        let path = &self.path;
+        let Ok(path) = &self.path else {
+            fail!("add operation failed to decode path: missing value");
+        };
         let Some((container, key)) = container(object, path) else {
             fail!("add operation does not apply: doc is missing path: \"{path}\": missing value");
         };
@@ -231,7 +282,9 @@ impl Operation {
     }
 
     fn remove(&self, object: &mut Node) -> Result<()> {
-        let path = &self.path;
+        let Ok(path) = &self.path else {
+            fail!("remove operation failed to decode path: missing value");
+        };
         let Some((container, key)) = container(object, path) else {
             fail!("remove operation does not apply: doc is missing path: \"{path}\": missing value");
         };
@@ -242,7 +295,18 @@ impl Operation {
     }
 
     fn replace(&self, object: &mut Node) -> Result<()> {
-        let path = &self.path;
+        let path = decoded(&self.path, "replace operation failed to decode path")?;
+        if path.is_empty() {
+            let value = self.value();
+            if value.is_scalar() {
+                fail!("replace operation value must be object or array: %!w(<nil>)");
+            }
+            if value.is_sequence() {
+                fail!("json: cannot unmarshal array into Go value of type map[string]interface {{}}");
+            }
+            *object = value;
+            return Ok(());
+        }
         let Some((container, key)) = container(object, path) else {
             fail!("replace operation does not apply: doc is missing path: {path}: missing value");
         };
@@ -260,7 +324,7 @@ impl Operation {
     }
 
     fn transfer(&self, object: &mut Node, budget: &mut usize) -> Result<()> {
-        let from = &self.from;
+        let from = decoded(&self.from, "move operation failed to decode from")?;
         let Some((container_from, key)) = container(object, from) else {
             fail!("move operation does not apply: doc is missing from path: {from}: missing value");
         };
@@ -269,7 +333,7 @@ impl Operation {
             Err(error) => fail!("error in move for path: '{key}': {error}"),
         };
         pay_for(&value, budget)?;
-        let path = &self.path;
+        let path = decoded(&self.path, "move operation failed to decode path")?;
         let Some((container, key)) = container(object, path) else {
             fail!("move operation does not apply: doc is missing destination path: {path}: missing value");
         };
@@ -278,7 +342,7 @@ impl Operation {
     }
 
     fn copy(&self, object: &mut Node, budget: &mut usize) -> Result<()> {
-        let from = &self.from;
+        let from = decoded(&self.from, "copy operation failed to decode from")?;
         let Some((container_from, key)) = container(object, from) else {
             fail!("copy operation does not apply: doc is missing from path: {from}: missing value");
         };
@@ -287,7 +351,9 @@ impl Operation {
             Err(error) => fail!("error in copy for from: '{from}': {error}"),
         };
         pay_for(&value, budget)?;
-        let path = &self.path;
+        let Ok(path) = &self.path else {
+            fail!("copy operation failed to decode path: missing value");
+        };
         let Some((container, key)) = container(object, path) else {
             fail!("copy operation does not apply: doc is missing destination path: {path}: missing value");
         };
@@ -296,7 +362,13 @@ impl Operation {
     }
 
     fn test(&self, object: &mut Node) -> Result<()> {
-        let path = &self.path;
+        let path = decoded(&self.path, "test operation failed to decode path")?;
+        if path.is_empty() {
+            if self.value.as_ref().is_some_and(|value| same_json(object, value)) {
+                return Ok(());
+            }
+            fail!("testing value {path} failed: test failed");
+        }
         let Some((container, key)) = container(object, path) else {
             fail!("test operation does not apply: is missing path: {path}: missing value");
         };
@@ -315,6 +387,12 @@ impl Operation {
         }
         Ok(())
     }
+}
+
+/// The path, or what is wrong with it.
+fn decoded<'p>(path: &'p Result<String, String>, words: &str) -> Result<&'p str> {
+    path.as_deref()
+        .map_err(|problem| Error::other(format!("{words}: {problem}")))
 }
 
 /// Tells whether two nodes are the same JSON.
@@ -342,7 +420,7 @@ mod tests {
 
     fn patched(object: &str, patch: &str) -> Result<Node> {
         let mut node = parse_one(object, &ParseOptions::default()).unwrap();
-        apply(&mut node, &parse(patch.as_bytes()).unwrap())?;
+        apply(&mut node, &parse(format!(" {patch}").as_bytes()).unwrap())?;
         Ok(node)
     }
 
@@ -357,7 +435,7 @@ mod tests {
 
     #[test]
     fn operations_change_maps_and_lists() {
-        check("{a: 1}", "[{op: add, path: /b~1c, value: 2}]", "{a: 1, b/c: 2}");
+        check("{a: 1}", "- {op: add, path: /b~1c, value: 2}", "{a: 1, b/c: 2}");
         check(
             "{a: [1, 3]}",
             "[{op: add, path: /a/1, value: 2}]",

@@ -69,15 +69,16 @@ pub(super) struct Walk<'s> {
 
 /// Merges a patch into an object. Nothing is left when the patch deletes it.
 pub(crate) fn merge(dest: Node, patch: &Node, schema: &Schema, quirks: Quirks) -> Result<Option<Node>> {
-    if map_directive(patch)? == Directive::Replace {
-        // Upstream builds the replacement and then keeps the old object.
-        return Ok(Some(dest));
-    }
     let mut walk = Walk {
         schema,
         quirks,
         path: Vec::new(),
     };
+    if map_directive(patch)? == Directive::Replace {
+        // Upstream builds the replacement, which may fail, and then keeps the old object.
+        walk.node(Some(dest.clone()), Patch::Node(patch), None)?;
+        return Ok(Some(dest));
+    }
     walk.node(Some(dest), Patch::Node(patch), None)
 }
 

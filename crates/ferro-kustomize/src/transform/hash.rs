@@ -33,9 +33,10 @@ fn content_hash(resource: &Resource) -> Result<String> {
     // Only what is no text counts as a map, and a list as one without entries.
     let map = |key: &str| -> Result<String> {
         match node.get(key).filter(|value| !value.is_scalar()) {
-        Some(value) => Ok(format!("\"{key}\":{},", json(Some(value))?)),
-        None => Ok(String::new()),
-    }};
+            Some(value) => Ok(format!("\"{key}\":{},", json(Some(value))?)),
+            None => Ok(String::new()),
+        }
+    };
     let text = match resource.kind() {
         "ConfigMap" => format!(
             "{{{}\"data\":{},\"kind\":\"ConfigMap\",\"name\":\"\"}}",

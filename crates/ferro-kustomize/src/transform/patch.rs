@@ -8,7 +8,7 @@ use crate::loader::Loader;
 use crate::patch::json6902::{self, Operation};
 use crate::patch::smp;
 use crate::resmap::ResMap;
-use crate::resource::Resource;
+use crate::resource::{Record, Resource};
 use crate::selector::{Matcher, describe};
 use crate::types::{Patch, Selector};
 
@@ -171,12 +171,15 @@ fn apply_json(target: &mut Resource, operations: &[Operation], cx: Cx<'_>) -> Re
         .map_err(|error| Error::other(error.to_string()).at(place.clone()))?;
     target.node = ferro_yaml::Node::from_json(&json);
     target.shared.clear();
-    target.node.set_position(position);
     json6902::apply(&mut target.node, operations).map_err(|error| error.at(place))?;
-    if cx.quirks == Quirks::Upstream {
-        crate::scalar::lose_precision(&mut target.node);
-    }
+    crate::scalar::as_floats(&mut target.node, cx.quirks == Quirks::Upstream);
     crate::field::style_as_data(&mut target.node);
+    target.node.set_position(position);
+    if target.node.get("metadata").is_some_and(ferro_yaml::Node::is_null) {
+        // There is no place for what upstream keeps in the annotations.
+        target.record = Record::default();
+        return Ok(());
+    }
     if meets_record {
         target.recover_record();
         target.record = record;
@@ -333,11 +336,10 @@ impl JsonPatch {
             }
             _ => fail!("must specify a file path or jsonOp, not both"),
         };
-        let operations =
-            json6902::parse(&content).during(|| format!("decoding {}", String::from_utf8_lossy(&content)))?;
+        let text = || json6902::json_text(&content);
+        let operations = json6902::parse(&content).during(|| format!("decoding {}", text()))?;
         if operations.is_empty() {
-            let text = String::from_utf8_lossy(&content);
-            fail!("patch appears to be empty; file={path}, JsonOp={text}");
+            fail!("patch appears to be empty; file={path}, JsonOp={}", text());
         }
         Ok(Self {
             target: target.clone(),

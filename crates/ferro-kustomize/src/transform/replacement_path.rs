@@ -186,7 +186,11 @@ fn items(node: &mut Node) -> Result<&mut [Node]> {
 }
 
 fn visit_field(node: &mut Node, name: &str, rest: &[String], make: Make, found: Found<'_>) -> Result<usize> {
-    let wanted = if name.is_empty() { Kind::Scalar } else { Kind::Mapping };
+    let wanted = if name.is_empty() {
+        Kind::Scalar
+    } else {
+        Kind::Mapping
+    };
     if node.is_null() {
         return Ok(0);
     }

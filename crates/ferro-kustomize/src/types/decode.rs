@@ -210,8 +210,8 @@ impl<T: Codec> Codec for BTreeMap<String, T> {
         }
         let mut map = Self::new();
         for entry in node.entries() {
-            let key = entry.name().unwrap_or_default();
-            map.insert(key.to_owned(), decode_element(&entry.value, at)?);
+            let key = crate::scalar::json_key(&entry.key).as_str().to_owned();
+            map.insert(key, decode_element(&entry.value, at)?);
         }
         Ok(map)
     }

@@ -6,3 +6,9 @@
     clippy::print_stderr,
     reason = "tests fail by panicking"
 )]
+
+mod auth;
+mod hostile;
+mod pull;
+mod push;
+mod registry;

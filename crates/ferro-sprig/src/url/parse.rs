@@ -1,7 +1,6 @@
 //! `net/url`: reading and writing of URLs.
 
-use std::net::Ipv6Addr;
-
+use ferro_gocompat::address::{self, Address};
 use ferro_gocompat::quote::quote_bytes;
 
 use super::escape::{Part, escape, unescape};
@@ -240,28 +239,10 @@ fn parse_literal(host: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 fn check_address(literal: &[u8]) -> Result<(), String> {
-    let (address, zone) = cut(literal, b'%');
-    let refused = |problem: &str| {
-        Err(format!(
-            "invalid host: ParseAddr({}): {problem}",
-            quote_bytes(literal)
-        ))
-    };
-    if !address.contains(&b':') {
-        let is_v4 = std::str::from_utf8(literal).is_ok_and(|text| text.parse::<std::net::Ipv4Addr>().is_ok());
-        if is_v4 {
-            return Err("invalid IP-literal".to_owned());
-        }
-        return refused("unable to parse IP");
-    }
-    if zone.is_some_and(<[u8]>::is_empty) {
-        return refused("zone must be a non-empty string");
-    }
-    let parses = std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
-    if parses {
-        Ok(())
-    } else {
-        refused("unable to parse IP")
+    match address::parse(literal) {
+        Ok(Address::V6 { .. }) => Ok(()),
+        Ok(Address::V4) => Err("invalid IP-literal".to_owned()),
+        Err(problem) => Err(format!("invalid host: {problem}")),
     }
 }
 

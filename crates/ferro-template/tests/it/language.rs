@@ -576,7 +576,7 @@ fn delimiters_can_be_others() {
 
 #[test]
 fn what_cannot_be_indexed_is_told_by_its_own_type() {
-    let month = crate::typed::value(&serde_json::json!({"t": "month", "v": "3"}));
+    let month = crate::typed::value(&json!({"t": "month", "v": "3"}));
     for (call, what) in [("index . 1", "index"), ("slice . 1", "slice")] {
         let mut templates = Templates::new("t", Arc::new(Functions::builtins()));
         templates.parse("t", &format!("{{{{{call}}}}}")).unwrap();

@@ -16,10 +16,23 @@ const MAX_PROBLEMS: usize = 1000;
 /// Reads the first document as a list, or as a mapping with text for keys.
 pub(crate) fn read(input: &[u8]) -> Result<Json> {
     let options = ParseOptions::default();
-    let Some(document) = parse_first(input, &options)? else {
-        return Ok(Json::Null);
-    };
-    let root = &document.root;
+    match parse_first(input, &options)? {
+        Some(document) => decode(&document.root, &options),
+        None => Ok(Json::Null),
+    }
+}
+
+/// Decodes a tree as it is; errors name lines of the text that it was read from.
+pub(crate) fn decode(root: &Node, options: &ParseOptions) -> Result<Json> {
+    go_value(root, options)?.into_json()
+}
+
+/// Prints a tree, as it is, like `%#v` prints what it decodes to.
+pub(crate) fn literal(root: &Node) -> Result<String> {
+    Ok(go_value(root, &ParseOptions::default())?.literal())
+}
+
+fn go_value(root: &Node, options: &ParseOptions) -> Result<GoValue> {
     let mut decoder = Decoder {
         targets: alias_targets(root),
         open_aliases: Vec::new(),
@@ -37,7 +50,7 @@ pub(crate) fn read(input: &[u8]) -> Result<Json> {
     if !decoder.problems.is_empty() {
         return Err(Error::DuplicateKeys(decoder.problems));
     }
-    value.unwrap_or(GoValue::Scalar(Scalar::Nil)).into_json()
+    Ok(value.unwrap_or(GoValue::Scalar(Scalar::Nil)))
 }
 
 struct Decoder<'d> {

@@ -3,6 +3,7 @@
 //! Secrets are read when they are needed and never kept: a change is seen by the next pass, and the process holds no copies.
 
 mod proxy;
+pub(crate) mod registry;
 mod tls;
 
 use std::collections::BTreeMap;

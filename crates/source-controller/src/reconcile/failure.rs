@@ -65,6 +65,15 @@ impl Failure {
         )
     }
 
+    /// What was read could not be made an artifact.
+    pub(crate) fn build(reason: &'static str, message: String) -> Self {
+        Self::new(
+            Some((condition::BUILD_FAILED, ConditionStatus::True)),
+            reason,
+            message,
+        )
+    }
+
     /// A source that is to be included is not there.
     pub(crate) fn include(reason: &'static str, message: String) -> Self {
         Self::new(

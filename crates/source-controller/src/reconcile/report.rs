@@ -87,7 +87,7 @@ pub(super) fn settled<K: SourceObject>(pass: &Pass<K>, before: &Before, settled:
     tracing::info!(revision = artifact.revision, "{}", settled.message);
     pass.event(
         Severity::Info,
-        reason,
+        pass.object.success_reason(reason),
         &settled.message,
         event_metadata::<K>(artifact),
     );

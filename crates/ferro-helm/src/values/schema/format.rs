@@ -1,6 +1,7 @@
 //! `format`, which the drafts before 2019-09 assert.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod net;
+mod time;
 
 use ferro_gocompat::regexp::Regex;
 
@@ -8,109 +9,64 @@ use ferro_gocompat::regexp::Regex;
 pub(super) fn check(format: &str, text: &str) -> Result<(), String> {
     match format {
         "regex" => Regex::go(text).map(drop).map_err(|error| error.to_string()),
-        "ipv4" => ipv4(text),
-        "ipv6" => ipv6(text),
-        "email" => email(text),
-        "hostname" => hostname(text),
-        "uri" => uri(text),
+        "json-pointer" => pointer(text),
+        "relative-json-pointer" => relative_pointer(text),
         "uuid" => uuid(text),
-        "date" => date(text),
-        "date-time" => date_time(text),
+        "semver" => semver(text),
+        "date" => time::date(text),
+        "time" => time::time(text),
+        "date-time" => time::date_time(text),
+        "duration" => time::duration(text),
+        "period" => time::period(text),
+        "ipv4" => net::v4(text),
+        "ipv6" => net::v6(text),
+        "hostname" => net::host_name(text),
+        "email" => net::email(text),
+        "uri" | "iri" => net::uri(text),
+        "uri-reference" | "iri-reference" => net::reference(text),
+        "uri-template" => net::template(text),
         _ => Ok(()),
     }
 }
 
-fn fail(problem: &str) -> Result<(), String> {
-    Err(problem.to_owned())
+fn fail(problem: impl Into<String>) -> Result<(), String> {
+    Err(problem.into())
 }
 
-fn ipv4(text: &str) -> Result<(), String> {
-    if text.parse::<Ipv4Addr>().is_ok() {
+/// A character as Go quotes it.
+fn quoted(c: char) -> String {
+    let text = ferro_gocompat::quote::quote(c.encode_utf8(&mut [0; 4]));
+    format!("'{}'", text.trim_matches('"'))
+}
+
+fn pointer(text: &str) -> Result<(), String> {
+    if text.is_empty() {
         return Ok(());
     }
-    let parts: Vec<&str> = text.split('.').collect();
-    if parts.len() != 4 {
-        return fail("expected four decimals");
-    }
-    if parts.iter().any(|part| part.len() > 1 && part.starts_with('0')) {
-        return fail("leading zeros");
-    }
-    fail("decimal must be between 0 and 255")
-}
-
-fn ipv6(text: &str) -> Result<(), String> {
-    if !text.contains(':') {
-        return fail("missing colon");
-    }
-    match text.parse::<Ipv6Addr>() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn hostname(text: &str) -> Result<(), String> {
-    let text = text.strip_suffix('.').unwrap_or(text);
-    if text.len() > 253 {
-        return fail("more than 253 characters long");
-    }
-    for label in text.split('.') {
-        if label.is_empty() || label.len() > 63 {
-            return fail("label must be 1 to 63 characters long");
-        }
-        if label.starts_with('-') {
-            return fail("label starts with hyphen");
-        }
-        if label.ends_with('-') {
-            return fail("label ends with hyphen");
-        }
-        if let Some(c) = label.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-') {
-            return Err(format!("invalid character {c:?}"));
+    let Some(tokens) = text.strip_prefix('/') else {
+        return fail("not starting with /");
+    };
+    for token in tokens.split('/') {
+        let mut chars = token.chars();
+        while let Some(c) = chars.next() {
+            if c == '~' && !matches!(chars.next(), Some('0' | '1')) {
+                return fail("~ must be followed by 0 or 1");
+            }
         }
     }
     Ok(())
 }
 
-fn email(text: &str) -> Result<(), String> {
-    if text.len() > 255 {
-        return fail("more than 255 characters long");
+fn relative_pointer(text: &str) -> Result<(), String> {
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = text.len() - rest.len();
+    if digits == 0 {
+        return fail("must start with non-negative integer");
     }
-    let Some((local, domain)) = text.rsplit_once('@') else {
-        return fail("missing @");
-    };
-    if local.len() > 64 {
-        return fail("local part more than 64 characters long");
+    if digits > 1 && text.starts_with('0') {
+        return fail("starts with zero");
     }
-    let is_quoted = local.len() > 1 && local.starts_with('"') && local.ends_with('"');
-    if !is_quoted {
-        if local.starts_with('.') {
-            return fail("starts with dot");
-        }
-        if local.ends_with('.') {
-            return fail("ends with dot");
-        }
-        if local.contains("..") {
-            return fail("consecutive dots");
-        }
-    }
-    if domain.starts_with('[') && domain.ends_with(']') {
-        return Ok(());
-    }
-    hostname(domain).map_err(|problem| format!("invalid domain: {problem}"))
-}
-
-fn uri(text: &str) -> Result<(), String> {
-    let scheme = text.split_once(':').map(|(scheme, _)| scheme);
-    let is_scheme = |scheme: &str| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-    };
-    if scheme.is_some_and(is_scheme) {
-        Ok(())
-    } else {
-        fail("relative url")
-    }
+    if rest == "#" { Ok(()) } else { pointer(rest) }
 }
 
 fn uuid(text: &str) -> Result<(), String> {
@@ -121,30 +77,60 @@ fn uuid(text: &str) -> Result<(), String> {
     }
     for (index, (group, length)) in groups.iter().zip(LENGTHS).enumerate() {
         if group.len() != length {
-            return Err(format!("element {} must be {length} characters long", index + 1));
+            return fail(format!("element {} must be {length} characters long", index + 1));
         }
         if let Some(c) = group.chars().find(|c| !c.is_ascii_hexdigit()) {
-            return Err(format!("non-hex character {c:?}"));
+            return fail(format!("non-hex character {}", quoted(c)));
         }
     }
     Ok(())
 }
 
-fn date(text: &str) -> Result<(), String> {
-    let is_date = text.len() == 10 && ferro_yaml::to_rfc3339(text).is_some();
-    if is_date { Ok(()) } else { fail("not a date") }
+fn semver(text: &str) -> Result<(), String> {
+    let (text, build) = match text.split_once('+') {
+        Some((text, build)) => (text, Some(build)),
+        None => (text, None),
+    };
+    match build {
+        Some("") => return fail("build is empty"),
+        Some(build) => build.split('.').try_for_each(|part| identifier(part, "build"))?,
+        None => {}
+    }
+    let (core, prerelease) = match text.split_once('-') {
+        Some((core, prerelease)) => (core, Some(prerelease)),
+        None => (text, None),
+    };
+    for part in prerelease.into_iter().flat_map(|text| text.split('.')) {
+        identifier(part, "pre-release")?;
+        let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number && part.len() > 1 && part.starts_with('0') {
+            return fail("pre-release numeric identifier starts with zero");
+        }
+    }
+    let numbers: Vec<&str> = core.split('.').collect();
+    if numbers.len() != 3 {
+        return fail("versionCore must have 3 numbers separated by dot");
+    }
+    for (number, name) in numbers.into_iter().zip(["major", "minor", "patch"]) {
+        if number.is_empty() {
+            return fail(format!("{name} is empty"));
+        }
+        if number.len() > 1 && number.starts_with('0') {
+            return fail(format!("{name} starts with zero"));
+        }
+        if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return fail(format!("{name} contains non-digit"));
+        }
+    }
+    Ok(())
 }
 
-fn date_time(text: &str) -> Result<(), String> {
-    if text.len() < 20 {
-        return fail("less than 20 characters long");
+fn identifier(text: &str, kind: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return fail(format!("{kind} identifier is empty"));
     }
-    if !matches!(text.as_bytes().get(10), Some(b't' | b'T')) {
-        return fail("11th character must be t or T");
-    }
-    if ferro_yaml::to_rfc3339(text).is_some() {
-        Ok(())
-    } else {
-        fail("not a date and time")
+    match text.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-') {
+        Some(c) => fail(format!("invalid character {} in {kind} identifier", quoted(c))),
+        None => Ok(()),
     }
 }

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 /// A directory with a kustomization.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer {
@@ -38,6 +41,15 @@ fn indent(text: &str, width: usize) -> String {
         })
         .collect();
     lines.join("\n")
+}
+
+fn is_binary(name: &str) -> bool {
+    name.ends_with(".bin")
+}
+
+/// A character of a binary file stands for a byte.
+fn one_byte_each(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(c).unwrap()).collect()
 }
 
 /// Fields whose value is not a list.
@@ -107,6 +119,40 @@ impl Case {
             }
         }
         files
+    }
+
+    /// The files that are text, as they are.
+    pub(super) fn texts(&self) -> BTreeMap<String, String> {
+        let mut files = self.files();
+        files.retain(|name, _| !is_binary(name));
+        files
+    }
+
+    /// The files that are not text, in base64.
+    pub(super) fn binaries(&self) -> BTreeMap<String, String> {
+        let files = self.files().into_iter();
+        let binaries = files.filter(|(name, _)| is_binary(name));
+        binaries
+            .map(|(name, text)| (name, STANDARD.encode(one_byte_each(&text))))
+            .collect()
+    }
+
+    /// All files.
+    pub(super) fn bytes(&self) -> Vec<(String, Vec<u8>)> {
+        let bytes = |name: &str, text: String| {
+            if is_binary(name) {
+                one_byte_each(&text)
+            } else {
+                text.into_bytes()
+            }
+        };
+        let files = self.files().into_iter();
+        files
+            .map(|(name, text)| {
+                let bytes = bytes(&name, text);
+                (name, bytes)
+            })
+            .collect()
     }
 
     /// The cases with one part less.

@@ -8,33 +8,16 @@ pub(super) fn is_crash(theirs: &str) -> bool {
     theirs.starts_with(PANIC) || theirs == "it ended" || theirs.contains("number of previous names")
 }
 
-/// Tells whether upstream refuses what nobody sees: a null that a label was put below.
-pub(super) fn is_invisible(theirs: &str) -> bool {
-    theirs.contains("nodes unequal") && theirs.contains(":null")
-}
-
 /// Tells whether our text has all of theirs in it, addresses in memory aside.
 pub(super) fn contains(ours: &str, theirs: &str) -> bool {
     let (ours, theirs) = (normalized(ours), normalized(theirs));
-    // Comments above a node are shown with it.
-    let theirs: String = match theirs.find("node contents:") {
-        Some(_) => {
-            let lines = theirs.lines().filter(|line| !line.starts_with('#'));
-            let bare = lines.map(|line| line.split(" #").next().unwrap_or_default());
-            bare.collect::<Vec<_>>().join("\n")
-        }
-        None => theirs,
-    };
+    let theirs = without_comments(&theirs);
     // Comments count among the lines of a text that upstream writes on the way.
-    let theirs = match theirs.find("yaml: unmarshal errors:\n  line ") {
+    let theirs = match theirs.find("unmarshal errors:") {
         Some(place) => theirs[..place].to_owned(),
         None => theirs,
     };
     // What follows is a dump of memory.
-    let theirs = match theirs.find("}}: json: ") {
-        Some(dump) if theirs.starts_with("map[string]interface {}{") => theirs[dump + 4..].to_owned(),
-        _ => theirs,
-    };
     let theirs = theirs
         .split("\n\n--\n&resource")
         .next()
@@ -42,12 +25,41 @@ pub(super) fn contains(ours: &str, theirs: &str) -> bool {
         .split("\\n\\n--\\n&resource")
         .next()
         .unwrap();
-    // The parser of YAML has words of its own for what is no YAML.
-    let theirs = match theirs.find("yaml: line") {
-        Some(syntax) => &theirs[..syntax],
-        None => theirs.trim_end(),
+    let theirs = theirs.trim_end();
+    ours.contains(theirs) || in_memory(&ours).contains(theirs)
+}
+
+/// Comments are not kept, so a node is shown without those that stand above and behind it.
+fn without_comments(theirs: &str) -> String {
+    let Some(place) = theirs.find("node contents:") else {
+        return theirs.to_owned();
     };
-    ours.contains(theirs)
+    let (front, contents) = theirs.split_at(place);
+    let line_break = if contents.starts_with("node contents:\\n") {
+        "\\n"
+    } else {
+        "\n"
+    };
+    let lines = contents.split(line_break).filter(|line| !line.starts_with('#'));
+    let bare = lines.map(|line| match line.split_once(" #") {
+        Some((content, _)) => content,
+        None => line,
+    });
+    format!("{front}{}", bare.collect::<Vec<_>>().join(line_break))
+}
+
+/// The oracle's tree in memory has a shorter text for files that are not there than one on a disk, which ours follows.
+fn in_memory(ours: &str) -> String {
+    let mut parts = ours.split("evalsymlink failure on ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = ": no such file or directory";
+        match (part.split_once(" : lstat "), part.split_once(end)) {
+            (Some((path, _)), Some((_, rest))) => text.push_str(&format!("{path} doesn't exist{rest}")),
+            _ => text.push_str(part),
+        }
+    }
+    text
 }
 
 /// Go prints pointers into some messages, and sorts field specs of one kind in no particular order.

@@ -3,7 +3,7 @@
 use super::case::{Case, Layer};
 use super::objects::{Document, NAMES, container, document, pod_spec, scalar};
 use super::random::Random;
-use super::{deep, styled};
+use super::{deep, styled, wide};
 
 /// The case that follows from a seed.
 pub(super) fn case(seed: u64) -> Case {
@@ -57,10 +57,10 @@ fn layer(random: &mut Random, name: &str, known: &mut Vec<Document>, is_componen
     } else {
         random.below(2)
     }) {
-        let document = if random.once_in(3) {
-            styled::document(random)
-        } else {
-            document(random)
+        let document = match random.below(6) {
+            0 | 1 => styled::document(random),
+            2 | 3 => wide::document(random),
+            _ => document(random),
         };
         let is_known = known.iter().any(|other| {
             other.kind == document.kind
@@ -73,10 +73,10 @@ fn layer(random: &mut Random, name: &str, known: &mut Vec<Document>, is_componen
         }
     }
     for _ in 0..1 + random.below(3) {
-        if random.once_in(3) {
-            deep::field(random, &mut layer, known);
-        } else {
-            field(random, &mut layer, known);
+        match random.below(6) {
+            0 | 1 => deep::field(random, &mut layer, known),
+            2 | 3 => wide::field(random, &mut layer, known),
+            _ => field(random, &mut layer, known),
         }
     }
     let has = |field: &str| layer.fields.iter().any(|(name, _)| name == field);

@@ -1,0 +1,9 @@
+//! Texts for the functions that read one: expressions, versions, dates, TOML, addresses.
+
+#![no_main]
+
+#[allow(dead_code, reason = "each target uses one entry")]
+#[path = "../../crates/ferro-helm/tests/it/entries.rs"]
+mod entries;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| entries::functions(data));

@@ -1,0 +1,9 @@
+//! Templates of any bytes, with Helm's functions.
+
+#![no_main]
+
+#[allow(dead_code, reason = "each target uses one entry")]
+#[path = "../../crates/ferro-helm/tests/it/entries.rs"]
+mod entries;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| entries::template(data));
