@@ -129,7 +129,10 @@ async fn act(
         Controller::<HelmRepository>::default(),
     );
     let memory = BucketMemory::open(storage.base())?;
-    let (buckets, charts) = (Controller::<Bucket>::default(), Controller::<HelmChart>::default());
+    let (buckets, charts) = (
+        Controller::<Bucket>::default(),
+        Controller::<HelmChart>::default(),
+    );
     let dependants = Dependants::new(charts.store.clone(), charts.triggers.clone());
     let sources = Sources {
         helm: helm.store.clone(),
@@ -180,12 +183,7 @@ impl Kinds<'_> {
             .await;
     }
 
-    async fn buckets(
-        &self,
-        controller: Controller<Bucket>,
-        memory: BucketMemory,
-        dependants: &Dependants,
-    ) {
+    async fn buckets(&self, controller: Controller<Bucket>, memory: BucketMemory, dependants: &Dependants) {
         let flags = &self.process.flags;
         let options = BucketOptions {
             gates: self.gates.clone(),

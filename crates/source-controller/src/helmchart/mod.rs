@@ -26,8 +26,8 @@ use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::{Outcome, Pass, Reconciler};
 use k8s_openapi::jiff::Timestamp;
-use kube::{Resource, ResourceExt};
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
 
 pub(crate) use self::dependants::{Dependants, Telling};
 pub(crate) use self::source::Sources;
