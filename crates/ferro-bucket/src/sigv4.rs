@@ -170,7 +170,8 @@ mod tests {
         let date = ("x-amz-date", "20130524T000000Z");
         let plain = [host, hash, date];
         let ranged = [host, ("range", "bytes=0-9"), hash, date];
-        let cases: [(&str, &str, &[(&str, &str)], &str); 3] = [
+        type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: [Case<'_>; 3] = [
             (
                 "/test.txt",
                 "",

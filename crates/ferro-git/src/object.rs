@@ -241,7 +241,7 @@ mod tests {
         committer C <c@example.com> 1700000001 -0800\n\nSubject line\n\nBody\n";
 
     fn id() -> ObjectId {
-        ObjectId::null(gix_hash::Kind::Sha1)
+        ObjectId::null(Kind::Sha1)
     }
 
     #[test]

@@ -63,9 +63,9 @@ pub enum FetchError {
         /// The address.
         url: SafeUrl,
         /// The digest of what came.
-        found: String,
+        found: Box<str>,
         /// The digest in the index.
-        expected: String,
+        expected: Box<str>,
     },
     /// The index does not say where the chart is.
     #[error("chart '{0}' has no downloadable URLs")]
@@ -450,7 +450,7 @@ fn check_digest(url: &SafeUrl, digest: &str, archive: &[u8]) -> Result<(), Fetch
     }
     Err(FetchError::Digest {
         url: url.clone(),
-        found: found.hex().to_owned(),
-        expected,
+        found: found.hex().into(),
+        expected: expected.into(),
     })
 }

@@ -21,6 +21,7 @@ use tower::{BoxError, Layer, Service, ServiceBuilder};
 use crate::metrics::Metrics;
 
 mod proxy;
+mod retry;
 mod spread;
 
 use self::spread::Spread;
@@ -104,6 +105,7 @@ pub fn build(mut config: Config, user_agent: &str, metrics: &Metrics) -> Result<
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer().map_err(setup)?)
         .layer(config.extra_headers_layer().map_err(setup)?)
+        .retry(retry::WhenToldTo::default())
         .layer(observe)
         .map_err(BoxError::from)
         .service(Spread::new(connect));

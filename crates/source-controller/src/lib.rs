@@ -140,10 +140,10 @@ async fn act(
         buckets: Some(buckets.store.clone()),
     };
     tokio::join!(
-        kinds.git_repositories(git, cache, &dependants),
-        kinds.oci_repositories(),
-        kinds.buckets(buckets, memory, &dependants),
-        kinds.helm(helm, charts, sources, &dependants),
+        Box::pin(kinds.git_repositories(git, cache, &dependants)),
+        Box::pin(kinds.oci_repositories()),
+        Box::pin(kinds.buckets(buckets, memory, &dependants)),
+        Box::pin(kinds.helm(helm, charts, sources, &dependants)),
     );
     drop(kinds);
     senders.finish().await;

@@ -49,7 +49,7 @@ impl Local {
             Found::Nothing => return Err(format!("stat /{}: no such file or directory", self.path)),
             Found::File(content) => {
                 let archive = self.archive(content, &self.path)?;
-                ferro_helm::chart::archive::read(&archive).map_err(|error| error.to_string())?
+                ferro_helm::chart::archive::read(archive).map_err(|error| error.to_string())?
             }
             Found::Folder => {
                 let names = ["Chart.yaml", "requirements.yaml"];

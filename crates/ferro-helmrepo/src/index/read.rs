@@ -28,10 +28,11 @@ pub(super) fn read(file: &mut File) -> Result<Index, IndexError> {
         return Ok(index);
     }
     match yaml(file) {
-        Err(SplitError::Irregular) if size <= MAX_WHOLE => whole(file),
-        Err(SplitError::Irregular) => Err(IndexError::Irregular { limit: MAX_WHOLE }),
         // Errors of a small text are told as upstream tells them, who reads all of it first.
-        Err(SplitError::Refused(IndexError::Malformed(_))) if size <= MAX_WHOLE => whole(file),
+        Err(SplitError::Irregular | SplitError::Refused(IndexError::Malformed(_))) if size <= MAX_WHOLE => {
+            whole(file)
+        }
+        Err(SplitError::Irregular) => Err(IndexError::Irregular { limit: MAX_WHOLE }),
         Err(SplitError::Refused(error)) => Err(error),
         Err(SplitError::TooLong) => Err(IndexError::PieceTooLong),
         Err(SplitError::Io(error)) => Err(error.into()),

@@ -264,9 +264,8 @@ impl Entity {
     fn check_complete(&self) -> Result<(), Problem> {
         match self.primary.version() {
             KeyVersion::V6 if self.direct.is_none() => Err("v6 entity without a valid direct-key signature"),
-            KeyVersion::V6 => Ok(()),
             KeyVersion::V4 if self.identities.is_empty() => Err("v4 entity without any identities"),
-            KeyVersion::V4 => Ok(()),
+            KeyVersion::V4 | KeyVersion::V6 => Ok(()),
             _ => Err("unsupported key version"),
         }
     }

@@ -6,6 +6,10 @@ use pgp::packet::{Packet, PacketParser, Signature, SignatureVersion, SubpacketDa
 
 /// A packet, or the fact that there is one which cannot be used.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is alive at a time, and a box cannot be matched through"
+)]
 pub(crate) enum Read {
     /// A packet.
     Packet(Packet),

@@ -206,7 +206,7 @@ fn openpgp_digests_are_those_of_upstream() {
     let keyring = gpg.export("a@example.com");
     for digest in ["SHA1", "SHA224", "SHA256", "SHA384", "SHA512"] {
         let signature = gpg.sign("a@example.com", PAYLOAD, &["--digest-algo", digest]);
-        let found = verify_now(&signature, PAYLOAD, &keys(&[keyring.clone()], &[]));
+        let found = verify_now(&signature, PAYLOAD, &keys(std::slice::from_ref(&keyring), &[]));
         assert!(found.is_ok(), "{digest}: {found:?}");
     }
     let signature = gpg.sign("a@example.com", PAYLOAD, &["--digest-algo", "RIPEMD160"]);
@@ -336,7 +336,7 @@ fn ssh_signatures_of_others_and_for_other_purposes_are_refused() {
         signature.replacen("U1NI", "AAAA", 1),
         "-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----".to_owned(),
     ] {
-        let error = verify_now(&damaged, PAYLOAD, &keys(&[], &[own.clone()])).unwrap_err();
+        let error = verify_now(&damaged, PAYLOAD, &keys(&[], std::slice::from_ref(&own))).unwrap_err();
         assert!(
             error
                 .to_string()

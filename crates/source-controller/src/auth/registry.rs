@@ -43,7 +43,7 @@ pub(crate) enum RegistryError {
         /// `namespace/name` of the Secret.
         id: String,
         /// What is wrong with it.
-        source: ferro_oci::Error,
+        source: Box<ferro_oci::Error>,
     },
 }
 
@@ -54,7 +54,7 @@ pub(crate) enum RegistryError {
 pub(crate) fn add_secret(keyring: &mut Keyring, secret: &SecretData) -> Result<(), RegistryError> {
     let malformed = |source| RegistryError::Config {
         id: secret.id.clone(),
-        source,
+        source: Box::new(source),
     };
     if let Some(config) = secret.bytes(CONFIG) {
         keyring.add_config(config).map_err(malformed)?;

@@ -56,11 +56,11 @@ impl Identity<'_> {
 
     async fn token(&self, audience: &str) -> Result<Secret<String>> {
         let request = TokenRequest {
-            spec: TokenRequestSpec {
-                audiences: vec![audience.to_owned()],
+            spec: Some(TokenRequestSpec {
+                audiences: Some(vec![audience.to_owned()]),
                 expiration_seconds: Some(LIFETIME),
-                bound_object_ref: None,
-            },
+                ..TokenRequestSpec::default()
+            }),
             ..TokenRequest::default()
         };
         let answer = self
@@ -68,7 +68,8 @@ impl Identity<'_> {
             .create_token_request(self.name, &PostParams::default(), &request)
             .await;
         let answer = answer.map_err(|error| self.failed("create kubernetes token for", &error))?;
-        Ok(Secret::new(answer.status.unwrap_or_default().token))
+        let token = answer.status.unwrap_or_default().token;
+        Ok(Secret::new(token.unwrap_or_default()))
     }
 
     /// Credentials of the role that the ServiceAccount names.

@@ -17,7 +17,6 @@ mod tokens;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use ferro_api::meta::Artifact;
 use ferro_api::source::{Bucket, BucketProvider};

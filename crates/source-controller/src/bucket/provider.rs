@@ -357,7 +357,7 @@ enum AzureProof {
 /// What tokens of Azure are given for.
 enum TokenProof {
     Secret(Application, Secret<String>),
-    Certificate(Application, Certificate),
+    Certificate(Application, Box<Certificate>),
     Managed(String),
     Ambient { authority: Option<String> },
 }
@@ -392,7 +392,11 @@ fn azure_proof(name: &str, secret: &SecretData, endpoint: &str) -> Result<AzureP
                     "failed to create token credential from '{name}' Secret: failed to parse client certificates: {error}"
                 ))
             })?;
-            return Ok(TokenProof::Certificate(application, certificate));
+            let certificate = Box::new(certificate);
+            return Ok(AzureProof::Token(TokenProof::Certificate(
+                application,
+                certificate,
+            )));
         }
     }
     if has(CLIENT_ID) {

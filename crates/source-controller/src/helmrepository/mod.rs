@@ -323,7 +323,11 @@ fn read_blocking(mut file: File, current: Option<&str>, storage: &Storage) -> Re
     };
     // The revision says by which algorithm it was made; another may be asked for since.
     let current = current.and_then(|revision| revision.parse::<Digest>().ok());
-    let mut revision = digest(current.as_ref().map_or(storage.algorithm(), Digest::algorithm))?;
+    let mut revision = digest(
+        current
+            .as_ref()
+            .map_or_else(|| storage.algorithm(), Digest::algorithm),
+    )?;
     if Some(&revision) == current.as_ref() {
         return Ok(Read::Same);
     }

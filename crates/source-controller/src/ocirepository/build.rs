@@ -145,7 +145,7 @@ impl Build {
     /// Stores the layer to the byte.
     fn copy_blocking(&self, mut content: Transfer) -> Result<Stored, Failure> {
         if self.layer.size > MAX_COPY {
-            return Err(not_copied(format!(
+            return Err(not_copied(&format!(
                 "the layer of {} bytes is larger than {MAX_COPY} bytes",
                 self.layer.size
             )));
@@ -160,7 +160,7 @@ impl Build {
         published.map(|(stored, ())| stored).map_err(|error| match error {
             PublishError::Storage(error) => unstored(describe(&error)),
             PublishError::Content(CopyError::Write(error)) => unstored(describe(&error)),
-            PublishError::Content(CopyError::Read(error)) => not_copied(describe(&error)),
+            PublishError::Content(CopyError::Read(error)) => not_copied(&describe(&error)),
         })
     }
 }
@@ -232,7 +232,7 @@ fn layer_failure(message: String) -> Failure {
     Failure::fetch(reason::OCI_ARTIFACT_LAYER_OPERATION_FAILED, message)
 }
 
-fn not_copied(cause: String) -> Failure {
+fn not_copied(cause: &str) -> Failure {
     layer_failure(format!("failed to copy layer from artifact: {cause}"))
 }
 

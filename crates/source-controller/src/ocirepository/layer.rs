@@ -143,7 +143,7 @@ impl Reading {
             }
             EntryType::XHeader => {
                 let records = extension(&mut entry)?;
-                self.long_name = pax_name(&records)?.or(self.long_name.take());
+                self.long_name = pax_name(&records)?.or_else(|| self.long_name.take());
                 return Ok(());
             }
             EntryType::GNULongLink | EntryType::XGlobalHeader => return Ok(()),

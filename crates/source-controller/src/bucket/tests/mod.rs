@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferro_api::meta::LocalObjectReference;
+use ferro_api::annotation;
 use ferro_api::source::BucketSpec;
-use ferro_api::{ConditionStatus, annotation};
 use ferro_artifact::digest::Algorithm;
 use ferro_artifact::storage::{Storage, StorageOptions};
 use ferro_runtime::events::{Event, Recorder};
@@ -41,7 +40,6 @@ struct Bench {
     recorder: Recorder,
     events: mpsc::Receiver<Event>,
     api: Arc<Mutex<Vec<String>>>,
-    secrets: Secrets,
 }
 
 /// An API server that has Secrets, and a ServiceAccount that names a role and gets tokens.
@@ -92,7 +90,7 @@ impl Bench {
         });
         let secrets: Secrets = Arc::new(Mutex::new(secrets.collect()));
         let shared = Shared {
-            client: api(Arc::clone(&secrets), Arc::clone(&log)),
+            client: api(secrets, Arc::clone(&log)),
             storage: open(&data, Algorithm::Sha256),
             requeue_dependency: Duration::from_secs(30),
             stop: CancellationToken::new(),
@@ -117,7 +115,6 @@ impl Bench {
             recorder,
             events,
             api: log,
-            secrets,
         }
     }
 
@@ -133,16 +130,6 @@ impl Bench {
         }
         *object = pass.object;
         outcome
-    }
-
-    fn set_secret(&self, name: &str, entries: &[(&str, &str)]) {
-        let entries = entries
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        self.secrets
-            .lock()
-            .unwrap()
-            .insert(name.to_owned(), entries.collect());
     }
 
     /// `severity reason message` of the events since the last call.
@@ -171,12 +158,6 @@ fn bucket(endpoint: &str) -> Bucket {
     object.spec.insecure = true;
     object.status_mut().observed_generation = Some(-1);
     object
-}
-
-fn reference(name: &str) -> Option<LocalObjectReference> {
-    Some(LocalObjectReference {
-        name: name.to_owned(),
-    })
 }
 
 /// `type=status/reason` of each condition.

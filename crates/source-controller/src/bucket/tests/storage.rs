@@ -15,8 +15,6 @@ struct State {
     seen: Vec<String>,
     instead: Option<Instead>,
     page: Option<usize>,
-    /// What `Authorization` must begin with.
-    authorization: Option<String>,
 }
 
 /// The storage, with the bucket `podinfo`.
@@ -30,16 +28,6 @@ impl FakeS3 {
         let state: Arc<Mutex<State>> = Arc::default();
         let shared = Arc::clone(&state);
         let server = Server::start(move |request| answer(&mut shared.lock().unwrap(), &request));
-        Self { state, server }
-    }
-
-    /// Over TLS.
-    pub(super) fn secure(config: Arc<rustls::ServerConfig>) -> Self {
-        let state: Arc<Mutex<State>> = Arc::default();
-        let shared = Arc::clone(&state);
-        let server = Server::start_tls(config, move |request| {
-            answer(&mut shared.lock().unwrap(), &request)
-        });
         Self { state, server }
     }
 
@@ -59,10 +47,6 @@ impl FakeS3 {
     /// Lists that many objects at once.
     pub(super) fn page(&self, size: usize) {
         self.state.lock().unwrap().page = Some(size);
-    }
-
-    pub(super) fn require(&self, authorization: &str) {
-        self.state.lock().unwrap().authorization = Some(authorization.to_owned());
     }
 
     pub(super) fn instead(&self, instead: impl Fn(&Request) -> Option<Response> + Send + 'static) {
@@ -116,16 +100,6 @@ fn answer(state: &mut State, request: &Request) -> Response {
     state.seen.push(format!("{} {what}", request.method));
     if let Some(response) = state.instead.as_ref().and_then(|instead| instead(request)) {
         return response;
-    }
-    if let Some(required) = &state.authorization
-        && !request.header("authorization").starts_with(required)
-    {
-        let body = if request.method == http::Method::HEAD {
-            return Response::new(403, "");
-        } else {
-            "Access Denied."
-        };
-        return error(403, "AccessDenied", body);
     }
     match what.as_str() {
         "list" => list(state, &query),

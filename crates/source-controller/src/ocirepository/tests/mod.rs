@@ -93,7 +93,7 @@ impl Bench {
 
     /// Puts a Secret into the API server.
     fn secret(&self, name: &str, entries: &[(&str, &str)]) {
-        let data: std::collections::BTreeMap<_, _> = entries
+        let data: BTreeMap<_, _> = entries
             .iter()
             .map(|(key, value)| (*key, k8s_openapi::ByteString(value.as_bytes().to_vec())))
             .collect();

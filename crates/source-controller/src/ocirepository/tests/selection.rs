@@ -125,7 +125,7 @@ async fn chart_versions_are_read_from_tags() {
     );
     // A tag may be given as the version that it stands for.
     select(&mut object, |reference| {
-        reference.tag = Some("6.2.1+build.2".to_owned())
+        reference.tag = Some("6.2.1+build.2".to_owned());
     });
     registry.take_seen();
     bench.pass(&mut object).await;
