@@ -20,10 +20,13 @@ use tower::{BoxError, Layer, Service, ServiceBuilder};
 
 use crate::metrics::Metrics;
 
+mod impersonate;
+pub mod kubeconfig;
 mod proxy;
 mod retry;
 mod spread;
 
+pub use self::impersonate::impersonate;
 use self::spread::Spread;
 
 /// An answer must begin within this time; watches answer at once, so it holds for them too.

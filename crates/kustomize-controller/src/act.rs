@@ -46,9 +46,9 @@ impl KustomizeReconciler {
             cancel: work.cancel.clone(),
         };
         let old = inventory(&pass.object);
-        self.cluster.settle_namespaces(&mut objects).await;
+        work.cluster.settle_namespaces(&mut objects).await;
         announce_objects(pass, &objects, &old).await?;
-        match self.cluster.apply(objects, &options).await {
+        match work.cluster.apply(objects, &options).await {
             Ok(changes) => {
                 self.count_repairs(&pass.object, &changes);
                 self.announce(pass, &changes, &work.artifact);
@@ -109,9 +109,9 @@ impl KustomizeReconciler {
     pub(crate) async fn prune(
         &self,
         pass: &mut Pass<Kustomization>,
+        work: &Work,
         old: &[Entry],
         changes: &ChangeSet,
-        artifact: &Artifact,
     ) -> Result<bool, Stop> {
         let new = changes.entries();
         let gone = stale(old, &new);
@@ -119,7 +119,7 @@ impl KustomizeReconciler {
         if gone.is_empty() || !pass.object.spec.prune {
             return Ok(false);
         }
-        match self
+        match work
             .cluster
             .prune(
                 gone,
@@ -132,7 +132,12 @@ impl KustomizeReconciler {
             Ok(pruned) => {
                 if !pruned.is_empty() {
                     let reason = reason::PROGRESSING;
-                    pass.event(Severity::Info, reason, &pruned.to_string(), of_artifact(artifact));
+                    pass.event(
+                        Severity::Info,
+                        reason,
+                        &pruned.to_string(),
+                        of_artifact(&work.artifact),
+                    );
                 }
                 Ok(!pruned.is_empty())
             }

@@ -59,8 +59,7 @@ impl Default for PaceFlags {
 /// A flag that other controllers have, too; a process that runs several has it once.
 #[derive(Args, Clone, Debug, Default)]
 pub struct AccountFlags {
-    /// Service account with whose rights objects are applied whose Kustomization names none. This version cannot take on other rights:
-    /// it refuses to apply anything when this is set.
+    /// Service account, in the namespace of each Kustomization, with whose rights objects are applied whose Kustomization names none.
     #[arg(long, default_value = "")]
     pub default_service_account: String,
 }
@@ -103,7 +102,7 @@ pub struct KustomizeFlags {
     /// Service account that decrypts where a Kustomization names none. This version refuses such Kustomizations when this is set.
     #[arg(long, default_value = "")]
     pub default_decryption_service_account: String,
-    /// Service account that reaches remote clusters where a kubeconfig names none; this version refuses remote clusters.
+    /// Service account that reaches remote clusters where the ConfigMap of spec.kubeConfig names none; this version refuses such ConfigMaps.
     #[arg(long, default_value = "")]
     pub default_kubeconfig_service_account: String,
     /// Secret with age keys for those who name none; this version refuses encrypted Secrets.
@@ -112,10 +111,10 @@ pub struct KustomizeFlags {
     /// ConfigMap with the address of Vault for those who name none; this version refuses encrypted Secrets.
     #[arg(long, default_value = "")]
     pub sops_vault_configmap: String,
-    /// Allow programs in kubeconfigs; this version refuses remote clusters.
+    /// Run the programs that kubeconfigs of remote clusters authenticate with.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
     pub insecure_kubeconfig_exec: bool,
-    /// Allow kubeconfigs that do not check certificates; this version refuses remote clusters.
+    /// Trust remote clusters without a look at their certificates where the kubeconfig says so.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
     pub insecure_kubeconfig_tls: bool,
     /// Repair managed objects as soon as they change, not only at the next interval.

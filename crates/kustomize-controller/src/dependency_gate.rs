@@ -87,7 +87,7 @@ async fn read(env: &KustomizeReconciler, namespace: &str, name: &str) -> kube::R
     if let Some(known) = env.store.get(&ObjectRef::new(name).within(namespace)) {
         return Ok(Kustomization::clone(&known));
     }
-    let api: Api<Kustomization> = Api::namespaced(env.cluster.client.clone(), namespace);
+    let api: Api<Kustomization> = Api::namespaced(env.client.clone(), namespace);
     api.get(name).await
 }
 

@@ -14,6 +14,7 @@ use crate::reconciler::{KustomizeReconciler, finished, owner};
 /// Deletes, or leaves, what the inventory names.
 pub(crate) async fn finalize(env: &KustomizeReconciler, pass: &Pass<Kustomization>) -> Result<(), String> {
     remove(env, pass).await?;
+    env.targets.forget(&pass.object);
     // As after each run that leaves the object ready.
     if pass.object.is_ready() && !pass.object.is_suspended() {
         let metadata = with_commit_status(of_last_applied(&pass.object));
@@ -28,15 +29,28 @@ async fn remove(env: &KustomizeReconciler, pass: &Pass<Kustomization>) -> Result
     env.forget(&ObjectRef::from_obj(kustomization));
     let entries = inventory(kustomization);
     if entries.is_empty() || !deletes(kustomization) {
-        entries
-            .iter()
-            .for_each(|entry| env.cluster.live.release(&entry.id));
+        // Where there is no way to the cluster, nothing is known of its objects either.
+        if let Ok(cluster) = env.targets.of(kustomization).await {
+            entries.iter().for_each(|entry| cluster.live.release(&entry.id));
+        }
         return Ok(());
     }
     let metadata = of_last_applied(kustomization);
+    if env.targets.lacks_account(kustomization).await {
+        let left: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();
+        let message = format!("unable to prune objects: \n{}", left.join("\n"));
+        tracing::error!("the service account is gone, {message}");
+        let reason = pass.ready_reason(Severity::Error);
+        pass.event(Severity::Error, &reason, &message, metadata);
+        return Ok(());
+    }
+    let cluster = env
+        .targets
+        .of(kustomization)
+        .await
+        .map_err(|error| error.to_string())?;
     let concurrency = usize::from(env.flags.concurrent_ssa.max(1));
-    let pruned = match env
-        .cluster
+    let pruned = match cluster
         .prune(entries, &[], &owner(kustomization), concurrency)
         .await
     {
@@ -64,7 +78,7 @@ async fn remove(env: &KustomizeReconciler, pass: &Pass<Kustomization>) -> Result
         let entries: Vec<Entry> = deleted.map(|change| change.entry).collect();
         let timeout = kustomization.spec.timeout_or_default().to_std();
         let waited = tokio::select! {
-            waited = env.cluster.wait_for_termination(&entries, timeout) => waited,
+            waited = cluster.wait_for_termination(&entries, timeout) => waited,
             // The next process waits for the rest.
             () = env.stop.cancelled() => return Err("the process stops".to_owned()),
         };

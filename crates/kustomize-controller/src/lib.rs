@@ -29,6 +29,7 @@ mod remote;
 mod scenario;
 mod source;
 mod stop;
+mod target;
 mod variables;
 mod watches;
 
@@ -37,13 +38,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferro_api::kustomize::Kustomization;
 use ferro_api::{controller, label};
-use ferro_apply::{Cluster, LiveIndex, Mapper, Ownership};
+use ferro_apply::{Cluster, Drift, LiveIndex, Mapper, Ownership};
 use ferro_artifact::fetch::{Cache, CacheOptions};
+use ferro_runtime::client::kubeconfig::Trust;
 use ferro_runtime::controller::{Controller, Options};
 use ferro_runtime::events::Recorder;
 use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::metrics::Metrics;
 use ferro_runtime::process::{Fatal, Process};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::args::{FEATURE_GATES, KustomizeFlags, PaceFlags, gate};
@@ -51,6 +54,7 @@ use crate::dependency::Dependents;
 use crate::reconciler::KustomizeReconciler;
 use crate::remote::{Limits, RemoteBases};
 use crate::source::{Lookup, Sources};
+use crate::target::{TargetOptions, Targets};
 use crate::watches::{Repairs, follow_configs, source_changed};
 
 /// Runs the controller until the process stops; it acts only while it holds its lease.
@@ -75,7 +79,13 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
     )?;
     let kustomizations = Controller::<Kustomization>::default();
     let (store, triggers) = (kustomizations.store.clone(), kustomizations.triggers.clone());
-    let (live, drifts) = LiveIndex::new(process.client.clone(), ownership(&flags), namespace.clone());
+    let (drifted, drifts) = mpsc::unbounded_channel();
+    let live = LiveIndex::reporting_to(
+        process.client.clone(),
+        ownership(&flags),
+        namespace.clone(),
+        drifted.clone(),
+    );
     let cluster = Cluster {
         client: process.client.clone(),
         mapper: Arc::new(Mapper::new(process.client.clone())),
@@ -105,8 +115,10 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         tasks.spawn(repairs.run(drifts));
     }
     let wake = Box::new(move |key| triggers.enqueue(key));
+    let targets = Targets::new(cluster, target_options(&flags, drifted, process.metrics.clone()));
     let reconciler = KustomizeReconciler {
-        cluster,
+        client: process.client.clone(),
+        targets,
         sources,
         store,
         dependents: Dependents::default(),
@@ -137,6 +149,23 @@ fn ownership(flags: &KustomizeFlags) -> Ownership {
         group: group_of(label::KUSTOMIZE_NAME),
         manager: controller::KUSTOMIZE.to_owned(),
         override_managers: flags.override_manager.clone(),
+    }
+}
+
+fn target_options(
+    flags: &KustomizeFlags,
+    drifts: mpsc::UnboundedSender<Drift>,
+    metrics: Metrics,
+) -> TargetOptions {
+    TargetOptions {
+        ownership: ownership(flags),
+        drifts,
+        trust: Trust {
+            exec: flags.insecure_kubeconfig_exec,
+            insecure_tls: flags.insecure_kubeconfig_tls,
+        },
+        default_account: flags.default_service_account.clone(),
+        metrics,
     }
 }
 

@@ -16,8 +16,8 @@ use ferro_runtime::events::Severity;
 use ferro_runtime::flags::FeatureGates;
 use ferro_runtime::metrics::Metrics;
 use ferro_runtime::reconcile::{Cause, Outcome, Pass, Reconciler};
-use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{KustomizeFlags, PaceFlags, gate};
@@ -34,6 +34,7 @@ use crate::refusal::refuse_unsupported;
 use crate::remote::RemoteBases;
 use crate::source::{Lookup, SourceId, Sources};
 use crate::stop::Stop;
+use crate::target::Targets;
 use crate::variables::{self, Variables, VariablesError};
 
 /// The inputs of the last run that went well: with the same ones and nothing touched, there is nothing to do.
@@ -45,7 +46,9 @@ pub(crate) struct Settled {
 
 /// Reconciles Kustomizations.
 pub(crate) struct KustomizeReconciler {
-    pub(crate) cluster: Cluster,
+    /// Of the cluster that the controller runs in, with the controller's rights.
+    pub(crate) client: Client,
+    pub(crate) targets: Targets,
     pub(crate) sources: Arc<Sources>,
     pub(crate) store: Store<Kustomization>,
     pub(crate) dependents: Dependents,
@@ -67,6 +70,8 @@ pub(crate) struct KustomizeReconciler {
 
 /// What a run works with.
 pub(crate) struct Work {
+    /// Where it is applied, and with whose rights.
+    pub(crate) cluster: Cluster,
     pub(crate) artifact: Arc<Artifact>,
     pub(crate) exprs: Arc<HealthExprs>,
     /// Cuts the work short.
@@ -143,6 +148,13 @@ impl KustomizeReconciler {
         if let Err(stop) = crate::dependency_gate::ready(self, &pass.object, &artifact.revision).await {
             return Err((stop, Some(artifact)));
         }
+        let cluster = match self.targets.of(&pass.object).await {
+            Ok(cluster) => cluster,
+            Err(error) => {
+                let stop = Stop::failed(reason::RECONCILIATION_FAILED, error);
+                return Err((stop, Some(artifact)));
+            }
+        };
         let cancel = if self.gates.enabled(gate::CANCEL_HEALTH_CHECKS) {
             pass.interrupt.token().clone()
         } else {
@@ -151,6 +163,7 @@ impl KustomizeReconciler {
             cancel
         };
         Ok(Work {
+            cluster,
             artifact,
             exprs,
             cancel,
@@ -219,7 +232,7 @@ impl KustomizeReconciler {
             .and_then(|variables| variables.values.as_ref());
         let inputs = fingerprint(&pass.object, &artifact, values);
         if variables.is_ok()
-            && let Some(digest) = self.is_settled(&pass.object, inputs)
+            && let Some(digest) = self.is_settled(&pass.object, &work.cluster, inputs)
         {
             self.succeed(pass, &artifact, &digest);
             return Ok(());
@@ -271,9 +284,9 @@ impl KustomizeReconciler {
         let vanishing = vanishing(&built.objects);
         let old = inventory(&pass.object);
         let changes = self.apply(pass, work, built.objects).await?;
-        let pruned = self.prune(pass, &old, &changes, &work.artifact).await?;
+        let pruned = self.prune(pass, work, &old, &changes).await?;
         let check_ = Check {
-            cluster: &self.cluster,
+            cluster: &work.cluster,
             exprs: &work.exprs,
             fail_fast: !self.gates.enabled(gate::DISABLE_FAIL_FAST),
             artifact: &work.artifact,
@@ -310,7 +323,7 @@ impl KustomizeReconciler {
     ) -> Result<Variables, VariablesError> {
         let namespace = pass.object.namespace().unwrap_or_default();
         let post_build = pass.object.spec.post_build.as_ref();
-        let variables = variables::load(&self.cluster.client, &namespace, post_build).await?;
+        let variables = variables::load(&self.client, &namespace, post_build).await?;
         work.mask = Mask::new(variables.secrets.iter().map(String::as_str));
         Ok(variables)
     }
@@ -392,7 +405,7 @@ impl KustomizeReconciler {
     }
 
     /// The digest of the last run if nothing has changed since: neither the inputs nor, as far as the watches know, any object.
-    fn is_settled(&self, kustomization: &Kustomization, inputs: u64) -> Option<String> {
+    fn is_settled(&self, kustomization: &Kustomization, cluster: &Cluster, inputs: u64) -> Option<String> {
         let settled = lock(&self.settled)
             .get(&ObjectRef::from_obj(kustomization))
             .cloned()?;
@@ -407,15 +420,14 @@ impl KustomizeReconciler {
             return None;
         }
         let current = |entry: &Entry| {
-            let health = self.cluster.live.health(&entry.id);
+            let health = cluster.live.health(&entry.id);
             health.is_some_and(|health| health.status == ferro_kstatus::Status::Current)
         };
         let judged_by_exprs = kustomization.spec.wait && !kustomization.spec.health_check_exprs.is_empty();
         let (entries, owner) = (inventory(kustomization), owner(kustomization));
         let untouched = !judged_by_exprs
             && entries.iter().all(|entry| {
-                self.cluster.live.is_untouched(&entry.id, &owner)
-                    && (!kustomization.spec.wait || current(entry))
+                cluster.live.is_untouched(&entry.id, &owner) && (!kustomization.spec.wait || current(entry))
             });
         untouched.then_some(settled.digest)
     }

@@ -28,15 +28,11 @@ pub(crate) fn refuse_unsupported(
         });
     }
     let unsupported = if spec
-        .service_account_name
+        .kube_config
         .as_ref()
-        .is_some_and(|name| !name.is_empty())
+        .is_some_and(|remote| remote.config_map_ref.is_some())
     {
-        "spec.serviceAccountName"
-    } else if !flags.default_service_account.is_empty() {
-        "the service account of --default-service-account"
-    } else if spec.kube_config.is_some() {
-        "spec.kubeConfig"
+        "spec.kubeConfig.configMapRef"
     } else if spec.decryption.is_some() && !flags.default_decryption_service_account.is_empty() {
         "the service account of --default-decryption-service-account"
     } else {
@@ -100,7 +96,8 @@ mod tests {
         let flags = crate::args::test_flags(&[]);
         let mut kustomization = Kustomization::default();
         assert!(refuse_unsupported(&kustomization, &gates, &flags).is_ok());
-        kustomization.spec.service_account_name = Some("tenant".into());
+        kustomization.spec.kube_config =
+            serde_json::from_value(serde_json::json!({ "configMapRef": { "name": "a" } })).unwrap();
         assert!(matches!(
             refuse_unsupported(&kustomization, &gates, &flags),
             Err(Stop::Terminal { .. })
@@ -118,12 +115,7 @@ mod tests {
             }
         };
         let plain = Kustomization::default();
-        let (reason, message) = refused(&plain, "--default-service-account=default").unwrap();
-        assert_eq!(reason, reason::RECONCILIATION_FAILED);
-        assert_eq!(
-            message,
-            "the service account of --default-service-account is not supported by this version; nothing is applied with other rights"
-        );
+        assert_eq!(refused(&plain, "--default-service-account=default"), None);
         assert_eq!(
             refused(&plain, "--default-decryption-service-account=default"),
             None
@@ -135,12 +127,15 @@ mod tests {
         let object =
             |spec| -> Kustomization { serde_json::from_value(serde_json::json!({ "spec": spec })).unwrap() };
         let decrypts = object(serde_json::json!({ "decryption": { "provider": "sops" } }));
-        assert!(refused(&decrypts, "--default-decryption-service-account=default").is_some());
+        let (reason, message) = refused(&decrypts, "--default-decryption-service-account=default").unwrap();
+        assert_eq!(reason, reason::RECONCILIATION_FAILED);
+        assert_eq!(
+            message,
+            "the service account of --default-decryption-service-account is not supported by this version; nothing is applied with \
+             other rights"
+        );
         let remote = object(serde_json::json!({ "kubeConfig": { "configMapRef": { "name": "a" } } }));
         assert!(refused(&remote, "--default-kubeconfig-service-account=default").is_some());
-        for flag in ["--insecure-kubeconfig-exec", "--insecure-kubeconfig-tls"] {
-            assert!(refused(&remote, flag).is_some(), "{flag}");
-        }
     }
 
     #[test]

@@ -133,6 +133,17 @@ impl LiveIndex {
         namespace: Option<String>,
     ) -> (Self, mpsc::UnboundedReceiver<Drift>) {
         let (drifts, drifted) = mpsc::unbounded_channel();
+        (Self::reporting_to(client, ownership, namespace, drifts), drifted)
+    }
+
+    /// As [`LiveIndex::new`], with a stream that is there already, for several clusters.
+    #[must_use]
+    pub fn reporting_to(
+        client: Client,
+        ownership: Ownership,
+        namespace: Option<String>,
+        drifts: mpsc::UnboundedSender<Drift>,
+    ) -> Self {
         let shared = Shared {
             client,
             ownership,
@@ -140,12 +151,9 @@ impl LiveIndex {
             state: Mutex::default(),
             drifts,
         };
-        (
-            Self {
-                shared: Arc::new(shared),
-            },
-            drifted,
-        )
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Whose objects these are.

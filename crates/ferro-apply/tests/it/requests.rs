@@ -7,9 +7,14 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct Requests(Arc<Mutex<Vec<String>>>);
 
 impl Requests {
-    pub(crate) fn note(&self, method: &http::Method, uri: &http::Uri) {
-        let target = uri.path_and_query().map_or("", |target| target.as_str());
-        self.0.lock().unwrap().push(format!("{method} {target}"));
+    /// The user who is impersonated, if any, is put behind the request.
+    pub(crate) fn note<B>(&self, request: &http::Request<B>) {
+        let target = request.uri().path_and_query();
+        let target = target.map_or("", |target| target.as_str());
+        let user = request.headers().get("impersonate-user");
+        let user = user.map_or(String::new(), |user| format!(" as {}", user.to_str().unwrap()));
+        let text = format!("{} {target}{user}", request.method());
+        self.0.lock().unwrap().push(text);
     }
 
     /// How many there were of a sort.
@@ -38,9 +43,10 @@ impl Requests {
     }
 }
 
-/// `PATCH configmaps/a`, with ` dry-run` where it is one.
+/// `PATCH configmaps/a`, with ` dry-run` where it is one, and ` as USER` for another user.
 fn short(request: &str) -> String {
     let (verb, target) = request.split_once(' ').unwrap();
+    let (target, user) = target.split_once(" as ").unwrap_or((target, ""));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut tail: Vec<&str> = path.rsplit('/').take(2).collect();
     tail.reverse();
@@ -49,5 +55,9 @@ fn short(request: &str) -> String {
     } else {
         ""
     };
-    format!("{verb} {}{dry_run}", tail.join("/"))
+    let user = match user {
+        "" => String::new(),
+        user => format!(" as {user}"),
+    };
+    format!("{verb} {}{dry_run}{user}", tail.join("/"))
 }

@@ -76,7 +76,7 @@ impl Server {
     }
 
     async fn answer(&self, request: http::Request<Body>) -> Response {
-        self.requests.note(request.method(), request.uri());
+        self.requests.note(&request);
         let (parts, body) = request.into_parts();
         let (path, query) = (
             parts.uri.path().to_owned(),

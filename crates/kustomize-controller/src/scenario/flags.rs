@@ -20,16 +20,20 @@ async fn no_cross_namespace_refs_refuses_sources_elsewhere() {
 }
 
 #[tokio::test]
-async fn default_service_account_keeps_everything_from_being_applied() {
-    let scenario = Scenario::new(
-        &["--default-service-account=default"],
-        "",
-        &[("a.yaml", &config_map("a", "{k: v}"))],
-    );
-    let (object, outcome) = scenario.run(&kustomization(&json!({}))).await;
-    assert!(matches!(outcome, Outcome::Stalled { .. }), "{outcome:?}");
-    assert_eq!(ready(&object).0, "False");
-    assert_eq!(scenario.requests.take(), [""; 0]);
+async fn default_service_account_has_the_rights_of_those_who_name_none() {
+    let applied_as = async |arguments: &[&str], spec: Value| {
+        let scenario = Scenario::new(arguments, "", &[("a.yaml", &config_map("a", "{k: v}"))]);
+        let (object, outcome) = scenario.run(&kustomization(&spec)).await;
+        assert_eq!((outcome, ready(&object).0.as_str()), (Outcome::Done, "True"));
+        scenario.requests.take()
+    };
+    let flag = ["--default-service-account=default"];
+    let user = "PATCH configmaps/a as system:serviceaccount:ns";
+    assert_eq!(applied_as(&flag, json!({})).await, [format!("{user}:default")]);
+    let named = json!({ "serviceAccountName": "tenant" });
+    assert_eq!(applied_as(&flag, named.clone()).await, [format!("{user}:tenant")]);
+    assert_eq!(applied_as(&[], named).await, [format!("{user}:tenant")]);
+    assert_eq!(applied_as(&[], json!({})).await, ["PATCH configmaps/a"]);
 }
 
 #[tokio::test]

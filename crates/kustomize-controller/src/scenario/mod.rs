@@ -58,7 +58,15 @@ impl Scenario {
         let server = Server::default();
         let (client, requests) = server.client();
         let flags = test_flags(arguments);
-        let (live, _drifts) = LiveIndex::new(client.clone(), crate::ownership(&flags), None);
+        let (drifts, _heard_by_nobody) = mpsc::unbounded_channel();
+        let live = LiveIndex::reporting_to(client.clone(), crate::ownership(&flags), None, drifts.clone());
+        let cluster = Cluster {
+            client: client.clone(),
+            mapper: Arc::new(Mapper::new(client.clone())),
+            live,
+        };
+        let options = crate::target_options(&flags, drifts, Metrics::default());
+        let targets = crate::target::Targets::new(cluster, options);
         let (store, writer) = reflector::store();
         let (recorder, events) = Recorder::for_test();
         let cache = tempfile::tempdir().unwrap();
@@ -84,11 +92,8 @@ impl Scenario {
             }
         }
         let reconciler = KustomizeReconciler {
-            cluster: Cluster {
-                client: client.clone(),
-                mapper: Arc::new(Mapper::new(client)),
-                live,
-            },
+            client,
+            targets,
             sources: Arc::new(sources),
             store,
             dependents: Dependents::default(),

@@ -17,6 +17,7 @@ mod resilience;
 mod scale;
 mod sources;
 mod sources_failing;
+mod tenants;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         dependencies::cases(),
         health::cases(),
         drift::cases(),
+        tenants::cases(),
         cli::cases(),
         hostile::cases(),
         // The longest of those that share a world, when the others are over: they fill the machine.

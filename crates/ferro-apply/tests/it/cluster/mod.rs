@@ -48,7 +48,7 @@ async fn client(path: &std::ffi::OsStr, requests: &Requests) -> Client {
         .unwrap();
     let requests = requests.clone();
     let record = ServiceBuilder::new().map_request(move |request: http::Request<kube::client::Body>| {
-        requests.note(request.method(), request.uri());
+        requests.note(&request);
         request
     });
     kube::client::ClientBuilder::try_from(config)
