@@ -120,7 +120,7 @@ impl Targets {
     fn account<'a>(&'a self, kustomization: &'a Kustomization) -> Option<&'a str> {
         let named = kustomization.spec.service_account_name.as_deref();
         let named = named.filter(|name| !name.is_empty());
-        named.or(Some(self.default_account.as_str()).filter(|name| !name.is_empty()))
+        named.or_else(|| Some(self.default_account.as_str()).filter(|name| !name.is_empty()))
     }
 
     /// Whether the service account, if one is needed, is gone from this cluster.
