@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ferro_gocompat::quote::quote;
+
 use crate::error::{Context, Error, ErrorKind, Result, fail};
 use crate::files::{FileError, Files, Resolved};
 use crate::giturl::GitUrl;
 use crate::path;
-use crate::remote::{Checkout, RemoteError, RemoteSource, is_http};
+use crate::remote::{Checkout, RemoteError, RemoteSource, is_http, without_host};
 
 /// What a layer may read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +63,9 @@ impl<'a> Sources<'a> {
     fn download(&self, url: &str) -> Result<Rc<[u8]>> {
         if let Some(known) = self.downloads.borrow().get(url) {
             return Ok(Rc::clone(known));
+        }
+        if let Some(shown) = without_host(url) {
+            fail!("Get {}: http: no Host in request URL", quote(&shown));
         }
         let content: Rc<[u8]> = match self.remote(url)?.get(url) {
             Ok(content) => content.into(),

@@ -47,3 +47,16 @@ pub(crate) fn is_http(text: &str) -> bool {
     let scheme = text.split_once(':').map(|(scheme, _)| scheme);
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
 }
+
+/// Returns the form in which Go shows an HTTP address, if that has no host.
+pub(crate) fn without_host(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    if rest.starts_with('/') {
+        Some(format!("{scheme}://{rest}"))
+    } else if rest.is_empty() || rest.starts_with(['?', '#']) {
+        Some(format!("{scheme}:{rest}"))
+    } else {
+        None
+    }
+}

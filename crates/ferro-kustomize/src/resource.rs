@@ -323,6 +323,15 @@ impl Resource {
         }
     }
 
+    /// Makes annotations, without any, if upstream has bookkeeping there that counts as such.
+    pub(crate) fn ensure_annotations(&mut self) {
+        if self.record != Record::default()
+            && let Some(metadata) = mapping_at(&mut self.node, "metadata")
+        {
+            mapping_at(metadata, "annotations");
+        }
+    }
+
     /// Moves bookkeeping from the annotations into the record.
     pub(crate) fn absorb_record(&mut self) {
         let annotations = self.node.lookup(["metadata", "annotations"]);

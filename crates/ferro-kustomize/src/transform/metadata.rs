@@ -13,6 +13,8 @@ use crate::resource::Resource;
 use crate::shared;
 use crate::types::FieldSpec;
 
+const ANNOTATIONS: &str = "metadata/annotations";
+
 /// Sets pairs of texts in the maps that field specs lead to.
 pub(crate) struct MetadataTransformer {
     pairs: BTreeMap<String, String>,
@@ -54,6 +56,9 @@ impl MetadataTransformer {
         } else {
             vec![Text::new(); self.pairs.len()]
         };
+        if walkers.iter().any(|walker| walker.path() == ANNOTATIONS) {
+            resource.ensure_annotations();
+        }
         let mut added = vec![0_usize; self.pairs.len()];
         let mut nodes: Vec<Node> = self.pairs.values().map(Node::string).collect();
         let mut unseen = 0;

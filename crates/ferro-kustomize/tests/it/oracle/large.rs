@@ -72,11 +72,10 @@ fn properties(random: &mut Random, text: &mut String, indent: usize, depth: usiz
                 let quoted = sentence(random).replace('\'', "''");
                 push(text, indent + 4, &format!("description: '{quoted}'"));
             }
-            _ => push(
-                text,
-                indent + 4,
-                "description: plain text that\n          goes on in the next line",
-            ),
+            _ => {
+                push(text, indent + 4, "description: plain text that");
+                push(text, indent + 6, "goes on in the next line");
+            }
         }
         match random.below(5) {
             0 | 1 if depth > 0 => {
@@ -268,5 +267,6 @@ fn large_trees_are_those_of_the_oracle() {
             (theirs, ours) => panic!("seed {seed}: {:?}\n{:?}", theirs.err(), ours.err()),
         }
     }
+    assert!(built > 0, "no tree could be built");
     println!("oracle: {count} trees from seed {seed}, {built} built, {lines} lines, the longest {longest}");
 }
