@@ -27,6 +27,13 @@ pub(super) struct Case {
     pub(super) is_sorted: bool,
 }
 
+/// Something that may be left out of a layer.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    Document(String),
+    Field(String, String),
+}
+
 fn indent(text: &str, width: usize) -> String {
     let pad = " ".repeat(width);
     let lines: Vec<String> = text
@@ -65,6 +72,7 @@ fn is_single(field: &str) -> bool {
             | "openapi"
             | "sortOptions"
             | "buildMetadata"
+            | "metadata"
     )
 }
 
@@ -153,6 +161,39 @@ impl Case {
                 (name, bytes)
             })
             .collect()
+    }
+
+    /// The layers with nothing in them but what they build upon.
+    pub(super) fn bare(&self) -> Self {
+        let mut bare = self.clone();
+        for layer in &mut bare.layers {
+            layer.documents.clear();
+            layer.fields.retain(|(_, value)| value.starts_with("../"));
+            // A kustomization that says nothing at all is refused.
+            layer
+                .fields
+                .push(("metadata".to_owned(), "{name: kept}".to_owned()));
+        }
+        bare
+    }
+
+    /// What [`Self::bare`] leaves out: documents, then fields, of one layer after the other.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (usize, Part)> {
+        self.layers.iter().enumerate().flat_map(|(at, layer)| {
+            let documents = layer.documents.iter().cloned().map(Part::Document);
+            let fields = layer.fields.iter().filter(|(_, value)| !value.starts_with("../"));
+            let fields = fields.cloned().map(|(name, value)| Part::Field(name, value));
+            documents.chain(fields).map(move |part| (at, part))
+        })
+    }
+
+    /// Adds a part to a layer.
+    pub(super) fn add(&mut self, (layer, part): (usize, Part)) {
+        let layer = &mut self.layers[layer];
+        match part {
+            Part::Document(text) => layer.documents.push(text),
+            Part::Field(name, value) => layer.fields.push((name, value)),
+        }
     }
 
     /// The cases with one part less.

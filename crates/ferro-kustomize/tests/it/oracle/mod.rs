@@ -118,20 +118,17 @@ fn difference(oracle: &mut Oracle, case: &Case) -> Option<String> {
     }
 }
 
-/// Leaves out parts until the build succeeds, as far as that goes; a build that fails early compares little.
+/// Puts the case together anew, part by part, without those that fail it; a build that fails early compares little.
 fn mended(case: &Case) -> Option<Case> {
-    let mut case = case.clone();
-    for _ in 0..40 {
-        let Err(error) = ours(&case) else {
-            return Some(case);
-        };
-        let smaller = case.smaller();
-        // Without the part that it failed for, it fails for another one or not at all.
-        let next = smaller.iter().find(|smaller| ours(smaller).is_ok());
-        let next = next.or_else(|| smaller.iter().find(|smaller| ours(smaller) != Err(error.clone())));
-        case = next?.clone();
+    let mut mended = case.bare();
+    for part in case.parts() {
+        let mut larger = mended.clone();
+        larger.add(part);
+        if ours(&larger).is_ok() {
+            mended = larger;
+        }
     }
-    None
+    ours(&mended).is_ok().then_some(mended)
 }
 
 /// Leaves out whatever the difference does not need; a difference of another sort is not the one that is looked for.
