@@ -405,8 +405,9 @@ impl<'o> Build<'o> {
             generators.push((generator, Origin::of_plugin(config)));
         }
         for (generator, origin) in generators {
-            self.has_used_schema = true;
-            for mut resource in generator.generate(&layer.loader, self.options.quirks)? {
+            let generated = generator.generate(&layer.loader, self.options.quirks)?;
+            self.note_types(&generated);
+            for mut resource in generated {
                 if let Some(origin) = &origin {
                     note_generator(&mut resource, origin);
                 }
@@ -455,7 +456,7 @@ impl<'o> Build<'o> {
             self.has_used_schema |= transformer.uses_schema();
             transformer.transform(&mut accumulated.resources, self.cx())?;
             if let Some(origin) = origin {
-                note_transformer(&mut accumulated.resources, &origin);
+                note_transformer(&mut accumulated.resources, &origin)?;
             }
             accumulated.resources.drop_empties();
         }

@@ -2,10 +2,12 @@
 
 use ferro_yaml::{Entry, Node};
 
+use crate::error::{Error, Result};
 use crate::giturl::GitUrl;
 use crate::path;
 use crate::resmap::ResMap;
 use crate::resource::{ORIGIN, Resource, TRANSFORMATIONS};
+use crate::scalar::json_type;
 
 /// The configuration that made or changed an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,18 +114,38 @@ impl Origin {
 }
 
 /// Notes a transformer on every resource, touched or not; on one that has no origin it is that.
-pub(crate) fn note_transformer(resources: &mut ResMap, origin: &Origin) {
+pub(crate) fn note_transformer(resources: &mut ResMap, origin: &Origin) -> Result<()> {
     let entry = crate::emit::kyaml(&Node::sequence([origin.node()]));
     for resource in resources.iter_mut() {
         if resource.annotation(ORIGIN).is_none() {
             origin.annotate(resource);
         } else {
+            refuse_unreadable(resource)?;
             let known = resource.annotation(TRANSFORMATIONS).unwrap_or_default();
             let all = format!("{known}{entry}");
             resource.set_annotation(TRANSFORMATIONS, all);
         }
         resource.renew_annotations();
     }
+    Ok(())
+}
+
+/// Refuses an annotation by the user in the place of the origin that is none.
+pub(crate) fn refuse_unreadable(resource: &Resource) -> Result<()> {
+    let Some(text) = resource.annotation(ORIGIN) else {
+        return Ok(());
+    };
+    let place = || resource.location();
+    let node = crate::read::configuration(text.as_bytes())
+        .map_err(|error| Error::other(error.to_string()).at(place()))?;
+    if node.is_mapping() || node.is_null() {
+        return Ok(());
+    }
+    let problem = format!(
+        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value of type resource.Origin",
+        json_type(&node)
+    );
+    Err(Error::other(problem).at(place()))
 }
 
 /// Notes a generator on resources that have no origin yet.

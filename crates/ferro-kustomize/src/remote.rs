@@ -50,13 +50,25 @@ pub(crate) fn is_http(text: &str) -> bool {
 
 /// Returns the form in which Go shows an HTTP address, if that has no host.
 pub(crate) fn without_host(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
+    let (scheme, rest) = url.split_once(':')?;
     let scheme = scheme.to_ascii_lowercase();
-    if rest.starts_with('/') {
-        Some(format!("{scheme}://{rest}"))
-    } else if rest.is_empty() || rest.starts_with(['?', '#']) {
-        Some(format!("{scheme}:{rest}"))
-    } else {
-        None
+    match rest.strip_prefix("//") {
+        Some(path) if path.starts_with('/') => Some(format!("{scheme}://{path}")),
+        Some(rest) if rest.is_empty() || rest.starts_with(['?', '#']) => Some(format!("{scheme}:{rest}")),
+        Some(_) => None,
+        None => Some(format!("{scheme}:{rest}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_without_a_host_are_shown_as_go_shows_them() {
+        assert_eq!(without_host("HTTP:/x").as_deref(), Some("http:/x"));
+        assert_eq!(without_host("https://").as_deref(), Some("https:"));
+        assert_eq!(without_host("https:///x").as_deref(), Some("https:///x"));
+        assert_eq!(without_host("https://host/x"), None);
     }
 }

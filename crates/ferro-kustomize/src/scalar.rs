@@ -2,7 +2,7 @@
 
 use ferro_gocompat::float::{Width, append};
 use ferro_gocompat::number::{format_g, format_g32};
-use ferro_yaml::{Dialect, Node, Tag, Text, Value};
+use ferro_yaml::{Dialect, Kind, Node, Tag, Text, Value};
 
 /// Makes a mapping without entries.
 pub(crate) fn empty_mapping() -> Node {
@@ -59,6 +59,19 @@ pub(crate) fn json_key(key: &Node) -> Text {
         (Tag::Int, Value::Uint(value)) => value.to_string().into(),
         (Tag::Float, Value::Float(value)) if value.is_finite() => format_g32(value).into(),
         _ => text,
+    }
+}
+
+/// What Go's messages call a value of JSON.
+pub(crate) fn json_type(node: &Node) -> &'static str {
+    match node.kind() {
+        Kind::Mapping => "object",
+        Kind::Sequence => "array",
+        _ => match node.tag() {
+            Tag::Bool => "bool",
+            Tag::Int | Tag::Float => "number",
+            _ => "string",
+        },
     }
 }
 

@@ -6,6 +6,7 @@ use ferro_yaml::Node;
 
 use crate::error::{Result, fail};
 use crate::field;
+use crate::origin;
 use crate::resmap::ResMap;
 use crate::resource::{Behavior, ORIGIN, Resource};
 use crate::schema::Schema;
@@ -26,6 +27,9 @@ pub(crate) fn absorb(resources: &mut ResMap, mut resource: Resource, schema: &Sc
         ),
         ([index], true) => {
             if let Some(old) = resources.get(*index) {
+                if behavior == Behavior::Merge {
+                    origin::refuse_unreadable(old)?;
+                }
                 take_over(&mut resource, old, behavior == Behavior::Merge);
             }
             resources.replace(*index, resource, schema);
@@ -35,7 +39,7 @@ pub(crate) fn absorb(resources: &mut ResMap, mut resource: Resource, schema: &Sc
             let shown: Vec<String> = several
                 .iter()
                 .filter_map(|index| resources.get(*index))
-                .map(|resource| crate::emit::json(&resource.node))
+                .map(crate::emit::exposed_json)
                 .collect();
             fail!(
                 "found multiple objects [{}] that could accept merge of {id}",

@@ -4,6 +4,7 @@
 use ferro_yaml::Node;
 
 use crate::error::{Error, Result, fail};
+use crate::scalar::json_type;
 
 /// One operation.
 #[derive(Clone, Debug)]
@@ -55,18 +56,6 @@ pub(crate) fn json_text(text: &[u8]) -> String {
     };
     crate::scalar::to_json_types(&mut list);
     crate::emit::json(&list)
-}
-
-fn json_type(node: &Node) -> &'static str {
-    match node.kind() {
-        ferro_yaml::Kind::Mapping => "object",
-        ferro_yaml::Kind::Sequence => "array",
-        _ => match node.tag() {
-            ferro_yaml::Tag::Bool => "bool",
-            ferro_yaml::Tag::Int | ferro_yaml::Tag::Float => "number",
-            _ => "string",
-        },
-    }
 }
 
 fn operation(node: &Node) -> Result<Operation> {

@@ -28,6 +28,9 @@ pub(crate) fn transform(resources: &mut ResMap, cx: Cx<'_>) -> Result<()> {
 
 /// Ten characters that depend on the content alone: upstream means to include the name and looks for it
 /// in a field that does not exist.
+///
+/// Of an object that a patch made one of another kind upstream hashes its own form of the tree, in which lines and
+/// columns stand. That is not followed: the object's text counts.
 fn content_hash(resource: &Resource) -> Result<String> {
     let node = &resource.node;
     // Only what is no text counts as a map, and a list as one without entries.

@@ -68,14 +68,15 @@ impl Oracle {
         let answer: Value = serde_json::from_str(&line).unwrap();
         match answer["error"].as_str() {
             Some(error) if answer["panic"] == true => Err(format!("{}: {error}", errors::PANIC)),
-            Some(error) => Err(error.to_owned()),
-            // A library does not know the version that the program has.
-            None => Ok(answer["output"]
-                .as_str()
-                .unwrap_or_default()
-                .replace("kustomize-(devel)", "kustomize-v5.8.1")),
+            Some(error) => Err(released(error)),
+            None => Ok(released(answer["output"].as_str().unwrap_or_default())),
         }
     }
+}
+
+/// A library does not know the version that the program has.
+fn released(text: &str) -> String {
+    text.replace("kustomize-(devel)", "kustomize-v5.8.1")
 }
 
 impl Drop for Oracle {
