@@ -53,6 +53,8 @@ pub(crate) struct Build<'o> {
     warnings: RefCell<Vec<String>>,
     /// Whether the schema was needed yet; then a custom one comes too late to replace it.
     has_used_schema: bool,
+    /// Whether a replacement may copy comments into a text; otherwise nobody sees those of resources.
+    keeps_comments: bool,
 }
 
 impl<'o> Build<'o> {
@@ -63,6 +65,7 @@ impl<'o> Build<'o> {
             defaults: Arc::new(TransformerConfig::defaults()),
             warnings: RefCell::default(),
             has_used_schema: false,
+            keeps_comments: false,
         }
     }
 
@@ -188,7 +191,12 @@ impl<'o> Build<'o> {
     /// Evaluates one layer; a component goes on with what its parent has.
     fn accumulate(&mut self, layer: &mut Layer<'_>, start: Accumulated) -> Result<Accumulated> {
         let mut accumulated = start;
-        let entries = layer.kustomization.resources.clone();
+        let kustomization = &layer.kustomization;
+        // Components and transformers may hold replacements, too.
+        self.keeps_comments |= !kustomization.replacements.is_empty()
+            || !kustomization.components.is_empty()
+            || !kustomization.transformers.is_empty();
+        let entries = kustomization.resources.clone();
         self.accumulate_resources(layer, &mut accumulated, &entries)
             .during(|| "accumulating resources".to_owned())?;
         self.merge_config(layer, &mut accumulated)?;
@@ -277,7 +285,7 @@ impl<'o> Build<'o> {
             .loader
             .load(entry)
             .during(|| format!("accumulating resources from '{entry}'"))?;
-        let mut resources = crate::read::resources(&content, Some(entry))
+        let mut resources = crate::read::resources_with(&content, Some(entry), self.keeps_comments)
             .during(|| format!("accumulating resources from '{entry}'"))?;
         self.note_types(&resources);
         if let Some(origin) = &layer.origin {

@@ -43,14 +43,23 @@ struct Piece<'t> {
 
 /// Reads all resources of a text. `file` is what the text is called in messages.
 pub(crate) fn resources(text: &[u8], file: Option<&str>) -> Result<Vec<Resource>> {
-    resources_inner(text, file).map_err(|error| in_file(error, file))
+    resources_with(text, file, false)
 }
 
-fn resources_inner(text: &[u8], file: Option<&str>) -> Result<Vec<Resource>> {
+/// Reads them with their comments if wanted, which then go where a replacement copies what they belong to.
+pub(crate) fn resources_with(text: &[u8], file: Option<&str>, with_comments: bool) -> Result<Vec<Resource>> {
+    resources_inner(text, file, with_comments).map_err(|error| in_file(error, file))
+}
+
+fn resources_inner(text: &[u8], file: Option<&str>, with_comments: bool) -> Result<Vec<Resource>> {
     let text = decode(text)?;
     let pieces = split(&text)?;
     let is_single = pieces.len() == 1;
     let name: Arc<str> = file.unwrap_or_default().into();
+    let options = ParseOptions {
+        comments: with_comments && text.contains('#'),
+        ..ParseOptions::default()
+    };
     let mut queue = VecDeque::new();
     for (index, piece) in pieces.iter().enumerate() {
         let document = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1);
@@ -59,7 +68,7 @@ fn resources_inner(text: &[u8], file: Option<&str>) -> Result<Vec<Resource>> {
             document,
             line_offset: piece.line_offset,
         };
-        let Some(node) = parse_piece(piece, &source)? else {
+        let Some(node) = parse_piece(piece, &source, &options)? else {
             continue;
         };
         if is_single && is_wrapper(&node) {
@@ -128,7 +137,7 @@ fn count_lines(text: &str) -> u32 {
 }
 
 /// Parses one document; nothing if it is empty or null.
-fn parse_piece(piece: &Piece<'_>, source: &Source) -> Result<Option<Node>> {
+fn parse_piece(piece: &Piece<'_>, source: &Source, options: &ParseOptions) -> Result<Option<Node>> {
     let place = |line: u32| Location {
         file: Arc::clone(&source.file),
         document: source.document,
@@ -143,12 +152,11 @@ fn parse_piece(piece: &Piece<'_>, source: &Source) -> Result<Option<Node>> {
         };
         Error::from(ErrorKind::MalformedYaml { message, file: None }).at(Some(place(line)))
     };
-    let options = ParseOptions::default();
-    let found = parse_first(piece.text.as_ref(), &options).map_err(|error| malformed(&error))?;
+    let found = parse_first(piece.text.as_ref(), options).map_err(|error| malformed(&error))?;
     let Some(mut document) = found else {
         return Ok(None);
     };
-    if has_end_mark(&piece.text) && !is_alone(&piece.text, &options) {
+    if has_end_mark(&piece.text) && !is_alone(&piece.text, options) {
         let text = "a document starts inside another one; kustomize would drop it without a word";
         return Err(Error::from(ErrorKind::DataLoss(text.to_owned())).at(Some(place(0))));
     }

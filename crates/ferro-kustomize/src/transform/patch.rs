@@ -105,7 +105,11 @@ fn apply_to(resources: &mut ResMap, selected: &[usize], patch: &Resource, cx: Cx
             patch.set_metadata_map(field, texts);
         }
         apply_strategic(target, &patch, cx)?;
-        resources.renamed(*index, cx.schema);
+        if patch.record.allow_name_change || patch.record.allow_kind_change {
+            resources.moved(*index, cx.schema);
+        } else {
+            resources.renamed(*index, cx.schema);
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use ferro_yaml::Node;
 
 use super::Cx;
 use super::replacement_path::{get, split};
-use super::replacement_value::write;
+use super::replacement_value::{make_missing, write};
 use crate::error::{Context, Error, Result, fail};
 use crate::id::{Gvk, ResourceId};
 use crate::loader::Loader;
@@ -132,6 +132,10 @@ impl<'r> Source<'r> {
         }
     }
 
+    fn is_in(&self, resource: usize) -> bool {
+        matches!(self, Self::Field { index, .. } if *index == resource)
+    }
+
     fn read(&self, resources: &ResMap, cx: Cx<'_>) -> Result<Node> {
         let (index, selector) = match self {
             Self::Value(node) => return Ok(node.clone()),
@@ -250,6 +254,7 @@ fn apply(target: &TargetSelector, source: &Source<'_>, resources: &mut ResMap, c
     } else {
         target.field_paths.iter().map(String::as_str).collect()
     };
+    let creates = target.options.as_ref().is_some_and(|options| options.create);
     for index in 0..resources.len() {
         let Some(resource) = resources.get(index) else {
             continue;
@@ -258,7 +263,15 @@ fn apply(target: &TargetSelector, source: &Source<'_>, resources: &mut ResMap, c
             continue;
         }
         for path in &paths {
-            let value = source.read(resources, cx)?;
+            let mut value = source.read(resources, cx)?;
+            let Some(resource) = resources.get_mut(index) else {
+                continue;
+            };
+            // Upstream makes what is missing before it copies, and copies that too if it lies in the source.
+            if cx.quirks == Quirks::Upstream && creates && !value.is_scalar() && source.is_in(index) {
+                make_missing(&mut resource.node, path, value.kind());
+                value = source.read(resources, cx)?;
+            }
             let Some(resource) = resources.get_mut(index) else {
                 continue;
             };

@@ -1,6 +1,6 @@
 //! Writing a value: into a field, into a part of its text, or into data that the text holds.
 
-use ferro_yaml::{Node, ParseOptions, Tag, parse_one};
+use ferro_yaml::{Document, EmitOptions, Kind, Node, ParseOptions, Tag, documents_to_string, parse_first};
 
 use super::replacement_path::{Make, get, split, visit};
 use crate::Quirks;
@@ -10,14 +10,21 @@ use crate::types::FieldOptions;
 
 /// Reads the data that a text holds.
 pub(super) fn parse(text: &str) -> Result<Node> {
-    parse_one(
-        text,
-        &ParseOptions {
-            comments: true,
-            ..ParseOptions::default()
-        },
-    )
-    .map_err(|error| Error::other(error.to_string()))
+    parse_document(text).map(|document| document.root)
+}
+
+/// Reads the data that a text holds, with its comments, for they are written again.
+fn parse_document(text: &str) -> Result<Document> {
+    let options = ParseOptions {
+        comments: true,
+        ..ParseOptions::default()
+    };
+    let read = || {
+        let mut document = parse_first(text, &options)?.unwrap_or_else(|| Node::null().into());
+        document.expand(&options.limits)?;
+        Ok(document)
+    };
+    read().map_err(|error: ferro_yaml::Error| Error::other(error.to_string()))
 }
 
 /// Writes a value to a path of an object.
@@ -62,6 +69,16 @@ pub(super) fn write(
         fail!("{}", words());
     }
     Ok(())
+}
+
+/// Makes the fields of a path that are not there. What goes wrong is for [`write`] to say.
+pub(super) fn make_missing(object: &mut Node, path: &str, kind: Kind) {
+    let parts = split(path);
+    // Another element would be added by each visit.
+    let adds_element = parts.iter().any(|part| part == "-");
+    if parts.len() <= MAX_DEPTH && !adds_element && find_text(object, &parts).is_none() {
+        visit(object, &parts, Make::Like(kind), &mut |_, _| Ok(())).ok();
+    }
 }
 
 fn text_of(node: &Node) -> &str {
@@ -110,11 +127,11 @@ fn write_structured(
         return Ok(None);
     };
     let (outer, inner) = parts.split_at(length);
-    let Ok(mut data) = parse(&text) else {
+    let Ok(mut data) = parse_document(&text) else {
         return Ok(None);
     };
     let mut is_mismatch = false;
-    let count = visit(&mut data, inner, make, &mut |field, is_new| {
+    let count = visit(&mut data.root, inner, make, &mut |field, is_new| {
         if !field.is_scalar() {
             *field = value.clone();
         } else if quirks == Quirks::Fixed && (is_new || !reads_as(field, text_of(value))) {
@@ -165,10 +182,12 @@ fn typed_like(value: &Node) -> Node {
 }
 
 /// Writes the data in the notation that it had.
-fn serialize(data: &Node, old: &str, is_mismatch: bool) -> Option<String> {
+fn serialize(data: &Document, old: &str, is_mismatch: bool) -> Option<String> {
     if !old.trim_start().starts_with(['{', '[']) {
-        return Some(crate::emit::kyaml(data).trim().to_owned());
+        let yaml = documents_to_string([data], &EmitOptions::kyaml()).ok()?;
+        return Some(yaml.trim().to_owned());
     }
+    let data = &data.root;
     if is_mismatch {
         return None;
     }
@@ -183,6 +202,8 @@ fn serialize(data: &Node, old: &str, is_mismatch: bool) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use ferro_yaml::parse_one;
+
     use super::*;
 
     fn written(object: &str, value: &Node, path: &str, options: Option<&FieldOptions>) -> Node {

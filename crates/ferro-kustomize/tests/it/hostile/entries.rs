@@ -20,7 +20,7 @@ fn run(files: &MemoryFiles) {
 /// A resource file.
 pub(crate) fn resources(data: &[u8]) {
     run(&MemoryFiles::from([
-        ("/app/kustomization.yaml", &b"resources: [o.yaml]\nnamePrefix: p-\nnamespace: n\nlabels: [{pairs: {a: b}, includeSelectors: true}]\nimages: [{name: nginx, newTag: x}]\n"[..]),
+        ("/app/kustomization.yaml", &b"resources: [o.yaml]\nnamePrefix: p-\nnamespace: ns\nlabels: [{pairs: {a: b}, includeSelectors: true}]\nimages: [{name: nginx, newTag: x}]\n"[..]),
         ("/app/o.yaml", data),
     ]));
 }
