@@ -323,11 +323,13 @@ impl Resource {
         }
     }
 
-    /// Makes annotations, without any, if upstream has bookkeeping there that counts as such.
+    /// Makes annotations, without any, where upstream has some: its bookkeeping counts as such, and what is put below
+    /// a null there comes to light when it writes all annotations anew.
     pub(crate) fn ensure_annotations(&mut self) {
-        if self.record != Record::default()
-            && let Some(metadata) = mapping_at(&mut self.node, "metadata")
-        {
+        let Some(metadata) = self.node.get_mut("metadata").filter(|node| node.is_mapping()) else {
+            return;
+        };
+        if self.record != Record::default() || metadata.get("annotations").is_some() {
             mapping_at(metadata, "annotations");
         }
     }

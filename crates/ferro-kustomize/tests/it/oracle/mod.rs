@@ -108,7 +108,7 @@ fn difference(oracle: &mut Oracle, case: &Case) -> Option<String> {
     match (oracle.build(case), ours(case)) {
         (Ok(theirs), Ok(ours)) if theirs == ours => None,
         (Err(theirs), Err(ours)) if errors::contains(&ours, &theirs) => None,
-        (Err(theirs), Err(_)) if errors::is_crash(&theirs) => None,
+        (Err(theirs), Err(_)) if errors::is_crash(&theirs) || errors::is_of_the_network(&theirs) => None,
         (theirs, ours) => {
             let show = |result: Result<String, String>| match result {
                 Ok(text) => text,
