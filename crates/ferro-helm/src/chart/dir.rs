@@ -1,9 +1,11 @@
 //! A real folder.
 
 use std::cell::RefCell;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::DirEntry;
+use std::io::{self, Read as _};
+use std::path::PathBuf;
 
+use super::archive::MAX_FILE_SIZE;
 use super::directory::{Directory, Entry, EntryKind};
 use crate::Notice;
 
@@ -28,10 +30,11 @@ impl RealDirectory {
         self.notices.into_inner()
     }
 
-    fn kind(&self, path: &Path) -> io::Result<EntryKind> {
-        let mut metadata = std::fs::symlink_metadata(path)?;
+    fn kind(&self, entry: &DirEntry) -> io::Result<EntryKind> {
+        let mut metadata = entry.metadata()?;
         if metadata.is_symlink() {
-            let resolved = std::fs::canonicalize(path)?;
+            let path = entry.path();
+            let resolved = std::fs::canonicalize(&path)?;
             let text = "found symbolic link in path. Contents of linked file included and used";
             let notice = Notice::info(text)
                 .with("path", path.display().to_string())
@@ -54,13 +57,13 @@ impl Directory for RealDirectory {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(self.root.join(path))? {
             let entry = entry?;
-            names.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+            names.push((entry.file_name().to_string_lossy().into_owned(), entry));
         }
-        names.sort();
+        names.sort_by(|(a, _), (b, _)| a.cmp(b));
         names
             .into_iter()
-            .map(|(name, path)| {
-                let kind = self.kind(&path)?;
+            .map(|(name, entry)| {
+                let kind = self.kind(&entry)?;
                 Ok(Entry { name, kind })
             })
             .collect()
@@ -68,5 +71,27 @@ impl Directory for RealDirectory {
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         std::fs::read(self.root.join(path))
+    }
+
+    fn read_into(&self, path: &str, size: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let mut file = std::fs::File::open(self.root.join(path))?;
+        // One byte more shows the end without another call.
+        buffer.resize(usize::try_from(size).unwrap_or(0).max(1) + 1, 0);
+        let mut len = 0;
+        loop {
+            if len == buffer.len() {
+                // It is growing.
+                buffer.resize(len * 2, 0);
+            }
+            match file.read(buffer.get_mut(len..).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(_) if len > MAX_FILE_SIZE as usize => break,
+                Ok(read) => len += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        buffer.truncate(len);
+        Ok(())
     }
 }

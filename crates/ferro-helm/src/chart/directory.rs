@@ -33,6 +33,11 @@ pub trait Directory {
     fn list(&self, path: &str) -> io::Result<Vec<Entry>>;
     /// Reads a file.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
+    /// Reads a file of about so many bytes into a buffer, which may hold another file's content and keeps its size.
+    fn read_into(&self, path: &str, _size: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+        *buffer = self.read(path)?;
+        Ok(())
+    }
 }
 
 /// Loads a chart from a folder, without what its `.helmignore` names.
@@ -54,6 +59,7 @@ pub fn read_directory(directory: &dyn Directory) -> Result<Vec<File>, Error> {
         rules,
         files: Vec::new(),
         size: 0,
+        buffer: Vec::new(),
     };
     walk.entries("", top, 0)?;
     Ok(walk.files)
@@ -64,6 +70,8 @@ struct Walk<'d> {
     rules: Rules,
     files: Vec<File>,
     size: u64,
+    /// What was read last; a chart has many files, and all go through the same memory.
+    buffer: Vec<u8>,
 }
 
 impl Walk<'_> {
@@ -101,8 +109,13 @@ impl Walk<'_> {
         if self.size > MAX_CHART_SIZE || self.files.len() >= MAX_ENTRIES {
             return Err(Error::DirectoryTooLarge);
         }
-        let data = read(self.directory, &path)?;
-        self.files.push(File::new(path, data));
+        self.directory
+            .read_into(&path, size, &mut self.buffer)
+            .map_err(cannot_read(&path))?;
+        if self.buffer.len() as u64 > MAX_FILE_SIZE {
+            return Err(Error::FileTooLarge(name.to_owned()));
+        }
+        self.files.push(File::new(path, &self.buffer));
         Ok(())
     }
 }

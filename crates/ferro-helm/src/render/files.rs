@@ -1,6 +1,6 @@
 //! `.Files`: the chart's files that are no templates.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -45,7 +45,7 @@ const fn method(
 pub(super) fn files(chart: &Chart) -> Value {
     let files = Map::with_type(&FILES_TYPE);
     for file in &chart.files {
-        files.insert(file.name.as_str(), Value::Bytes(Rc::from(&*file.data)));
+        files.insert(file.name.as_str(), Value::Bytes(Arc::clone(&file.data)));
     }
     Value::Map(files)
 }
@@ -65,7 +65,7 @@ fn argument(arguments: &[Value]) -> Text {
         .unwrap_or_default()
 }
 
-fn content(receiver: &Value, name: &Text) -> Option<Rc<[u8]>> {
+fn content(receiver: &Value, name: &Text) -> Option<Arc<[u8]>> {
     match as_files(receiver).get(name.as_bytes()) {
         Some(Value::Bytes(bytes)) => Some(bytes),
         _ => None,

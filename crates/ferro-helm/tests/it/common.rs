@@ -204,7 +204,7 @@ fn calls_of_the_common_library_render_alike() {
             files.insert(format!("templates/{file}"), calls.collect());
         }
         let setting = Setting {
-            kube_version: *random.pick(&["1.34.0", "1.17.0", "1.24.3-eks"]),
+            kube_version: random.pick::<&str>(&["1.34.0", "1.17.0", "1.24.3-eks"]),
             api_versions: [
                 vec![],
                 vec!["monitoring.coreos.com/v1", "security.openshift.io/v1"],

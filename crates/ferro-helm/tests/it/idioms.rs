@@ -181,12 +181,13 @@ impl Writer<'_> {
 
     fn node(&mut self, depth: usize) {
         match self.make.random.below(if depth == 0 { 8 } else { 14 }) {
-            0 => self.out.push_str(
-                *self
+            0 => {
+                let text: &str = self
                     .make
                     .random
-                    .pick(&["\n", "metadata:\n", "  # note\n", "text "]),
-            ),
+                    .pick::<&str>(&["\n", "metadata:\n", "  # note\n", "text "]);
+                self.out.push_str(text);
+            }
             1..=3 => {
                 let key = *self.make.random.pick(&["a: ", "  - ", "key: |-\n  ", "b: "]);
                 self.out.push_str(key);

@@ -16,7 +16,8 @@ use crate::steady;
 /// A template with what it renders to, or a part of its error.
 type Probe = (&'static str, Result<&'static str, &'static str>);
 
-const VALUES: &str = "{n: 3, f: 1.5, big: 1000000, s: abc, m: {a: 1, none: null}, l: [a, b], t: true, e: ''}";
+const VALUES: &str =
+    "{num: 3, f: 1.5, big: 1000000, s: abc, m: {a: 1, none: null}, l: [a, b], t: true, e: ''}";
 
 fn files(template: &str) -> Files {
     let mut files = Files::new();
@@ -69,17 +70,23 @@ fn theirs(oracle: &mut Oracle, template: &str) -> Option<Result<String, String>>
 
 fn check(probes: &[Probe]) {
     let mut oracle = Oracle::start();
+    let mut differences = Vec::new();
     for (template, expected) in probes {
         let ours = ours(template);
-        match (&ours, expected) {
-            (Ok(output), Ok(expected)) => assert_eq!(output, expected, "{template}"),
-            (Err(error), Err(part)) => assert!(error.contains(part), "{template}: {error}"),
-            _ => panic!("{template}: {ours:?} is not {expected:?}"),
+        let is_expected = match (&ours, expected) {
+            (Ok(output), Ok(expected)) => output == expected,
+            (Err(error), Err(part)) => error.contains(part),
+            _ => false,
+        };
+        if !is_expected {
+            differences.push(format!("{template}: {ours:?} is not {expected:?}"));
         }
-        if let Some(theirs) = oracle.as_mut().and_then(|oracle| theirs(oracle, template)) {
-            assert_eq!(ours, theirs, "{template}");
+        let theirs = oracle.as_mut().and_then(|oracle| theirs(oracle, template));
+        if theirs.as_ref().is_some_and(|theirs| *theirs != ours) {
+            differences.push(format!("{template}: {ours:?}, but upstream {theirs:?}"));
         }
     }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 #[test]
@@ -102,7 +109,7 @@ fn g1_lexing() {
         ("{{ nil }}", Err("nil is not a command")),
         ("{{ \"a\nb\" }}", Err("unterminated quoted string")),
         ("{{\n  .Values.s\n}}", Ok("abc")),
-        ("{{ 99999999999999999999 }}", Err("integer overflow")),
+        ("{{ 99999999999999999999 }}", Err("\"99999999999999999999\"")),
     ]);
 }
 
@@ -118,7 +125,7 @@ fn g2_grammar() {
         ("{{ 1 | 2 }}", Err("non executable command in pipeline stage 2")),
         (
             "{{ define \"x\" }}1{{ end }}{{ define \"x\" }}2{{ end }}{{ define \"x\" }} {{ end }}{{ include \"x\" . }}",
-            Ok("2"),
+            Err("multiple definition of template \"x\""),
         ),
         ("{{ block \"b\" 1 }}<{{ . }}>{{ end }}", Ok("<1>")),
     ]);
@@ -162,7 +169,7 @@ fn g4_fields_of_what_is_not_there() {
         ),
         (
             "{{ .Capabilities.Foo }}",
-            Err("can't evaluate field Foo in type *common.Capabilities"),
+            Err("can't evaluate field Foo in type interface {}"),
         ),
         ("{{ .Values.s 1 }}", Err("s is not a method but has arguments")),
         ("[{{ .Chart.Foo }}]", Ok("[]")),
@@ -177,7 +184,7 @@ fn g5_truth_range_and_control() {
             Ok("f"),
         ),
         (
-            "{{ range .Values.n }}{{ end }}",
+            "{{ range .Values.num }}{{ end }}",
             Err("range can't iterate over 3"),
         ),
         (
@@ -185,7 +192,7 @@ fn g5_truth_range_and_control() {
             Err("range can't iterate over abc"),
         ),
         (
-            "{{ range $i := 3 }}{{ $i }}{{ end }}{{ range until (int .Values.n) }}{{ . }}{{ end }}",
+            "{{ range $i := 3 }}{{ $i }}{{ end }}{{ range until (int .Values.num) }}{{ . }}{{ end }}",
             Ok("012012"),
         ),
         (
@@ -209,14 +216,14 @@ fn g6_builtins() {
             Ok("true true true"),
         ),
         (
-            "{{ eq .Values.n 3 }}",
+            "{{ eq .Values.num 3 }}",
             Err("incompatible types for comparison: float64 and int"),
         ),
         (
             "{{ eq \"a\" 1 }}",
             Err("incompatible types for comparison: string and int"),
         ),
-        ("{{ eq (int .Values.n) 3 }}", Ok("true")),
+        ("{{ eq (int .Values.num) 3 }}", Ok("true")),
         ("{{ eq (list 1) (list 1) }}", Err("non-comparable type")),
         ("{{ lt true false }}", Err("invalid type for comparison")),
         ("{{ len \"héé\" }} {{ len .Values.l }}", Ok("5 2")),
@@ -270,7 +277,7 @@ fn g6_arguments() {
         ),
         ("{{ upper nil }}", Err("cannot assign nil to string")),
         (
-            "{{ until .Values.n }}",
+            "{{ until .Values.num }}",
             Err("wrong type for value; expected int; got float64"),
         ),
         ("{{ until 3.0 }} {{ trunc 1.0 \"abc\" }}", Ok("[0 1 2] a")),
@@ -288,17 +295,17 @@ fn g6_error_positions() {
         (
             "x\n  {{ .Values.m.none.b.c }}",
             Err(
-                "app/templates/a.yaml:2:18\n  executing \"app/templates/a.yaml\" at <.Values.m.none.b.c>:\n    nil pointer evaluating interface {}.b",
+                "app/templates/a.yaml:2:12\n  executing \"app/templates/a.yaml\" at <.Values.m.none.b.c>:\n    nil pointer evaluating interface {}.b",
             ),
         ),
         ("{{ $x := .Values }}{{ $x.m.none.y }}", Err("<$x.m.none.y>")),
         (
             "{{ index   .Values.l  9 }}",
             Err(
-                "app/templates/a.yaml:1:3\n  executing \"app/templates/a.yaml\" at <index .Values.l 9>:\n    error calling index",
+                "template: app/templates/a.yaml:1:3: executing \"app/templates/a.yaml\" at <index .Values.l 9>: error calling index: index out of range: 9",
             ),
         ),
-        ("{{ upper .Values.n }}", Err("at <.Values.n>:")),
+        ("{{ upper .Values.num }}", Err("at <.Values.num>:")),
         ("{{ upper \"a\" \"b\" }}", Err("at <upper>:")),
         ("{{ .Values.s | trunc \"x\" }}", Err("at <\"x\">:")),
         (
@@ -336,10 +343,10 @@ fn g7_value_printing() {
         ),
         (
             "{{ .Values.m }} {{ .Values.l }} {{ list nil }}",
-            Ok("map[a:1 none:<nil>] [a b] [<nil>]"),
+            Ok("map[a:1] [a b] [<nil>]"),
         ),
         (
-            "{{ printf \"%d %s %d\" .Values.n 1 \"x\" }}",
+            "{{ printf \"%d %s %d\" .Values.num 1 \"x\" }}",
             Ok("%!d(float64=3) %!s(int=1) %!d(string=x)"),
         ),
         (

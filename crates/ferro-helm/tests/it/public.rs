@@ -237,7 +237,7 @@ fn setting(random: &mut Random) -> Setting {
     ];
     let versions = ["1.34.0", "1.34.0", "1.25.3", "1.21", "v1.18.0", "1.33.4-gke.1"];
     Setting {
-        kube_version: *random.pick(&versions),
+        kube_version: random.pick::<&str>(&versions),
         api_versions: APIS.iter().copied().filter(|_| random.one_in(4)).collect(),
         is_upgrade: random.one_in(3),
     }

@@ -59,7 +59,7 @@ fn random_numbers(random: &mut Random) -> Json {
         "3.14",
         "5e-324",
     ];
-    serde_json::from_str(&numbers[random.below(numbers.len())]).unwrap()
+    serde_json::from_str(numbers[random.below(numbers.len())]).unwrap()
 }
 
 fn random_hook(random: &mut Random) -> Json {

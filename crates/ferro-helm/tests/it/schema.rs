@@ -286,7 +286,10 @@ fn random_schemas_accept_and_refuse_alike() {
         schema["definitions"] = json!({"d": self::schema(&mut random, 1)});
         let mut other = self::schema(&mut random, 1);
         other["definitions"] = json!({"f": self::schema(&mut random, 1)});
-        if random.one_in(2) {
+        // Older drafts know no `$defs`; upstream learns of an address in there while it follows references, so whether it
+        // is known depends on their order. Here it never is.
+        let is_old = DRAFTS[..3].iter().any(|draft| schema["$schema"] == json!(draft));
+        if !is_old && random.one_in(2) {
             other["$id"] = json!("other.json");
             other["$dynamicAnchor"] = json!("node");
         }

@@ -38,7 +38,7 @@ pub(crate) fn engine() -> Engine {
         prefixed(b"encrypted ", &args[1])
     });
     add("genPrivateKey", &[TEXT], TEXT, |args| prefixed(b"key ", &args[0]));
-    add("genCA", &[TEXT, INT], ANY, |args| certificate(args));
+    add("genCA", &[TEXT, INT], ANY, certificate);
     add("genCAWithKey", &[TEXT, INT, TEXT], ANY, |args| {
         certificate(&args[..2])
     });

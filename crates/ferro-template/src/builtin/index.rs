@@ -1,6 +1,6 @@
 //! `index`, `slice`, `len`.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::exec::{Operand, zero};
@@ -161,7 +161,7 @@ pub(crate) fn slice(args: &[Operand]) -> Result<Value, Error> {
 fn cut(item: &Value, start: usize, end: usize, max: Option<usize>) -> Value {
     let cut = match item.plain() {
         Value::Str(text) => Value::Str(text.slice(start, end).unwrap_or_else(Text::new)),
-        Value::Bytes(bytes) => Value::Bytes(Rc::from(bytes.get(start..end).unwrap_or_default())),
+        Value::Bytes(bytes) => Value::Bytes(Arc::from(bytes.get(start..end).unwrap_or_default())),
         Value::List(list) => list.slice(start, end, max).map_or(Value::Nil, Value::List),
         _ => Value::Nil,
     };

@@ -1,6 +1,6 @@
 //! What `range` goes through.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Operand;
 use crate::print;
@@ -20,7 +20,7 @@ pub(super) enum Iter {
         next: usize,
     },
     Bytes {
-        bytes: Rc<[u8]>,
+        bytes: Arc<[u8]>,
         next: usize,
     },
     Map {

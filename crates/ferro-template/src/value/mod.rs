@@ -11,6 +11,7 @@ mod text;
 pub mod types;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 pub use list::List;
 pub use map::{Entries, Key, Map, OrderedFloat};
@@ -40,7 +41,7 @@ pub enum Value {
     /// `string`
     Str(Text),
     /// `[]uint8`
-    Bytes(Rc<[u8]>),
+    Bytes(Arc<[u8]>),
     /// A slice or an array.
     List(List),
     /// A map.

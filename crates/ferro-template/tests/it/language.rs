@@ -576,10 +576,10 @@ fn delimiters_can_be_others() {
 
 #[test]
 fn what_cannot_be_indexed_is_told_by_its_own_type() {
-    let month = crate::typed::value(&json!({"t": "month", "v": "3"}));
+    let month = typed::value(&json!({"t": "month", "v": "3"}));
     for (call, what) in [("index . 1", "index"), ("slice . 1", "slice")] {
         let mut templates = Templates::new("t", Arc::new(Functions::builtins()));
-        templates.parse("t", &format!("{{{{{call}}}}}")).unwrap();
+        templates.parse("t", format!("{{{{{call}}}}}")).unwrap();
         let error = templates.execute("t", &month, &()).unwrap_err().to_string();
         let expected = format!("can't {what} item of type time.Month");
         assert!(error.ends_with(&expected), "{error}");

@@ -1,6 +1,6 @@
 //! Values that both sides can make from the same JSON; the Go side is `oracle/template.go`.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -262,7 +262,7 @@ pub(crate) fn value(data: &Json) -> Value {
             Value::Complex(part(0), part(1))
         }
         "string" => Value::Str(text()),
-        "[]byte" => Value::Bytes(Rc::from(text().as_bytes())),
+        "[]byte" => Value::Bytes(Arc::from(text().as_bytes())),
         "[]any" => list(ANY_SLICE),
         "[]string" => list(STRING_SLICE),
         "[]int" => list(INT_SLICE),

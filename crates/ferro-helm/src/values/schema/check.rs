@@ -60,23 +60,33 @@ impl<'s> Checker<'_, 's> {
                 self.reference(node, reference)?;
             }
         }
-        if draft < Draft::V2019 && object.contains_key("$ref") {
-            return Ok(());
+        if is_used {
+            self.resource(node);
         }
         check_forms(object, draft)?;
         for keyword in draft.subschema_keywords() {
-            let Some(value) = object.get(keyword) else {
-                continue;
-            };
-            let is_used = is_used
-                && match keyword {
-                    "definitions" | "$defs" => false,
-                    "then" | "else" => object.contains_key("if"),
-                    _ => true,
-                };
-            self.subschemas(node, is_used, keyword, value)?;
+            // The last draft has no such keyword, but resources below it are known.
+            let is_unknown = keyword == "additionalItems" && draft >= Draft::V2020;
+            if let Some(value) = object.get(keyword).filter(|_| !is_unknown) {
+                let is_used = is_used && is_applied(object, keyword, draft);
+                self.subschemas(node, is_used, keyword, value)?;
+            }
         }
         Ok(())
+    }
+
+    /// With a schema upstream prepares the resource that it is in, and what can be referred to dynamically there.
+    fn resource(&mut self, node: Node<'s>) {
+        let Some(resource) = self.document.resource(node) else {
+            return;
+        };
+        let inner = |schema| (Node { schema, ..node }, true);
+        if std::ptr::eq(resource.root, node.schema) {
+            self.pending
+                .extend(resource.dynamic_anchors.values().copied().map(inner));
+        } else {
+            self.pending.push(inner(resource.root));
+        }
     }
 
     fn reference(&mut self, node: Node<'s>, reference: &str) -> Result<(), String> {
@@ -94,7 +104,16 @@ impl<'s> Checker<'_, 's> {
         keyword: &str,
         value: &'s Json,
     ) -> Result<(), String> {
-        let mut push = |schema| self.pending.push((self.document.inner(node, schema), is_used));
+        let draft = self.document.draft(node);
+        let may_be_boolean =
+            draft > Draft::V4 || matches!(keyword, "additionalItems" | "additionalProperties");
+        let mut push = |schema: &'s Json| {
+            if schema.is_boolean() && !may_be_boolean {
+                return Err(invalid(&format!("{keyword} has a boolean for a schema")));
+            }
+            self.pending.push((self.document.inner(node, schema), is_used));
+            Ok(())
+        };
         let wants_object = matches!(
             keyword,
             "definitions"
@@ -112,16 +131,32 @@ impl<'s> Checker<'_, 's> {
                         regex(name)?;
                     }
                     if !(keyword == "dependencies" && schema.is_array()) {
-                        push(schema);
+                        push(schema)?;
                     }
                 }
             }
-            Json::Array(items) if wants_list || keyword == "items" => items.iter().for_each(push),
+            Json::Array(items) if wants_list || keyword == "items" => items.iter().try_for_each(push)?,
             _ if wants_object => return Err(invalid(&format!("{keyword} must be an object"))),
             _ if wants_list => return Err(invalid(&format!("{keyword} must be an array"))),
-            other => push(other),
+            other => push(other)?,
         }
         Ok(())
+    }
+}
+
+/// Tells whether the schemas behind a keyword are ever checked against a value.
+fn is_applied(object: &Map<String, Json>, keyword: &str, draft: Draft) -> bool {
+    // Older drafts ignore what stands beside a reference; upstream looks at what came after draft 4 all the same.
+    let is_new = matches!(keyword, "contains" | "propertyNames" | "if" | "then" | "else");
+    if draft < Draft::V2019 && !is_new && object.get("$ref").is_some_and(Json::is_string) {
+        return false;
+    }
+    match keyword {
+        "definitions" | "$defs" => false,
+        "then" => object.get("if").is_some_and(|it| *it != Json::Bool(false)),
+        "else" => object.get("if").is_some_and(|it| *it != Json::Bool(true)),
+        "additionalItems" => object.get("items").is_some_and(Json::is_array),
+        _ => true,
     }
 }
 
@@ -147,7 +182,8 @@ fn check_forms(object: &Map<String, Json>, draft: Draft) -> Result<(), String> {
             "enum" => value.is_array(),
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
             | "minContains" | "maxContains" => value.as_f64().is_some_and(|value| value >= 0.0),
-            "exclusiveMinimum" | "exclusiveMaximum" if draft == Draft::V4 => value.is_boolean(),
+            "exclusiveMinimum" if draft == Draft::V4 => value.is_boolean() && object.contains_key("minimum"),
+            "exclusiveMaximum" if draft == Draft::V4 => value.is_boolean() && object.contains_key("maximum"),
             "minimum" | "maximum" | "multipleOf" | "exclusiveMinimum" | "exclusiveMaximum" => {
                 value.is_number()
             }
