@@ -1,4 +1,4 @@
-//! Regular expressions in Go's (RE2) syntax, run by the `regex` crate.
+//! Regular expressions in Go's (RE2) syntax, run by the engines of the `regex` crate.
 //!
 //! The two engines agree on what matches first, but not on the syntax: `\d` and `\b` are ASCII in Go, `{`
 //! may be a literal, `[a&&b]` is a plain set, `x{1001}` is an error. So a pattern is parsed by Go's rules and
@@ -7,12 +7,18 @@
 mod class;
 mod parse;
 
-use regex::RegexBuilder;
+use std::sync::OnceLock;
+
+use regex_automata::meta;
+use regex_automata::util::captures::Captures as Groups;
+use regex_automata::util::syntax;
 
 /// The most memory that one compiled pattern may take.
 const SIZE_LIMIT: usize = 10 << 20;
 /// The longest pattern that is read.
 const MAX_PATTERN_LEN: usize = 64 << 10;
+/// The longest pattern that is not compiled for all texts at once: without repetitions it cannot become too large.
+const MAX_LAZY_LEN: usize = 512;
 
 /// Why a pattern is refused; prints like Go's error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +53,11 @@ impl Error {
 #[derive(Clone, Debug)]
 pub struct Regex {
     pattern: String,
-    compiled: regex::Regex,
+    /// The pattern in the syntax of the engine.
+    translated: String,
+    /// For texts in ASCII. Most are, and sets like `[^a]` are compiled many times faster for them.
+    ascii: Option<meta::Regex>,
+    any: OnceLock<meta::Regex>,
     names: Vec<String>,
 }
 
@@ -55,7 +65,8 @@ pub struct Regex {
 #[derive(Debug)]
 pub struct Captures<'r, 't> {
     regex: &'r Regex,
-    groups: regex::Captures<'t>,
+    text: &'t str,
+    groups: Groups,
 }
 
 impl Regex {
@@ -74,16 +85,32 @@ impl Regex {
             return Err(Error::new("expression too large", ""));
         }
         let parsed = parse::parse(pattern)?;
-        let compiled = RegexBuilder::new(&adapt(parsed.translated))
-            .size_limit(SIZE_LIMIT)
-            .nest_limit(2 * parse::MAX_DEPTH)
-            .build()
-            .map_err(|_| Error::new("expression too large", pattern))?;
+        let translated = adapt(parsed.translated);
+        let any = OnceLock::new();
+        let is_lazy = translated.len() <= MAX_LAZY_LEN && translated.is_ascii() && !translated.contains('{');
+        // What names characters by their properties is for all texts only.
+        let ascii = is_lazy.then(|| build(&translated, false)).flatten();
+        if ascii.is_none() {
+            let built =
+                build(&translated, true).ok_or_else(|| Error::new("expression too large", pattern))?;
+            any.get_or_init(|| built);
+        }
         Ok(Self {
             pattern: pattern.to_owned(),
-            compiled,
+            translated,
+            ascii,
+            any,
             names: parsed.names,
         })
+    }
+
+    fn engine(&self, text: &str) -> &meta::Regex {
+        match &self.ascii {
+            Some(ascii) if text.is_ascii() => ascii,
+            _ => self.any.get_or_init(|| {
+                build(&self.translated, true).expect("it is short, and was compiled for ASCII before")
+            }),
+        }
     }
 
     /// Returns the pattern as it was given.
@@ -93,26 +120,27 @@ impl Regex {
 
     /// Tells whether the pattern matches anywhere in `text`.
     pub fn is_match(&self, text: &str) -> bool {
-        self.compiled.is_match(text)
+        self.engine(text).is_match(text)
     }
 
     /// Returns the leftmost match.
     pub fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
-        self.compiled.find(text).map(|found| found.as_str())
+        let found = self.engine(text).find(text)?;
+        text.get(found.range())
     }
 
     /// Returns the leftmost match with its groups.
     pub fn captures<'t>(&self, text: &'t str) -> Option<Captures<'_, 't>> {
-        self.compiled
-            .captures(text)
-            .map(|groups| Captures { regex: self, groups })
+        self.find_all(text).next()
     }
 
     /// Returns all matches, none overlapping another.
     pub fn find_all<'r, 't>(&'r self, text: &'t str) -> impl Iterator<Item = Captures<'r, 't>> {
-        self.compiled
-            .captures_iter(text)
-            .map(|groups| Captures { regex: self, groups })
+        self.engine(text).captures_iter(text).map(move |groups| Captures {
+            regex: self,
+            text,
+            groups,
+        })
     }
 
     /// Returns the names of the groups, that of the whole match first; unnamed ones are empty.
@@ -122,15 +150,37 @@ impl Regex {
 
     /// Replaces all matches; `$1`, `$name` and `${name}` in the template stand for groups, `$$` for `$`.
     pub fn replace_all(&self, text: &str, template: &str) -> String {
-        let expand = |groups: &regex::Captures<'_>| {
-            let mut out = String::new();
-            self.expand_into(&mut out, template, groups);
-            out
-        };
-        self.compiled.replace_all(text, expand).into_owned()
+        let mut out = String::new();
+        let mut end = 0;
+        for found in self.find_all(text) {
+            let range = found.range(0).unwrap_or(end..end);
+            out.push_str(text.get(end..range.start).unwrap_or_default());
+            found.expand_into(&mut out, template);
+            end = range.end;
+        }
+        out.push_str(text.get(end..).unwrap_or_default());
+        out
     }
+}
 
-    fn expand_into(&self, out: &mut String, template: &str, groups: &regex::Captures<'_>) {
+/// Compiles for all texts, or for those in ASCII.
+fn build(translated: &str, is_unicode: bool) -> Option<meta::Regex> {
+    let syntax = syntax::Config::new()
+        .unicode(is_unicode)
+        .utf8(is_unicode)
+        .nest_limit(2 * parse::MAX_DEPTH);
+    let config = meta::Config::new()
+        .utf8_empty(is_unicode)
+        .nfa_size_limit(Some(SIZE_LIMIT));
+    meta::Builder::new()
+        .syntax(syntax)
+        .configure(config)
+        .build(translated)
+        .ok()
+}
+
+impl<'t> Captures<'_, 't> {
+    fn expand_into(&self, out: &mut String, template: &str) {
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('$') {
             out.push_str(before);
@@ -146,38 +196,35 @@ impl Regex {
                 continue;
             };
             rest = after;
-            out.push_str(self.group(groups, name).unwrap_or(""));
+            out.push_str(self.group(name).unwrap_or(""));
         }
         out.push_str(rest);
     }
 
-    fn group<'t>(&self, groups: &regex::Captures<'t>, name: &str) -> Option<&'t str> {
+    /// A group that a template refers to.
+    fn group(&self, name: &str) -> Option<&'t str> {
         let all_digits = name.bytes().all(|byte| byte.is_ascii_digit());
         // Go takes a number with a leading zero or too many digits for a name.
         let number = (all_digits && (name == "0" || !name.starts_with('0')))
             .then(|| name.parse().ok())
             .flatten();
         if let Some(index) = number.filter(|index: &usize| *index < 100_000_000) {
-            return groups.get(index).map(|group| group.as_str());
+            return self.get(index);
         }
-        self.names
-            .iter()
-            .enumerate()
+        let named = self.regex.names.iter().enumerate();
+        named
             .filter(|(_, known)| *known == name)
-            .find_map(|(index, _)| groups.get(index))
-            .map(|group| group.as_str())
+            .find_map(|(index, _)| self.get(index))
     }
-}
 
-impl<'t> Captures<'_, 't> {
     /// Returns a group by its number, 0 being the whole match.
     pub fn get(&self, index: usize) -> Option<&'t str> {
-        self.groups.get(index).map(|group| group.as_str())
+        self.text.get(self.range(index)?)
     }
 
     /// Returns where a group is, in bytes.
     pub fn range(&self, index: usize) -> Option<std::ops::Range<usize>> {
-        self.groups.get(index).map(|group| group.range())
+        self.groups.get_group(index).map(|group| group.range())
     }
 
     /// Returns a group by its name.
@@ -193,13 +240,13 @@ impl<'t> Captures<'_, 't> {
     /// Returns the number of groups, the whole match included.
     #[expect(clippy::len_without_is_empty, reason = "there is always the whole match")]
     pub fn len(&self) -> usize {
-        self.groups.len()
+        self.groups.group_len()
     }
 
     /// Fills a template with the groups, as [`Regex::replace_all`] does.
     pub fn expand(&self, template: &str) -> String {
         let mut out = String::new();
-        self.regex.expand_into(&mut out, template, &self.groups);
+        self.expand_into(&mut out, template);
         out
     }
 }

@@ -134,6 +134,8 @@ struct Reader {
     remaining: u64,
     /// What an extended header said about the entry that follows it.
     next_name: Option<Vec<u8>>,
+    /// The content of the last file; all go through the same memory.
+    buffer: Vec<u8>,
 }
 
 impl Default for Reader {
@@ -142,6 +144,7 @@ impl Default for Reader {
             files: Vec::new(),
             remaining: MAX_CHART_SIZE,
             next_name: None,
+            buffer: Vec::new(),
         }
     }
 }
@@ -181,18 +184,18 @@ impl Reader {
         if size > MAX_FILE_SIZE {
             return Err(Error::FileTooLarge(name));
         }
-        let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        self.buffer.clear();
         if is_regular(kind) {
-            entry.take(size).read_to_end(&mut data)?;
-            if (data.len() as u64) < size {
+            entry.take(size).read_to_end(&mut self.buffer)?;
+            if (self.buffer.len() as u64) < size {
                 return Err(Error::UnexpectedEof);
             }
         }
-        self.remaining -= data.len() as u64;
+        self.remaining -= self.buffer.len() as u64;
         if self.remaining == 0 {
             return Err(Error::ChartTooLarge);
         }
-        self.files.push(File::new(path, data));
+        self.files.push(File::new(path, &self.buffer));
         Ok(())
     }
 }

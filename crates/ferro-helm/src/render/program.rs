@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ferro_gocompat::path;
-use ferro_template::{Functions, Map, MissingKey, Options, Templates, Text, Value};
+use ferro_template::{Functions, Map, MissingKey, Options, Parsed, Templates, Text, Value};
 use serde_json::{Map as JsonMap, Value as Json};
 
 use super::context::contexts;
@@ -68,11 +68,14 @@ impl Program {
         order.sort_by(|(a, _), (b, _)| (slashes(b), b).cmp(&(slashes(a), a)));
         let mut templates =
             Templates::new(ROOT, Arc::clone(&engine.functions)).with_options(options(Mode::Normal));
+        let texts: Vec<_> = order
+            .iter()
+            .map(|(name, (_, _, text))| (name.as_str(), *text))
+            .collect();
+        let parsed = parse_all(&templates, &texts);
         let mut sources = Vec::with_capacity(order.len());
-        for (name, (chart, base_path, text)) in order {
-            templates
-                .parse(&name, text)
-                .map_err(|error| parse_error(&name, &error))?;
+        for ((name, (chart, base_path, _)), parsed) in order.into_iter().zip(parsed) {
+            templates.add(&parsed.map_err(|error| parse_error(&name, &error))?);
             sources.push(Source {
                 name,
                 base_path,
@@ -128,6 +131,39 @@ impl Program {
         Ok(rendered)
     }
 }
+
+/// From so many bytes on the texts are parsed by two threads.
+const SHARED_SIZE: usize = 64 << 10;
+
+/// Parses texts, each with its name. They do not depend on each other before they are added to the set.
+fn parse_all(templates: &Templates, texts: &[(&str, &[u8])]) -> Vec<Parsing> {
+    let parse = |texts: &[(&str, &[u8])]| -> Vec<Parsing> {
+        let parsed = texts.iter().map(|(name, text)| templates.parse_apart(name, text));
+        parsed.collect()
+    };
+    let size: usize = texts.iter().map(|(_, text)| text.len()).sum();
+    if size < SHARED_SIZE {
+        return parse(texts);
+    }
+    let mut before = 0;
+    let half = texts.iter().position(|(_, text)| {
+        before += text.len();
+        before * 2 > size
+    });
+    let (ours, others) = texts.split_at(half.unwrap_or_default());
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, || parse(others));
+        let mut parsed = parse(ours);
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(others)) => parsed.extend(others),
+            // There may be no more threads to have.
+            Ok(Err(_)) | Err(_) => parsed.extend(parse(others)),
+        }
+        parsed
+    })
+}
+
+type Parsing = Result<Parsed, ferro_template::Error>;
 
 fn options(mode: Mode) -> Options {
     Options {

@@ -215,11 +215,12 @@ impl<'n> Coalescing<'n> {
                 upper.insert(key, value);
                 continue;
             };
-            let was_given = given
-                .iter()
-                .any(|(given, value)| *given == key && !matches!(value, Value::Nil));
+            let was_given = || {
+                let mut given = given.iter();
+                given.any(|(given, value)| *given == key && !matches!(value, Value::Nil))
+            };
             match (own, value) {
-                (Value::Nil, _) if nulls == Nulls::Delete && was_given => {
+                (Value::Nil, _) if nulls == Nulls::Delete && was_given() => {
                     upper.remove(key.as_bytes());
                 }
                 (Value::Map(own), Value::Map(table)) => {

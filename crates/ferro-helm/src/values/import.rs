@@ -37,6 +37,9 @@ pub(super) fn import_values(
                 .push(json!({"child": import.child, "parent": import.parent}));
         }
     }
+    if imported.is_empty() {
+        return to_json(&values);
+    }
     // The chart's own values win, and what was merged above may share tables with them.
     let own = to_map(&to_json(&values)?);
     merge_tables(&own, &imported, notices);
