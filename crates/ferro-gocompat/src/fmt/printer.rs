@@ -157,7 +157,11 @@ impl Printer {
     /// `%U`: `U+0078`, with `#` also `'x'`.
     pub fn unicode(&mut self, code: u64) {
         let digits = self.flags.precision.unwrap_or(4).max(4);
-        let mut text = format!("U+{code:0digits$X}");
+        // Rust itself takes no width beyond 65535.
+        let code_digits = format!("{code:X}");
+        let mut text = String::from("U+");
+        text.extend(std::iter::repeat_n('0', digits.saturating_sub(code_digits.len())));
+        text.push_str(&code_digits);
         let shown = u32::try_from(code)
             .ok()
             .and_then(char::from_u32)

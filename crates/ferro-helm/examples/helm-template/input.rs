@@ -28,7 +28,7 @@ pub(crate) fn locate(chart: &str) -> Result<PathBuf, String> {
 
 /// Loads a folder or archive.
 pub(crate) fn load(path: &Path, notices: &mut Vec<Notice>) -> Result<Arc<Chart>, String> {
-    let files = if path.is_dir() {
+    let loaded = if path.is_dir() {
         let name = path.join("Chart.yaml");
         if let Err(error) = std::fs::metadata(&name) {
             let name = name.display();
@@ -40,11 +40,17 @@ pub(crate) fn load(path: &Path, notices: &mut Vec<Notice>) -> Result<Arc<Chart>,
         let directory = RealDirectory::new(path);
         let files = chart::read_directory(&directory).map_err(|error| error.to_string());
         notices.extend(directory.into_notices());
-        files?
+        let files = files?;
+        // Upstream has found the version before rules may ignore the file that tells it.
+        if files.iter().any(|file| file.name == "Chart.yaml") {
+            chart::load_versioned(files)
+        } else {
+            chart::load_files(files)
+        }
     } else {
-        read_archive(path)?
+        chart::load_versioned(read_archive(path)?)
     };
-    let loaded = chart::load_versioned(files).map_err(|error| error.to_string())?;
+    let loaded = loaded.map_err(|error| error.to_string())?;
     notices.extend(loaded.notices);
     Ok(loaded.chart)
 }
@@ -59,7 +65,10 @@ fn read_archive(path: &Path) -> Result<Vec<File>, String> {
         return Err(if is_yaml {
             format!("file '{name}' seems to be a YAML file, but expected a gzipped archive")
         } else {
-            let kind = content_type(content.get(..512).unwrap_or(&content));
+            // What is shorter is looked at with zeros behind it.
+            let mut start = content;
+            start.resize(512, 0);
+            let kind = content_type(&start);
             format!("file '{name}' does not appear to be a gzipped archive; got '{kind}'")
         });
     }

@@ -1,5 +1,6 @@
 //! The parser of everything but literals.
 
+use serde::Deserialize as _;
 use serde_json::Value as Json;
 
 use super::MAX_NESTED_NAME_LEVEL;
@@ -238,13 +239,11 @@ impl<'p> Parser<'p> {
         if self.is_blank() {
             return Ok(Tree::Scalar(Json::Null));
         }
-        let mut stream = serde_json::Deserializer::from_str(self.rest).into_iter::<Json>();
-        let value = match stream.next() {
-            Some(Ok(value)) => value,
-            Some(Err(error)) => return Err(Error::Json(error.to_string()).into()),
-            None => return Err(Stop::End),
-        };
-        self.rest = self.rest.get(stream.byte_offset()..).unwrap_or_default();
+        let mut decoder = serde_json::Deserializer::from_str(self.rest);
+        // Whatever follows the value is none of its business: a stream would want space after a number.
+        let value = Json::deserialize(&mut decoder).map_err(|error| Error::Json(error.to_string()))?;
+        let end = decoder.into_iter::<Json>().byte_offset();
+        self.rest = self.rest.get(end..).unwrap_or_default();
         self.is_blank();
         Ok(Tree::from_json(crate::values::with_float_numbers(value)))
     }

@@ -35,6 +35,8 @@ mod outcome;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod probes_chart;
+#[cfg(test)]
 mod public;
 #[cfg(test)]
 mod random;

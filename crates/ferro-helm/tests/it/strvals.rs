@@ -98,3 +98,13 @@ fn random_assignments_are_read_as_upstream_reads_them() {
         }
     }
 }
+
+#[test]
+fn what_follows_a_number_in_json_is_the_next_assignment() {
+    let mut values = Map::new();
+    parse_into(&mut values, " =11.5=", Grammar::Json).unwrap();
+    assert_eq!(json!(values), json!({" ": 11.5}));
+    let mut values = Map::new();
+    parse_into(&mut values, "a=truea=1", Grammar::Json).unwrap();
+    assert_eq!(json!(values), json!({"a": 1.0}));
+}

@@ -38,6 +38,16 @@ fn is_nil_pointer(value: &Value) -> bool {
     }
 }
 
+/// The type of a value, or of what it points to.
+fn pointed_type(item: &Value) -> String {
+    if let Value::Object(object) = item
+        && let Type::Ptr(target) = object.go_type()
+    {
+        return target.to_string();
+    }
+    item.type_name()
+}
+
 fn index_one(item: &Value, at: &Value) -> Result<Value, Error> {
     match item.plain() {
         Value::Str(text) => {
@@ -58,7 +68,7 @@ fn index_one(item: &Value, at: &Value) -> Result<Value, Error> {
             list.items().get(at).cloned().ok_or_else(|| out_of_range(what))
         }
         Value::Map(map) => index_map(map, at),
-        _ => error(format!("can't index item of type {}", item.type_name())),
+        _ => error(format!("can't index item of type {}", pointed_type(item))),
     }
 }
 
@@ -138,7 +148,7 @@ pub(crate) fn slice(args: &[Operand]) -> Result<Value, Error> {
         Value::Str(text) => (text.len(), text.len()),
         Value::Bytes(bytes) => (bytes.len(), bytes.len()),
         Value::List(list) => (list.len(), list.capacity()),
-        _ => return error(format!("can't slice item of type {}", item.type_name())),
+        _ => return error(format!("can't slice item of type {}", pointed_type(item))),
     };
     let mut bounds = [0, len, capacity];
     for (bound, at) in bounds.iter_mut().zip(indexes) {
@@ -188,14 +198,7 @@ pub(crate) fn length(args: &[Operand]) -> Result<Value, Error> {
         Value::Bytes(bytes) => bytes.len(),
         Value::List(list) => list.len(),
         Value::Map(map) => map.len(),
-        Value::Object(object) => {
-            let ty = match object.go_type() {
-                Type::Ptr(target) => *target,
-                ty => ty,
-            };
-            return error(format!("len of type {ty}"));
-        }
-        _ => return error(format!("len of type {}", item.type_name())),
+        _ => return error(format!("len of type {}", pointed_type(item))),
     };
     Ok(Value::int(len as i64))
 }

@@ -585,3 +585,34 @@ fn what_cannot_be_indexed_is_told_by_its_own_type() {
         assert!(error.ends_with(&expected), "{error}");
     }
 }
+
+#[test]
+fn what_pointers_lead_to_cannot_be_indexed() {
+    check_errors(&[
+        (
+            "{{index .thing 1}}",
+            "1:2: executing \"t\" at <index .thing 1>: error calling index: can't index item of type main.thing",
+        ),
+        (
+            "{{slice .thing}}",
+            "1:2: executing \"t\" at <slice .thing>: error calling slice: can't slice item of type main.thing",
+        ),
+        (
+            "{{len .thing}}",
+            "1:2: executing \"t\" at <len .thing>: error calling len: len of type main.thing",
+        ),
+    ]);
+}
+
+#[test]
+fn precisions_may_be_large() {
+    check(&[
+        ("{{printf \"%.70000U\" 65 | len}}", "70002"),
+        ("{{printf \"%70000.66000d\" 65 | len}}", "70000"),
+        ("{{printf \"%.70000f\" 1.5 | len}}", "70002"),
+        (
+            "{{printf \"%.70000e\" 1.5 | len}} {{printf \"%.70000x\" 1.5 | len}}",
+            "70006 70008",
+        ),
+    ]);
+}
