@@ -4,6 +4,7 @@
 //! to be verified and says what time it is.
 //!
 //! * [`git`]: commits and annotated tags, signed with OpenPGP or SSH keys, as Flux 2.9 verifies them.
+//! * [`cosign`]: signatures of images and charts in registries, by a key or by an identity.
 //! * [`openpgp`]: detached signatures against keyrings, by the rules of the library that Flux uses (ProtonMail's go-crypto).
 //! * [`sshsig`]: signatures of `ssh-keygen -Y sign` against authorized keys.
 //!
@@ -18,6 +19,12 @@
 //! assert_eq!(unsigned.unwrap_err().to_string(), "unsupported signature type: empty");
 //! ```
 
+pub mod cosign;
+mod der;
 pub mod git;
+mod key;
 pub mod openpgp;
 pub mod sshsig;
+mod x509;
+
+pub use key::{Hash, KeyError, PublicKey};

@@ -7,5 +7,6 @@
     reason = "tests fail by panicking"
 )]
 
+mod cosign;
 mod git;
 mod tools;
