@@ -5,6 +5,7 @@
 //!
 //! * [`git`]: commits and annotated tags, signed with OpenPGP or SSH keys, as Flux 2.9 verifies them.
 //! * [`cosign`]: signatures of images and charts in registries, by a key or by an identity.
+//! * [`provenance`]: packages of Helm charts with a `.prov` file beside them.
 //! * [`openpgp`]: detached signatures against keyrings, by the rules of the library that Flux uses (ProtonMail's go-crypto).
 //! * [`sshsig`]: signatures of `ssh-keygen -Y sign` against authorized keys.
 //!
@@ -24,7 +25,12 @@ mod der;
 pub mod git;
 mod key;
 pub mod openpgp;
+pub mod provenance;
 pub mod sshsig;
 mod x509;
 
 pub use key::{Hash, KeyError, PublicKey};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::Refusal;
 use super::rekor::{Entry, Proof};
 use super::root::{CertificateJson, ChainJson};
-use super::{Refusal, rekor};
 use crate::x509::Certificate;
 
 /// The payload type of attestations.
@@ -76,7 +76,7 @@ impl Content {
     /// Whether this is about the artifact with this digest.
     pub(super) fn is_about(&self, algorithm: &str, digest: &str) -> bool {
         match self {
-            Self::Message { digest: found, .. } => algorithm == "sha256" && rekor::hex(found) == digest,
+            Self::Message { digest: found, .. } => algorithm == "sha256" && crate::hex(found) == digest,
             Self::Envelope { payload, .. } => {
                 serde_json::from_slice::<Statement>(payload).is_ok_and(|statement| {
                     let is_statement = statement.kind.starts_with("https://in-toto.io/Statement/");

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::root::{Log, TrustedRoot};
 use super::{Refusal, Signed};
+use crate::hex;
 use crate::key::{Hash, pem};
 
 /// The most levels that a tree of 2^63 entries has.
@@ -198,10 +199,6 @@ fn checkpoint(log: &Log, note: &str) -> Option<(u64, Vec<u8>)> {
     let size = lines.next()?.parse().ok()?;
     let root = STANDARD.decode(lines.next()?).ok()?;
     is_signed.then_some((size, root))
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -6,6 +6,7 @@
 //! keys have at least 1024 bits.
 
 mod armor;
+mod cleartext;
 mod keyring;
 mod packet;
 
@@ -90,6 +91,26 @@ pub fn verify_detached(
         return Err(Error::NotSignature { found: block.kind });
     }
     verify_packets(keyring, &block.data, data, now)
+}
+
+/// Verifies a text that is signed in the clear and returns it with the id of the primary key of the signer; nothing if there is none.
+///
+/// # Errors
+/// As [`verify_detached`].
+pub(crate) fn verify_cleartext(
+    keyring: &Keyring,
+    text: &str,
+    now: Timestamp,
+) -> Result<Option<(String, String)>, Error> {
+    let Some(signed) = cleartext::find(text) else {
+        return Ok(None);
+    };
+    let block = signed.signature;
+    if block.kind != "PGP SIGNATURE" {
+        return Err(Error::NotSignature { found: block.kind });
+    }
+    let key = verify_packets(keyring, &block.data, &signed.canonical, now)?;
+    Ok(Some((signed.text, key)))
 }
 
 /// The first signature that names a known key decides.

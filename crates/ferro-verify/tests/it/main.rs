@@ -9,4 +9,5 @@
 
 mod cosign;
 mod git;
+mod provenance;
 mod tools;
