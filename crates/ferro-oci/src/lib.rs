@@ -46,6 +46,7 @@ mod manifest;
 mod name;
 mod pool;
 mod push;
+mod referrers;
 mod token;
 mod transport;
 

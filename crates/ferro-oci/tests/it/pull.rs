@@ -243,3 +243,49 @@ async fn old_manifests_are_refused() {
     let failed = registry.client().image(&tag("bad")).await.unwrap_err();
     assert!(matches!(failed, Error::Manifest { .. }), "{failed}");
 }
+
+#[tokio::test]
+async fn referrers_are_listed_by_the_registry_or_under_a_tag() {
+    let listed = Arc::new(Mutex::new(None::<Response>));
+    let answer = Arc::clone(&listed);
+    let registry = Registry::with(move |request| {
+        let is_list = request.path.contains("/referrers/");
+        is_list.then(|| answer.lock().unwrap().take()).flatten()
+    });
+    let client = registry.client();
+    let (digest, _) = registry.put("1.0", b"content");
+    assert_eq!(client.referrers(&digest).await.unwrap(), []);
+    let index = |content: &[u8]| {
+        let child = Descriptor::of(media_type::OCI_MANIFEST, content);
+        serde_json::json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [child] })
+            .to_string()
+    };
+    let tag = format!("sha256-{}", digest.hex());
+    registry.put_manifest(APP, &tag, media_type::OCI_INDEX, index(b"by tag").as_bytes());
+    registry.take_seen();
+    let found = client.referrers(&digest).await.unwrap();
+    assert_eq!(found, [Descriptor::of(media_type::OCI_MANIFEST, b"by tag")]);
+    assert_eq!(
+        registry.take_seen(),
+        [
+            format!("GET /v2/{APP}/referrers/{digest}"),
+            format!("GET /v2/{APP}/manifests/{tag}")
+        ]
+    );
+    let list = |response: Response| *listed.lock().unwrap() = Some(response);
+    list(Response::new(200, index(b"by registry")).header("content-type", media_type::OCI_INDEX));
+    let found = client.referrers(&digest).await.unwrap();
+    assert_eq!(found, [Descriptor::of(media_type::OCI_MANIFEST, b"by registry")]);
+    list(Response::new(200, "<html>").header("content-type", "text/html"));
+    let found = client.referrers(&digest).await.unwrap();
+    assert_eq!(found, [Descriptor::of(media_type::OCI_MANIFEST, b"by tag")]);
+
+    list(Response::new(200, "{").header("content-type", media_type::OCI_INDEX));
+    let failed = client.referrers(&digest).await.unwrap_err().to_string();
+    assert!(
+        failed.contains("the list of its referrers is malformed"),
+        "{failed}"
+    );
+    list(error(403, "DENIED", "no"));
+    assert!(client.referrers(&digest).await.unwrap_err().is_denied());
+}
