@@ -37,8 +37,20 @@ type simple struct {
 	Bundle      string `json:"bundle,omitempty"`
 }
 
+// layer is what the artifact holds.
+const layer = "content"
+
+// manifest is that of the artifact which is signed, as `flux push artifact` makes it.
+func manifest() []byte {
+	config, content := sha256.Sum256([]byte("{}")), sha256.Sum256([]byte(layer))
+	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
+		`"config":{"mediaType":"application/vnd.cncf.flux.config.v1+json","digest":"sha256:%x","size":2},`+
+		`"layers":[{"mediaType":"application/vnd.cncf.flux.content.v1.tar+gzip","digest":"sha256:%x","size":%d}]}`,
+		config, content, len(layer))
+}
+
 func digest() string {
-	sum := sha256.Sum256([]byte("a manifest"))
+	sum := sha256.Sum256(manifest())
 	return hex.EncodeToString(sum[:])
 }
 
@@ -100,6 +112,7 @@ func cosign() (map[string]any, error) {
 	}
 	leaf, key = good()
 	return map[string]any{
+		"layer": layer, "manifest": string(manifest()),
 		"digest": "sha256:" + digest(), "subject": subject, "issuer": issuer,
 		"trustedRoot": json.RawMessage(trusted), "keys": keys, "bundles": bundles,
 		"keyless": a.simple(leaf, key),

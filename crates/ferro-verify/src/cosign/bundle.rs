@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::Refusal;
 use super::rekor::{Entry, Proof};
 use super::root::{CertificateJson, ChainJson};
+use super::{BUNDLE_FAMILY, Refusal};
 use crate::x509::Certificate;
 
 /// The payload type of attestations.
@@ -42,7 +42,7 @@ impl Bundle {
     pub(super) fn parse(text: &[u8]) -> Result<Self, Refusal> {
         let malformed = |problem: String| Refusal::Malformed(format!("bundle: {problem}"));
         let json: Json = serde_json::from_slice(text).map_err(|error| malformed(error.to_string()))?;
-        if !json.media_type.starts_with("application/vnd.dev.sigstore.bundle") {
+        if !json.media_type.starts_with(BUNDLE_FAMILY) {
             return Err(malformed(format!("unknown media type '{}'", json.media_type)));
         }
         let material = json.verification_material;

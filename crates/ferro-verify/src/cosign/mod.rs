@@ -33,10 +33,10 @@ pub const MAX_SIGNATURES: usize = 128;
 /// How many log entries a bundle may have, as upstream.
 const MAX_ENTRIES: usize = 32;
 
-/// The media types of a simple signature's layer.
+/// The media type of a simple signature's layer.
 pub const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
-/// The media type of a bundle of the current format; those before have other version numbers.
-pub const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// What the media types of bundles begin with, whatever their version.
+pub const BUNDLE_FAMILY: &str = "application/vnd.dev.sigstore.bundle";
 
 /// Annotations of a layer with a simple signature.
 pub mod annotation {
@@ -159,16 +159,23 @@ pub fn verify(policy: &Policy, digest: &str, signatures: &[Signature]) -> Result
     }
     let mut refusals = Vec::new();
     for signature in signatures.iter().take(MAX_SIGNATURES) {
-        let verified = match signature {
-            Signature::Simple(simple) => verify_simple(policy, digest, simple),
-            Signature::Bundle(text) => verify_bundle(policy, digest, text),
-        };
-        match verified {
+        match verify_one(policy, digest, signature) {
             Ok(()) => return Ok(()),
             Err(refusal) => refusals.push(refusal),
         }
     }
     Err(Error::NoMatch(refusals))
+}
+
+/// Verifies that the signature is a good one of the artifact with this digest (`sha256:<hex>`).
+///
+/// # Errors
+/// When it is not.
+pub fn verify_one(policy: &Policy, digest: &str, signature: &Signature) -> Result<(), Refusal> {
+    match signature {
+        Signature::Simple(simple) => verify_simple(policy, digest, simple),
+        Signature::Bundle(text) => verify_bundle(policy, digest, text),
+    }
 }
 
 fn verify_simple(policy: &Policy, digest: &str, simple: &SimpleSignature) -> Result<(), Refusal> {
