@@ -7,6 +7,7 @@
 //! * `reconcile`: what all source kinds share, around the steps of a kind: the check of the storage, classes of failures, conditions, events.
 //! * `auth`: credentials from Secrets.
 //! * `gitrepository`, `ocirepository`, `helmrepository`, `helmchart`: the steps of each kind.
+//! * `verification`: signatures of artifacts in registries.
 //! * `sweep`: removes from the storage what no object owns.
 //!
 //! Fetching, archiving and storing are the work of `ferro-git`, `ferro-oci`, `ferro-helmrepo` and `ferro-artifact`; what every controller does is in `ferro-runtime`.
@@ -17,7 +18,7 @@
 //! * The digest of a stored file is computed again only when the file has changed, and once after a start.
 //! * A new artifact has the GitRepositories that include it reconciled at once.
 //! * The storage is swept of what belongs to no object; it is served by replicas that wait for the lease, too.
-//! * Not there yet: `spec.verify` of other kinds than GitRepository, the providers aws, azure, gcp and github of kinds other than Bucket, and the kind ExternalArtifact. What is asked of
+//! * Not there yet: `spec.verify` of HelmChart, and for OCIRepository by notation or against the public roots of Sigstore, the providers aws, azure, gcp and github of kinds other than Bucket, and the kind ExternalArtifact. What is asked of
 //!   them is refused in the conditions, never ignored.
 
 pub mod args;
@@ -29,6 +30,7 @@ mod helmrepository;
 mod ocirepository;
 mod reconcile;
 mod sweep;
+mod verification;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! OCIRepository: the layer of the artifact that `spec.ref` selects, as an artifact (`spec/sources-and-images.md` section 11).
 //!
-//! `access → resolve → fetch, unpack, archive → record`. The digest is asked for first; only if the revision or the configuration differs from
-//! that of the stored artifact is anything fetched.
+//! `access → resolve → verify → fetch, unpack, archive → record`. The digest is asked for first; only if the revision or the configuration
+//! differs from that of the stored artifact is anything fetched.
 
 mod access;
 mod build;
@@ -30,6 +30,7 @@ use crate::reconcile::{
     self, Failure, Settled, Shared, Source, SourceObject, artifact_path, finish, finish_suspended,
     progressive,
 };
+use crate::verification;
 
 /// What the reference says where the object's time is up.
 const TIMED_OUT: &str = "context deadline exceeded";
@@ -97,9 +98,12 @@ impl Source for OCIRepositoryReconciler {
     async fn steps(&self, pass: &mut Pass<OCIRepository>) -> Result<Settled, Failure> {
         let deadline = Instant::now() + pass.object.spec.timeout_or_default().to_std();
         self.refresh_link(&mut pass.object);
-        check_verification(&mut pass.object)?;
+        let is_to_be_verified = pass.object.spec.verify.is_some();
+        verification::begin(&mut pass.object, is_to_be_verified);
         let client = self.client(pass).await?;
         let found = find(&pass.object, &client, deadline).await?;
+        announce(pass, &found);
+        self.verify(pass, &client, &found).await?;
         if let Some(artifact) = pass.object.artifact()
             && revision::equal(&artifact.revision, &found.revision)
             && !content_changed(&pass.object)
@@ -107,7 +111,6 @@ impl Source for OCIRepositoryReconciler {
             conditions::delete(&mut pass.object, condition::FETCH_FAILED);
             return Ok(unchanged(&mut pass.object, &found.revision));
         }
-        announce(pass, &found);
         let built = self.build(pass, client, &found, deadline).await?;
         conditions::delete(&mut pass.object, condition::FETCH_FAILED);
         if let Err(cause) = &built.link {
@@ -135,6 +138,28 @@ impl OCIRepositoryReconciler {
         self.pool
             .client(&repository, &known.access(&repository))
             .map_err(|error| access::no_transport(&spec.url, &describe(&error)))
+    }
+
+    /// Verifies the signatures of what was found, where the spec asks for that and it was not done before.
+    async fn verify(
+        &self,
+        pass: &mut Pass<OCIRepository>,
+        client: &Client,
+        found: &Found,
+    ) -> Result<(), Failure> {
+        let Some(settings) = verification::Settings::of_repository(&pass.object) else {
+            return Ok(());
+        };
+        if !verification::is_due(&pass.object, &found.revision) {
+            return Ok(());
+        }
+        let deadline = Instant::now() + pass.object.spec.timeout_or_default().to_std();
+        let verified = settings
+            .verify(&self.shared, client, &found.digest, deadline)
+            .await;
+        verified.map_err(|error| settings.failure(&error))?;
+        verification::record(&mut pass.object, &format!("revision {}", found.revision));
+        Ok(())
     }
 
     /// Fetches the content on its way to the storage, on a thread of its own.
@@ -188,18 +213,6 @@ impl OCIRepositoryReconciler {
             *url = link;
         }
     }
-}
-
-/// Refuses to use an artifact whose signatures are to be verified: this version cannot, and using it unverified would be worse than not
-/// at all. What was verified before and is no longer to be is forgotten.
-fn check_verification(object: &mut OCIRepository) -> Result<(), Failure> {
-    if object.spec.verify.is_some() {
-        let message = "this version of the controller cannot verify signatures: the artifact is not fetched as long as \
-                       spec.verify is set";
-        return Err(Failure::verification(reason::VERIFICATION_ERROR, message.to_owned()).stalling());
-    }
-    conditions::delete(object, condition::SOURCE_VERIFIED);
-    Ok(())
 }
 
 /// Asks the registry what the spec's reference means now.

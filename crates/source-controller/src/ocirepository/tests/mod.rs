@@ -4,6 +4,7 @@
 mod artifact;
 mod selection;
 mod trouble;
+mod verification;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
