@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferro_oci::media_type::{HELM_CHART, HELM_PROVENANCE};
-use ferro_oci::{Access, Client, Descriptor, Identifier, Pool, Repository};
+use ferro_oci::{Access, Client, Descriptor, Digest, Identifier, Pool, Repository};
 
 use crate::index::ChartVersion;
 use crate::select::{TagError, full_version, select_tag};
@@ -59,6 +59,7 @@ pub struct OciRepository {
     access: Access,
     timeout: Duration,
     limit: u64,
+    pinned: Option<Box<(ChartVersion, Digest)>>,
 }
 
 impl OciRepository {
@@ -79,7 +80,28 @@ impl OciRepository {
             access,
             timeout,
             limit,
+            pinned: None,
         }
+    }
+
+    /// The same place, where the one chart is this version with this manifest, whatever its tag comes to mean.
+    #[must_use]
+    pub fn pinned(self, version: ChartVersion, digest: Digest) -> Self {
+        Self {
+            pinned: Some(Box::new((version, digest))),
+            ..self
+        }
+    }
+
+    /// What the tag of a version means now, and the client of its repository.
+    ///
+    /// # Errors
+    /// When there is none, or the registry refuses.
+    pub async fn locate(&self, version: &ChartVersion) -> Result<(Client, Digest), OciError> {
+        let client = self.client(&version.name)?;
+        let tag = tag(version)?;
+        let digest = self.in_time(async { Ok(client.resolve(&tag).await?) }).await?;
+        Ok((client, digest))
     }
 
     fn client(&self, chart: &str) -> Result<Client, OciError> {
@@ -92,6 +114,9 @@ impl OciRepository {
     /// # Errors
     /// When there is none, or the registry refuses.
     pub async fn version(&self, chart: &str, version: &str) -> Result<ChartVersion, OciError> {
+        if let Some(pinned) = &self.pinned {
+            return Ok(pinned.0.clone());
+        }
         let of = |version: String| ChartVersion {
             name: chart.to_owned(),
             version,
@@ -132,7 +157,10 @@ impl OciRepository {
     ) -> Result<Bytes, OciError> {
         let client = self.client(&version.name)?;
         let work = async {
-            let tag = Identifier::tag(&version.version.replace('+', "_"))?;
+            let tag = match &self.pinned {
+                Some(pinned) => Identifier::Digest(pinned.1.clone()),
+                None => tag(version)?,
+            };
             let manifest = client.image(&tag).await?;
             let is_wanted = |layer: &&Descriptor| {
                 layer.media_type == media_type
@@ -154,4 +182,9 @@ impl OciRepository {
             .await
             .map_err(timed_out)?
     }
+}
+
+/// The tag of a version, in which `+` may not stand.
+fn tag(version: &ChartVersion) -> Result<Identifier, OciError> {
+    Ok(Identifier::tag(&version.version.replace('+', "_"))?)
 }

@@ -22,6 +22,7 @@ pub use tree::TreeError;
 pub use values::{ValuesError, effective};
 
 use crate::http::Limits;
+use crate::index::ChartVersion;
 use crate::repository::{Repository, RepositoryError};
 use crate::url as address;
 use local::Local;
@@ -34,6 +35,8 @@ pub enum Stage {
     Reference,
     /// The chart could not be fetched.
     Pull,
+    /// It is not signed as it should be.
+    Verification,
     /// The version cannot be changed.
     Metadata,
     /// The files of values cannot be merged.
@@ -51,6 +54,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Reference => "invalid chart reference",
             Self::Pull => "chart pull error",
+            Self::Verification => "chart verification error",
             Self::Metadata => "chart metadata patch error",
             Self::Values => "values files merge error",
             Self::Dependency => "dependency build error",
@@ -203,6 +207,26 @@ impl Build {
     }
 }
 
+/// Finds the version of the chart `name` in the range `version` in `repository`.
+///
+/// # Errors
+/// With the stage that failed.
+pub async fn find_remote(
+    repository: &Repository,
+    name: &str,
+    version: &str,
+) -> Result<ChartVersion, BuildError> {
+    local::check_name(name).map_err(BuildError::of(Stage::Reference))?;
+    repository.version(name, version).await.map_err(|error| {
+        let stage = if error.is_reference() {
+            Stage::Reference
+        } else {
+            Stage::Pull
+        };
+        BuildError::repository(stage, "failed to get chart version for remote reference", &error)
+    })
+}
+
 /// Takes the chart `name` in a version of the range `version` from `repository`.
 ///
 /// # Errors
@@ -213,15 +237,7 @@ pub async fn build_remote(
     version: &str,
     options: &BuildOptions,
 ) -> Result<Build, BuildError> {
-    local::check_name(name).map_err(BuildError::of(Stage::Reference))?;
-    let found = repository.version(name, version).await.map_err(|error| {
-        let stage = if error.is_reference() {
-            Stage::Reference
-        } else {
-            Stage::Pull
-        };
-        BuildError::repository(stage, "failed to get chart version for remote reference", &error)
-    })?;
+    let found = find_remote(repository, name, version).await?;
     let mut build = Build {
         name: found.name.clone(),
         version: options.version(&found.version)?,
