@@ -54,9 +54,9 @@ func digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-func payload() []byte {
+func payload(digest string) []byte {
 	return []byte(`{"critical":{"identity":{"docker-reference":"registry.example.com/app"},"image":{"docker-manifest-digest":"sha256:` +
-		digest() + `"},"type":"cosign container image signature"},"optional":null}`)
+		digest + `"},"type":"cosign container image signature"},"optional":null}`)
 }
 
 func armored(kind string, der []byte) string {
@@ -72,7 +72,7 @@ func cosign() (map[string]any, error) {
 	_, edKey, err := ed25519.GenerateKey(rand.Reader)
 	must(err)
 	for name, key := range map[string]crypto.Signer{"p256": p256, "p384": p384, "p521": p521, "rsa": rsaKey, "ed25519": edKey} {
-		keys[name] = byKey(key)
+		keys[name] = byKey(key, digest())
 	}
 	a := newAuthority()
 	trusted, err := json.Marshal(a.trustedRoot())
@@ -111,7 +111,12 @@ func cosign() (map[string]any, error) {
 		}
 	}
 	leaf, key = good()
+	chart, packed := chart()
+	sum := sha256.Sum256(chart)
 	return map[string]any{
+		"chart": map[string]any{
+			"manifest": string(chart), "package": packed, "digest": fmt.Sprintf("sha256:%x", sum), "signed": byKey(p256, hex.EncodeToString(sum[:])),
+		},
 		"layer": layer, "manifest": string(manifest()),
 		"digest": "sha256:" + digest(), "subject": subject, "issuer": issuer,
 		"trustedRoot": json.RawMessage(trusted), "keys": keys, "bundles": bundles,
@@ -126,19 +131,19 @@ func curve(c elliptic.Curve) *ecdsa.PrivateKey {
 }
 
 // byKey signs as `cosign sign --key` does: a simple signature and a bundle.
-func byKey(key crypto.Signer) any {
+func byKey(key crypto.Signer, digest string) any {
 	signer, err := signature.LoadSigner(key, crypto.SHA256)
 	must(err)
-	made, err := signer.SignMessage(bytes.NewReader(payload()))
+	made, err := signer.SignMessage(bytes.NewReader(payload(digest)))
 	must(err)
 	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	must(err)
-	statement := statement(digest())
+	statement := statement(digest)
 	enveloped, err := signer.SignMessage(bytes.NewReader(encoded(statement)))
 	must(err)
 	return map[string]any{
 		"public": armored("PUBLIC KEY", der),
-		"simple": simple{Payload: payload(), Signature: base64.StdEncoding.EncodeToString(made)},
+		"simple": simple{Payload: payload(digest), Signature: base64.StdEncoding.EncodeToString(made)},
 		"bundle": map[string]any{
 			"mediaType":            "application/vnd.dev.sigstore.bundle.v0.3+json",
 			"verificationMaterial": map[string]any{"publicKey": map[string]any{"hint": "x"}},
@@ -231,8 +236,9 @@ func exchange(bundle any, responses ...[]byte) any {
 
 // simple signs by an identity, as cosign 2 does.
 func (a *authority) simple(leaf *x509.Certificate, key *ecdsa.PrivateKey) any {
-	made := base64.StdEncoding.EncodeToString(sign(key, payload()))
-	sum := sha256.Sum256(payload())
+	payload := payload(digest())
+	made := base64.StdEncoding.EncodeToString(sign(key, payload))
+	sum := sha256.Sum256(payload)
 	certificate := armored("CERTIFICATE", leaf.Raw)
 	entry := a.entry(map[string]any{
 		"apiVersion": "0.0.1", "kind": "hashedrekord",
@@ -249,7 +255,7 @@ func (a *authority) simple(leaf *x509.Certificate, key *ecdsa.PrivateKey) any {
 		},
 	})
 	must(err)
-	return simple{Payload: payload(), Signature: made, Certificate: certificate, Bundle: string(enclosed)}
+	return simple{Payload: payload, Signature: made, Certificate: certificate, Bundle: string(enclosed)}
 }
 
 // judge asks sigstore's library, with the options that upstream verifies with, for bundles with a time of the log and those without.
