@@ -1,9 +1,10 @@
 //! HelmChart: a chart from a HelmRepository, or from the artifact of another source, as an artifact (`spec/sources-and-images.md` section 13).
 //!
-//! `source → build → announce → store`. A chart whose name and version are those of the stored artifact is not fetched again, unless the spec has changed.
+//! `source → verify → build → announce → store`. A chart whose name and version are those of the stored artifact is not fetched again, unless the spec has changed.
 
 mod dependants;
 mod source;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use crate::reconcile::{
     self, Failure, Settled, Shared, Source, SourceObject, artifact_path, finish, finish_suspended,
     progressive,
 };
+use crate::verification;
 
 /// The link to the newest chart, beside it.
 const LINK: &str = "latest.tar.gz";
@@ -125,7 +127,8 @@ impl Source for HelmChartReconciler {
 
     async fn steps(&self, pass: &mut Pass<HelmChart>) -> Result<Settled, Failure> {
         self.refresh_link(&mut pass.object);
-        check_verification(&mut pass.object)?;
+        let is_to_be_verified = pass.object.spec.verify.is_some();
+        verification::begin(&mut pass.object, is_to_be_verified);
         let wait = self.shared.requeue_dependency;
         let source = self
             .sources
@@ -139,6 +142,10 @@ impl Source for HelmChartReconciler {
         announce(pass, &build);
         conditions::delete(&mut pass.object, condition::FETCH_FAILED);
         conditions::delete(&mut pass.object, condition::BUILD_FAILED);
+        if is_to_be_verified && matches!(source, ChartSource::Repository(_)) {
+            // What is not good does not get here.
+            verification::record(&mut pass.object, &format!("version {}", build.version));
+        }
         if build.dependencies > 0 {
             let message = format!("resolved {} chart dependencies", build.dependencies);
             let none = BTreeMap::new();
@@ -190,6 +197,7 @@ impl HelmChartReconciler {
             }
         })?;
         let repository = self.with_index(repository, source);
+        let repository = self.verify(object, source, repository).await?;
         let mut options = self.options(object);
         if !effective(&options.values_files).is_empty() {
             options.metadata = object.meta().generation.unwrap_or_default().to_string();
@@ -393,6 +401,10 @@ fn failed(object: &mut HelmChart, failure: BuildFailure) -> Failure {
     match error.stage {
         Stage::Reference => fetch(object, reason::INVALID_CHART_REFERENCE).stalling(),
         Stage::Pull => fetch(object, reason::CHART_PULL_ERROR),
+        Stage::Verification => {
+            Failure::verification(reason::VERIFICATION_ERROR, message.clone()).mark(object);
+            build_failure(object, reason::CHART_VERIFICATION_ERROR, message)
+        }
         Stage::Unknown => fetch(object, reason::UNKNOWN),
         Stage::Metadata => build_failure(object, reason::METADATA_PATCH_ERROR, message).stalling(),
         Stage::Values => build_failure(object, reason::VALUES_FILES_ERROR, message).stalling(),
@@ -404,18 +416,6 @@ fn failed(object: &mut HelmChart, failure: BuildFailure) -> Failure {
 fn build_failure(object: &mut HelmChart, reason: &'static str, message: String) -> Failure {
     conditions::delete(object, condition::FETCH_FAILED);
     Failure::build(reason, message)
-}
-
-/// Refuses a chart whose signatures are to be verified: this version cannot, and using it unverified would be worse than not at all. What was
-/// verified before and is no longer to be is forgotten.
-fn check_verification(object: &mut HelmChart) -> Result<(), Failure> {
-    if object.spec.verify.is_some() {
-        let message = "this version of the controller cannot verify signatures: the chart is not fetched as long as \
-                       spec.verify is set";
-        return Err(Failure::verification(reason::VERIFICATION_ERROR, message.to_owned()).stalling());
-    }
-    conditions::delete(object, condition::SOURCE_VERIFIED);
-    Ok(())
 }
 
 /// What is put behind the version of a chart from a tree: the revision, if each is to make a new version, and the generation, if values were merged.

@@ -6,9 +6,13 @@
 
 mod fetch;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
-use ferro_api::source::{OCIRepository, OciVerificationProvider, OidcIdentityMatch};
+use ferro_api::meta::LocalObjectReference;
+use ferro_api::source::{HelmChart, OCIRepository, OciVerificationProvider, OidcIdentityMatch};
 use ferro_api::{ConditionStatus, condition, reason};
 use ferro_artifact::revision;
 use ferro_oci::{Client, Digest, Identifier};
@@ -36,6 +40,8 @@ pub(crate) struct Settings {
     secret: Option<String>,
     trusted_root: Option<String>,
     identities: Vec<OidcIdentityMatch>,
+    /// Whether a Secret without keys is a fault of its own.
+    needs_keys: bool,
 }
 
 /// Why an artifact is not to be used.
@@ -88,22 +94,37 @@ impl Settings {
     /// What the object asks for, if anything.
     pub(crate) fn of_repository(object: &OCIRepository) -> Option<Self> {
         let verify = object.spec.verify.as_ref()?;
-        let name = |reference: &ferro_api::meta::LocalObjectReference| reference.name.clone();
         Some(Self {
             namespace: object.namespace().unwrap_or_default(),
             provider: verify.provider,
             secret: verify.secret_ref.as_ref().map(name),
             trusted_root: verify.trusted_root_secret_ref.as_ref().map(name),
             identities: verify.match_oidc_identity.clone(),
+            needs_keys: false,
         })
+    }
+
+    /// What the object asks for, if anything.
+    pub(crate) fn of_chart(object: &HelmChart) -> Option<Self> {
+        let verify = object.spec.verify.as_ref()?;
+        Some(Self {
+            namespace: object.namespace().unwrap_or_default(),
+            provider: verify.provider,
+            secret: verify.secret_ref.as_ref().map(name),
+            trusted_root: None,
+            identities: verify.match_oidc_identity.clone(),
+            needs_keys: true,
+        })
+    }
+
+    /// Whether identities are to vouch for the artifact.
+    pub(crate) fn is_keyless(&self) -> bool {
+        self.provider == OciVerificationProvider::Cosign && self.secret.is_none()
     }
 
     /// How an error is told.
     pub(crate) fn failure(&self, error: &VerifyError) -> Failure {
-        let keyless = match (self.provider, &self.secret) {
-            (OciVerificationProvider::Cosign, None) => " keyless",
-            _ => "",
-        };
+        let keyless = if self.is_keyless() { " keyless" } else { "" };
         let message = format!(
             "failed to verify the signature using provider '{}{keyless}': {error}",
             self.provider
@@ -126,32 +147,16 @@ impl Settings {
         digest: &Digest,
         deadline: Instant,
     ) -> Result<(), VerifyError> {
-        let work = async {
-            let trust = self.trust(shared).await?;
-            let artifact = Artifact {
-                shared,
-                registry,
-                digest,
-            };
-            let verified = artifact.verify(&trust.policy).await;
-            let reference = registry
-                .repository()
-                .reference(Identifier::Digest(digest.clone()));
-            verified.map_err(|error| match (error, trust.policy.as_ref()) {
-                // Of keys the reference does not tell why each was of no use.
-                (Problem::Refused(_), Policy::Keys(_)) => trust.unreadable.unwrap_or_else(|| {
-                    VerifyError::Failed(format!("no matching signatures were found for '{reference}'"))
-                }),
-                (Problem::Refused(error), Policy::Keyless { .. }) => VerifyError::failed(&error),
-                (Problem::Unread(cause), _) => VerifyError::Failed(cause),
-            })
-        };
+        let work = async { self.trust(shared).await?.verify(shared, registry, digest).await };
         let timed_out = |_| VerifyError::failed(&TIMED_OUT);
         timeout_at(deadline, work).await.map_err(timed_out)?
     }
 
     /// Who is trusted to sign.
-    async fn trust(&self, shared: &Shared) -> Result<Trust, VerifyError> {
+    ///
+    /// # Errors
+    /// When a Secret cannot be read, or does not say so.
+    pub(crate) async fn trust(&self, shared: &Shared) -> Result<Trust, VerifyError> {
         if self.provider == OciVerificationProvider::Notation {
             return Err(VerifyError::Unsupported(
                 "this version of the controller cannot verify signatures of notation",
@@ -194,6 +199,10 @@ impl Settings {
                 Err(error) => unreadable = Some(VerifyError::failed(&error)),
             }
         }
+        if self.needs_keys && keys.is_empty() && unreadable.is_none() {
+            let cause = format!("no public keys found in secret '{}'", secret.id);
+            return Err(VerifyError::Failed(cause));
+        }
         Ok(Trust {
             policy: Arc::new(Policy::Keys(keys)),
             unreadable,
@@ -215,11 +224,45 @@ impl Settings {
     }
 }
 
+fn name(reference: &LocalObjectReference) -> String {
+    reference.name.clone()
+}
+
 /// Who is trusted to sign.
-struct Trust {
+pub(crate) struct Trust {
     policy: Arc<Policy>,
     /// What is wrong with a key that cannot be read.
     unreadable: Option<VerifyError>,
+}
+
+impl Trust {
+    /// Verifies that one of them signed the artifact with this digest.
+    ///
+    /// # Errors
+    /// When nobody did, or that cannot be found out.
+    pub(crate) async fn verify(
+        &self,
+        shared: &Shared,
+        registry: &Client,
+        digest: &Digest,
+    ) -> Result<(), VerifyError> {
+        let artifact = Artifact {
+            shared,
+            registry,
+            digest,
+        };
+        let verified = artifact.verify(&self.policy).await;
+        verified.map_err(|problem| match (problem, self.policy.as_ref()) {
+            // Of keys the reference does not tell why each was of no use.
+            (Problem::Refused(_), Policy::Keys(_)) => self.unreadable.clone().unwrap_or_else(|| {
+                let digest = Identifier::Digest(digest.clone());
+                let reference = registry.repository().reference(digest);
+                VerifyError::Failed(format!("no matching signatures were found for '{reference}'"))
+            }),
+            (Problem::Refused(error), Policy::Keyless { .. }) => VerifyError::failed(&error),
+            (Problem::Unread(cause), _) => VerifyError::Failed(cause),
+        })
+    }
 }
 
 /// Why no signature counts.
