@@ -62,7 +62,8 @@ pub(crate) struct HelmChartReconciler {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Made {
     generation: Option<i64>,
-    source: String,
+    /// Revision and digest: the same files may come under another revision, which the version of the chart may name.
+    source: (String, String),
     artifact: String,
 }
 
@@ -360,8 +361,8 @@ impl HelmChartReconciler {
 /// What decides a chart whose source says all there is to know: a tree, or an index that is stored.
 fn made(object: &HelmChart, source: &ChartSource) -> Option<Made> {
     let source = match source {
-        ChartSource::Tree(artifact) => &artifact.digest,
-        ChartSource::Repository(repository) => &repository.artifact()?.digest,
+        ChartSource::Tree(artifact) => artifact,
+        ChartSource::Repository(repository) => repository.artifact()?,
     };
     if object.condition(condition::FETCH_FAILED).is_some()
         || object.condition(condition::BUILD_FAILED).is_some()
@@ -370,7 +371,7 @@ fn made(object: &HelmChart, source: &ChartSource) -> Option<Made> {
     }
     Some(Made {
         generation: object.meta().generation,
-        source: source.clone(),
+        source: (source.revision.clone(), source.digest.clone()),
         artifact: object.artifact()?.digest.clone(),
     })
 }

@@ -8,7 +8,7 @@ mod access;
 mod cache;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;

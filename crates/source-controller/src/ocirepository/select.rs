@@ -156,7 +156,7 @@ mod tests {
             (
                 "<= x.y",
                 None,
-                "semver '<= x.y' parse error: improper constraint: <= x.y",
+                "semver '<= x.y' parse error: improper constraint: \"<= x.y\"",
             ),
             ("> 9", None, "no match found for semver: > 9"),
             ("*", Some("["), "error parsing regexp: missing closing ]: `[`"),

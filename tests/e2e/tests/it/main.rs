@@ -17,6 +17,7 @@ mod resilience;
 mod scale;
 mod sources;
 mod sources_failing;
+mod sources_kinds;
 mod tenants;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let all = [
         sources::cases(),
         sources_failing::cases(),
+        sources_kinds::cases(),
         apply::cases(),
         build::cases(),
         prune::cases(),

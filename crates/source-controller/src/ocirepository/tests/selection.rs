@@ -150,7 +150,7 @@ async fn faults_of_the_reference_have_the_words_of_the_reference() {
             |reference| reference.semver = Some("<= x.y".to_owned()),
             "ReadOperationFailed",
             format!(
-                "failed to determine the artifact tag for '{url}': semver '<= x.y' parse error: improper constraint: <= x.y"
+                "failed to determine the artifact tag for '{url}': semver '<= x.y' parse error: improper constraint: \"<= x.y\""
             ),
         ),
         (

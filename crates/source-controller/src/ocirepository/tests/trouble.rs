@@ -314,7 +314,7 @@ async fn content_that_cannot_be_used_is_refused() {
     let extract = "failed to extract layer contents from artifact: ";
     let cases: [(&[u8], String); 3] = [
         (
-            b"no gzip",
+            b"this is no gzip at all",
             format!("{extract}requires gzip-compressed body: invalid gzip header"),
         ),
         (&no_tar, format!("{extract}tar error: ")),
