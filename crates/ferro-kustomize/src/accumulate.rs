@@ -461,7 +461,8 @@ impl<'o> Build<'o> {
             transformers.push((transformer, Origin::of_plugin(config)));
         }
         for (transformer, origin) in transformers {
-            self.has_used_schema |= transformer.uses_schema();
+            self.has_used_schema =
+                self.has_used_schema || transformer.uses_schema(&mut accumulated.resources, &self.schema);
             transformer.transform(&mut accumulated.resources, self.cx())?;
             if let Some(origin) = origin {
                 note_transformer(&mut accumulated.resources, &origin)?;

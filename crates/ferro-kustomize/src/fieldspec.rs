@@ -170,10 +170,12 @@ fn walk_mapping(
     let is_missing = node.get(name).is_none_or(Node::is_null);
     // What is said to be a list is never made, but what is missing in its elements may be.
     if create != Create::Nothing && !is_list && is_missing {
-        let made = match create {
+        let mut made = match create {
             Create::Scalar if rest.is_empty() => Node::string(""),
             _ => crate::scalar::empty_mapping(),
         };
+        // What takes the place of a null still stands in the file.
+        made.set_position(node.get(name).map(Node::position).unwrap_or_default());
         node.set(name, made);
     }
     match node.get_mut(name) {

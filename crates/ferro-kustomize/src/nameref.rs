@@ -415,6 +415,7 @@ fn shown(resource: &Resource) -> String {
     crate::emit::config(&resource.node)
 }
 
+/// Its identity alone: upstream dumps the whole object, and what may be a Secret is nothing for a message.
 fn shown_candidate(candidate: &Candidate) -> String {
     let id = &candidate.current;
     let mut resource = Resource::new(Node::mapping([

@@ -93,8 +93,10 @@ pub struct Resource {
     pub(crate) unseen_changes: usize,
 }
 
+/// The text of a field of the metadata, where a null is none.
 fn field(node: &Node, key: &str) -> Text {
     node.get(key)
+        .filter(|value| !value.is_null())
         .and_then(Node::shared_text)
         .cloned()
         .unwrap_or_default()
@@ -142,6 +144,7 @@ impl Resource {
     pub fn name(&self) -> &str {
         self.node
             .lookup(["metadata", "name"])
+            .filter(|value| !value.is_null())
             .and_then(Node::text)
             .unwrap_or_default()
     }
@@ -150,6 +153,7 @@ impl Resource {
     pub fn namespace(&self) -> &str {
         self.node
             .lookup(["metadata", "namespace"])
+            .filter(|value| !value.is_null())
             .and_then(Node::text)
             .unwrap_or_default()
     }
@@ -398,8 +402,19 @@ impl Resource {
 
     /// Writes the record into the annotations, where patches of the annotations meet it upstream.
     pub(crate) fn expose_record(&mut self) {
-        for (key, value) in self.record.annotations() {
+        let record = self.record.annotations();
+        if record.is_empty() {
+            return;
+        }
+        for (key, value) in record {
             self.set_annotation(&format!("{INTERNAL}{key}"), value);
+        }
+        let annotations = self.node.lookup_mut(["metadata", "annotations"]);
+        if let Some(entries) = annotations.and_then(Node::as_mapping_mut) {
+            // They are written in order each time.
+            entries
+                .as_mut_slice()
+                .sort_by(|a, b| a.name().unwrap_or_default().cmp(b.name().unwrap_or_default()));
         }
     }
 

@@ -38,7 +38,7 @@ mod resolve;
 pub mod sigs;
 mod text;
 
-pub use emit::{EmitOptions, documents_to_string, to_string};
+pub use emit::{EmitOptions, documents_to_string, sort_keys, to_string};
 pub use error::{Error, Result};
 pub use node::{Comments, Entry, Kind, Mapping, Node, Position, ScalarStyle, Sequence, Tag};
 pub use parse::{Document, Limits, ParseOptions, check, parse_documents, parse_first, parse_one};

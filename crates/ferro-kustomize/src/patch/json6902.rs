@@ -115,7 +115,11 @@ pub(crate) fn apply(object: &mut Node, operations: &[Operation]) -> Result<()> {
     let mut budget = MAX_COPIED;
     operations
         .iter()
-        .try_for_each(|operation| operation.apply(object, &mut budget))
+        .try_for_each(|operation| operation.apply(object, &mut budget))?;
+    if object.is_sequence() {
+        fail!("json: cannot unmarshal array into Go value of type map[string]interface {{}}");
+    }
+    Ok(())
 }
 
 /// Counts the nodes of a tree; nothing if it is deeper than `depth`.
@@ -289,9 +293,6 @@ impl Operation {
             let value = self.value();
             if value.is_scalar() {
                 fail!("replace operation value must be object or array: %!w(<nil>)");
-            }
-            if value.is_sequence() {
-                fail!("json: cannot unmarshal array into Go value of type map[string]interface {{}}");
             }
             *object = value;
             return Ok(());

@@ -206,6 +206,10 @@ impl<'s> Walk<'s> {
         let mut keys: BTreeSet<Text> = key_texts(&dest).collect();
         keys.extend(patch.node().into_iter().flat_map(key_texts));
         for key in keys {
+            if key.is_empty() {
+                // Upstream looks a field without a name up in a scalar.
+                return Err(self.wrong_kind(Kind::Scalar, &dest));
+            }
             let (old, new) = match patch {
                 Patch::Same => (dest.get(&key), Patch::Same),
                 Patch::Absent => (dest.get(&key), Patch::Absent),
@@ -328,7 +332,9 @@ fn needs_a_walk(node: &Node) -> bool {
         || node.entries().iter().any(|entry| {
             entry.value.is_null()
                 || field::lacks_quotes(&entry.value)
-                || entry.name().is_some_and(|name| name.starts_with('$'))
+                || entry
+                    .name()
+                    .is_some_and(|name| name.is_empty() || name.starts_with('$'))
                 || needs_a_walk(&entry.value)
         })
 }

@@ -42,10 +42,10 @@ pub(crate) enum Transformer {
 
 impl Transformer {
     /// Tells whether it merges by the schema.
-    pub(crate) fn uses_schema(&self) -> bool {
+    pub(crate) fn uses_schema(&self, resources: &mut ResMap, schema: &Schema) -> bool {
         match self {
             Self::PatchStrategicMerge(_) => true,
-            Self::Patch(patch) => patch.is_strategic(),
+            Self::Patch(patch) => patch.merges_any(resources, schema),
             _ => false,
         }
     }

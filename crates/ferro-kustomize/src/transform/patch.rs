@@ -9,6 +9,7 @@ use crate::patch::json6902::{self, Operation};
 use crate::patch::smp;
 use crate::resmap::ResMap;
 use crate::resource::{Record, Resource};
+use crate::schema::Schema;
 use crate::selector::{Matcher, describe};
 use crate::types::{Patch, Selector};
 
@@ -127,7 +128,9 @@ fn apply_strategic(target: &mut Resource, patch: &Resource, cx: Cx<'_>) -> Resul
     if patch.record.allow_name_change || patch.record.allow_kind_change {
         target.store_previous_id(cx.schema);
     }
-    let meets_record = meets_annotations(patch);
+    // An object with a field that has no name is shown with its bookkeeping.
+    let is_shown = target.node.get("").is_some() || patch.node.get("").is_some();
+    let meets_record = is_shown || meets_annotations(patch);
     if meets_record {
         target.expose_record();
     }
@@ -141,6 +144,9 @@ fn apply_strategic(target: &mut Resource, patch: &Resource, cx: Cx<'_>) -> Resul
     if meets_record {
         target.recover_record();
     }
+    // These are annotations upstream, and merge like any other.
+    target.record.allow_name_change |= patch.record.allow_name_change;
+    target.record.allow_kind_change |= patch.record.allow_kind_change;
     if !patch.record.allow_kind_change {
         target.set_kind(&kind);
     }
@@ -178,6 +184,7 @@ fn apply_json(target: &mut Resource, operations: &[Operation], cx: Cx<'_>) -> Re
     json6902::apply(&mut target.node, operations).map_err(|error| error.at(place))?;
     crate::scalar::as_floats(&mut target.node, cx.quirks == Quirks::Upstream);
     crate::field::style_as_data(&mut target.node);
+    ferro_yaml::sort_keys(&mut target.node);
     target.node.set_position(position);
     if target.node.get("metadata").is_some_and(ferro_yaml::Node::is_null) {
         // There is no place for what upstream keeps in the annotations.
@@ -274,8 +281,13 @@ impl PatchTransformer {
         }
     }
 
-    pub(crate) fn is_strategic(&self) -> bool {
-        matches!(self.content, Content::Strategic(_))
+    /// Tells whether there is anything that it merges with.
+    pub(crate) fn merges_any(&self, resources: &mut ResMap, schema: &Schema) -> bool {
+        let selects_any = |target| {
+            let selected = Matcher::new(target).and_then(|matcher| matcher.select(resources, schema));
+            selected.is_ok_and(|selected| !selected.is_empty())
+        };
+        matches!(self.content, Content::Strategic(_)) && self.target.as_ref().is_none_or(selects_any)
     }
 
     fn transform_strategic(&self, patches: &[Resource], resources: &mut ResMap, cx: Cx<'_>) -> Result<()> {

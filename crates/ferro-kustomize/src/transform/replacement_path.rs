@@ -192,7 +192,11 @@ fn visit_field(node: &mut Node, name: &str, rest: &[String], make: Make, found: 
         Kind::Mapping
     };
     if node.is_null() {
-        return Ok(0);
+        // Upstream hangs what it makes below the null, where it is found and no output shows it.
+        return match make.node(rest.first()).filter(|_| !name.is_empty()) {
+            Some(mut unseen) => visit_at(&mut unseen, rest, make, true, found),
+            None => Ok(0),
+        };
     }
     if node.kind() != wanted {
         return Err(wrong_node_kind(wanted, node));

@@ -126,3 +126,17 @@ pub fn documents_to_string<'d>(
     }
     Ok(machine.out)
 }
+
+/// Sorts the keys of all mappings of a tree as go-yaml v3 sorts those of a map.
+pub fn sort_keys(node: &mut Node) {
+    if let Some(items) = node.as_sequence_mut() {
+        items.as_mut_slice().iter_mut().for_each(sort_keys);
+    } else if let Some(entries) = node.as_mapping_mut() {
+        let entries = entries.as_mut_slice();
+        entries.iter_mut().for_each(|entry| sort_keys(&mut entry.value));
+        entries.sort_by(|left, right| {
+            let (left, right) = (left.name().unwrap_or_default(), right.name().unwrap_or_default());
+            order::compare_keys(left, right, Flavor::V3)
+        });
+    }
+}

@@ -22,8 +22,11 @@ pub(super) fn contains(ours: &str, theirs: &str) -> bool {
         Some(place) => theirs[..place].to_owned(),
         None => theirs,
     };
-    // What follows is a dump of memory.
+    // What follows are objects with all that they hold, secrets too, which ours does not show, or a dump of memory.
     let theirs = theirs
+        .split("--- possible referral")
+        .next()
+        .unwrap()
         .split("\n\n--\n&resource")
         .next()
         .unwrap()
