@@ -71,6 +71,7 @@ fn copy_at(value: &Value, depth: usize) -> Outcome {
             }
             Ok(Value::Map(copied))
         }
+        Value::Object(object) => Ok(object.deep_copied().unwrap_or_else(|| value.clone())),
         other => Ok(other.clone()),
     }
 }

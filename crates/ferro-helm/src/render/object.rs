@@ -108,7 +108,7 @@ static KUBE_VERSION: NamedType = NamedType {
             params: &[],
             is_variadic: false,
             result: &Type::String,
-            run: |_, receiver, _| kube_version(receiver, |version| &version.normalized),
+            run: |_, receiver, _| kube_version(receiver, shown),
         },
     ],
     ..NamedType::plain(
@@ -166,6 +166,15 @@ fn kube_version(receiver: &Value, part: impl Fn(&KubeVersion) -> &String) -> Res
     ))
 }
 
+/// What a version prints as; a copy made by reflection has not kept the normalized form.
+fn shown(version: &KubeVersion) -> &String {
+    if version.normalized.is_empty() {
+        &version.version
+    } else {
+        &version.normalized
+    }
+}
+
 struct CapabilitiesObject {
     kube_version: Value,
     api_versions: Value,
@@ -192,6 +201,18 @@ impl Object for CapabilitiesObject {
             "HelmVersion" => Some(self.helm_version.clone()),
             _ => None,
         }
+    }
+
+    fn deep_copied(&self) -> Option<Value> {
+        let kube_version = match &self.kube_version {
+            Value::Object(version) => version.deep_copied(),
+            _ => None,
+        };
+        Some(Value::object(Self {
+            kube_version: kube_version.unwrap_or_else(|| self.kube_version.clone()),
+            api_versions: self.api_versions.clone(),
+            helm_version: self.helm_version.clone(),
+        }))
     }
 }
 
@@ -228,13 +249,22 @@ impl Object for KubeVersionObject {
     }
 
     fn display_addressed(&self) -> Option<Text> {
-        (!self.is_copy).then(|| Text::from(self.version.normalized.as_str()))
+        (!self.is_copy).then(|| Text::from(shown(&self.version).as_str()))
     }
 
     fn copied(&self) -> Option<Value> {
         Some(Value::object(Self {
             version: self.version.clone(),
             is_copy: true,
+        }))
+    }
+
+    fn deep_copied(&self) -> Option<Value> {
+        let mut version = self.version.clone();
+        version.normalized.clear();
+        Some(Value::object(Self {
+            version,
+            is_copy: self.is_copy,
         }))
     }
 }

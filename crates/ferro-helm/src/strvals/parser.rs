@@ -239,7 +239,7 @@ impl<'p> Parser<'p> {
         if self.is_blank() {
             return Ok(Tree::Scalar(Json::Null));
         }
-        let mut decoder = serde_json::Deserializer::from_str(self.rest);
+        let mut decoder = serde_json::Deserializer::from_str(without_digits_after_zero(self.rest));
         // Whatever follows the value is none of its business: a stream would want space after a number.
         let value = Json::deserialize(&mut decoder).map_err(|error| Error::Json(error.to_string()))?;
         let end = decoder.into_iter::<Json>().byte_offset();
@@ -278,6 +278,15 @@ impl<'p> Parser<'p> {
         }
         self.rest = chars.as_str();
         (text, last)
+    }
+}
+
+/// To Go a number that begins with zero ends there unless a point or an exponent follows; here it would be an error.
+fn without_digits_after_zero(text: &str) -> &str {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    match digits.as_bytes() {
+        [b'0', next, ..] if next.is_ascii_digit() => text.get(..=text.len() - digits.len()).unwrap_or(text),
+        _ => text,
     }
 }
 

@@ -453,6 +453,14 @@ fn e6_what_templates_are_given() {
             "{{ .Chart.Name }} {{ .Chart.IsRoot }} {{ .Chart.Deprecated }} [{{ .Chart.Nothing }}] {{ .Chart.Maintainers }}",
             "app true false [] []",
         ),
+        (
+            "{{ (deepCopy .Capabilities.KubeVersion).Version }} {{ deepCopy .Capabilities.KubeVersion }}",
+            "v1.34.0 {v1.34.0  1 34}",
+        ),
+        (
+            "{{ (deepCopy .).Capabilities.KubeVersion }}|{{ (deepCopy .Capabilities).KubeVersion.GitVersion }}|{{ .Capabilities.KubeVersion }}",
+            "v1.34.0|v1.34.0|v1.34.0",
+        ),
         ("{{ $_ := set .Values \"late\" 1 }}{{ .Values.late }}", "1"),
     ];
     let files: Vec<_> = cases.iter().map(|(template, _)| probe(template)).collect();

@@ -107,4 +107,7 @@ fn what_follows_a_number_in_json_is_the_next_assignment() {
     let mut values = Map::new();
     parse_into(&mut values, "a=truea=1", Grammar::Json).unwrap();
     assert_eq!(json!(values), json!({"a": 1.0}));
+    let mut values = Map::new();
+    parse_into(&mut values, "a=-01=2,b=0.5", Grammar::Json).unwrap();
+    assert_eq!(json!(values), json!({"a": -0.0, "1": 2.0, "b": 0.5}));
 }

@@ -81,6 +81,11 @@ pub trait Object: Any {
         None
     }
 
+    /// Returns what a deep copy of it is, if not the same: copies made by reflection lack what is not exported.
+    fn deep_copied(&self) -> Option<Value> {
+        None
+    }
+
     /// Returns what its `GoString` method says, which is what `%#v` prints.
     fn go_string(&self) -> Option<Text> {
         None
