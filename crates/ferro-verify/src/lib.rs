@@ -5,6 +5,7 @@
 //!
 //! * [`git`]: commits and annotated tags, signed with OpenPGP or SSH keys, as Flux 2.9 verifies them.
 //! * [`cosign`]: signatures of images and charts in registries, by a key or by an identity.
+//! * [`notation`]: the same, by certificates and a trust policy.
 //! * [`provenance`]: packages of Helm charts with a `.prov` file beside them.
 //! * [`openpgp`]: detached signatures against keyrings, by the rules of the library that Flux uses (ProtonMail's go-crypto).
 //! * [`sshsig`]: signatures of `ssh-keygen -Y sign` against authorized keys.
@@ -24,6 +25,7 @@ pub mod cosign;
 mod der;
 pub mod git;
 mod key;
+pub mod notation;
 pub mod openpgp;
 pub mod provenance;
 pub mod sshsig;

@@ -17,6 +17,17 @@ pub(crate) const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
 pub(crate) const TIME_STAMPING: &str = "1.3.6.1.5.5.7.3.8";
 const ANY_PURPOSE: &str = "2.5.29.37.0";
 
+/// What certificates of servers, clients, mail, timestamps and OCSP are for.
+const FOREIGN: [&str; 5] = [
+    "1.3.6.1.5.5.7.3.1",
+    "1.3.6.1.5.5.7.3.2",
+    "1.3.6.1.5.5.7.3.4",
+    TIME_STAMPING,
+    "1.3.6.1.5.5.7.3.9",
+];
+
+const DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
+const AUTHORITY_ACCESS: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01];
 const SCT_LIST: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0xd6, 0x79, 0x02, 0x04, 0x02];
 
 /// A certificate that cannot be used.
@@ -46,6 +57,7 @@ pub(crate) struct Certificate {
     pub(crate) is_ca: bool,
     path_length: Option<usize>,
     may_sign_certificates: Option<bool>,
+    may_sign_data: Option<bool>,
     purposes: Option<Vec<String>>,
     are_purposes_critical: bool,
     /// Extensions by the content of their OIDs.
@@ -93,6 +105,7 @@ impl Certificate {
             is_ca: constraints.is_some_and(|it| it.value.ca),
             path_length: path_length.and_then(|length| usize::try_from(length).ok()),
             may_sign_certificates: usage.as_ref().map(|it| it.value.key_cert_sign()),
+            may_sign_data: usage.as_ref().map(|it| it.value.digital_signature()),
             are_purposes_critical: parsed.extensions().iter().any(|it| {
                 it.critical && matches!(it.parsed_extension(), ParsedExtension::ExtendedKeyUsage(_))
             }),
@@ -164,6 +177,51 @@ impl Certificate {
         self.are_purposes_critical && self.purposes.as_deref() == Some(&[purpose.to_owned()])
     }
 
+    /// Whether it is made for signing code, and for nothing that servers or their clients do.
+    pub(crate) fn is_code_signer(&self) -> bool {
+        let is_foreign = |purpose: &String| FOREIGN.contains(&purpose.as_str());
+        let purposes = self.purposes.as_deref().unwrap_or_default();
+        self.may_sign_data == Some(true)
+            && self.may_sign_certificates != Some(true)
+            && !self.is_ca
+            && !self.has_unknown_critical
+            && self.allows(CODE_SIGNING)
+            && !purposes.iter().any(is_foreign)
+    }
+
+    /// Whether `issuer` has the name of the issuer, and signed.
+    pub(crate) fn is_issued_by(&self, issuer: &Self) -> bool {
+        self.issuer == issuer.subject && self.is_signed_by(issuer)
+    }
+
+    /// Whether it says where to ask whether it is revoked.
+    pub(crate) fn names_revocation(&self) -> bool {
+        !self.is_self_issued()
+            && (self.extension(DISTRIBUTION_POINTS).is_some() || self.extension(AUTHORITY_ACCESS).is_some())
+    }
+
+    /// The attributes of the subject, by the short names of RFC 4514.
+    pub(crate) fn subject_attributes(&self) -> Option<Vec<(String, String)>> {
+        let (_, parsed) = X509Certificate::from_der(&self.der).ok()?;
+        let attributes = parsed.subject().iter_attributes().map(|attribute| {
+            let oid = attribute.attr_type().to_id_string();
+            let name = match oid.as_str() {
+                "2.5.4.3" => "CN",
+                "2.5.4.5" => "SERIALNUMBER",
+                "2.5.4.6" => "C",
+                "2.5.4.7" => "L",
+                "2.5.4.8" => "ST",
+                "2.5.4.9" => "STREET",
+                "2.5.4.10" => "O",
+                "2.5.4.11" => "OU",
+                "2.5.4.17" => "POSTALCODE",
+                other => other,
+            };
+            Some((name.to_owned(), attribute.as_str().ok()?.to_owned()))
+        });
+        attributes.collect()
+    }
+
     /// Whether `issuer` signed this certificate.
     pub(crate) fn is_signed_by(&self, issuer: &Self) -> bool {
         let verify = || {
@@ -211,7 +269,7 @@ impl Certificate {
         Sha256::digest(self.key.to_der()).into()
     }
 
-    fn may_issue(&self, below: usize) -> bool {
+    pub(crate) fn may_issue(&self, below: usize) -> bool {
         self.is_ca
             && self.may_sign_certificates != Some(false)
             && self.path_length.is_none_or(|length| below <= length)

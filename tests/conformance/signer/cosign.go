@@ -49,7 +49,8 @@ func manifest() []byte {
 		config, content, len(layer))
 }
 
-func digest() string {
+// artifact is the digest of the artifact.
+func artifact() string {
 	sum := sha256.Sum256(manifest())
 	return hex.EncodeToString(sum[:])
 }
@@ -72,7 +73,7 @@ func cosign() (map[string]any, error) {
 	_, edKey, err := ed25519.GenerateKey(rand.Reader)
 	must(err)
 	for name, key := range map[string]crypto.Signer{"p256": p256, "p384": p384, "p521": p521, "rsa": rsaKey, "ed25519": edKey} {
-		keys[name] = byKey(key, digest())
+		keys[name] = byKey(key, artifact())
 	}
 	a := newAuthority()
 	trusted, err := json.Marshal(a.trustedRoot())
@@ -80,20 +81,20 @@ func cosign() (map[string]any, error) {
 	bundles := map[string]any{}
 	good := func() (*x509.Certificate, *ecdsa.PrivateKey) { return a.leaf(subject, issuer, a.certificateLog) }
 	leaf, key := good()
-	bundles["good"] = a.bundle(leaf, key, digest(), signedAt)
+	bundles["good"] = a.bundle(leaf, key, artifact(), signedAt)
 	leaf, key = good()
-	bundles["late"] = a.bundle(leaf, key, digest(), signedAt.Add(time.Hour))
+	bundles["late"] = a.bundle(leaf, key, artifact(), signedAt.Add(time.Hour))
 	leaf, key = good()
 	other := sha256.Sum256([]byte("other"))
 	bundles["other-digest"] = a.bundle(leaf, key, hex.EncodeToString(other[:]), signedAt)
 	leaf, key = a.leaf(subject, issuer, nil)
-	bundles["not-logged"] = a.bundle(leaf, key, digest(), signedAt)
+	bundles["not-logged"] = a.bundle(leaf, key, artifact(), signedAt)
 	leaf, key = a.leaf(subject, issuer, newKey())
-	bundles["logged-elsewhere"] = a.bundle(leaf, key, digest(), signedAt)
+	bundles["logged-elsewhere"] = a.bundle(leaf, key, artifact(), signedAt)
 	stranger := newAuthority()
 	stranger.rekorLog, stranger.certificateLog = a.rekorLog, a.certificateLog
 	leaf, key = stranger.leaf(subject, issuer, a.certificateLog)
-	bundles["other-authority"] = stranger.bundle(leaf, key, digest(), signedAt)
+	bundles["other-authority"] = stranger.bundle(leaf, key, artifact(), signedAt)
 	leaf, key = good()
 	bundles["stamped"] = a.stamped(leaf, key, a, signedAt)
 	leaf, key = good()
@@ -118,9 +119,9 @@ func cosign() (map[string]any, error) {
 			"manifest": string(chart), "package": packed, "digest": fmt.Sprintf("sha256:%x", sum), "signed": byKey(p256, hex.EncodeToString(sum[:])),
 		},
 		"layer": layer, "manifest": string(manifest()),
-		"digest": "sha256:" + digest(), "subject": subject, "issuer": issuer,
+		"digest": "sha256:" + artifact(), "subject": subject, "issuer": issuer,
 		"trustedRoot": json.RawMessage(trusted), "keys": keys, "bundles": bundles,
-		"keyless": a.simple(leaf, key),
+		"keyless": a.simple(leaf, key), "notation": notary(),
 	}, nil
 }
 
@@ -202,7 +203,7 @@ func (a *authority) bundle(leaf *x509.Certificate, key *ecdsa.PrivateKey, digest
 
 // stamped signs by an identity, as cosign 3 does with a log of the second version; clock says when.
 func (a *authority) stamped(leaf *x509.Certificate, key *ecdsa.PrivateKey, clock *authority, at time.Time) any {
-	statement := statement(digest())
+	statement := statement(artifact())
 	made := sign(key, encoded(statement))
 	sum := sha256.Sum256(encoded(statement))
 	entry := a.tile(map[string]any{
@@ -236,7 +237,7 @@ func exchange(bundle any, responses ...[]byte) any {
 
 // simple signs by an identity, as cosign 2 does.
 func (a *authority) simple(leaf *x509.Certificate, key *ecdsa.PrivateKey) any {
-	payload := payload(digest())
+	payload := payload(artifact())
 	made := base64.StdEncoding.EncodeToString(sign(key, payload))
 	sum := sha256.Sum256(payload)
 	certificate := armored("CERTIFICATE", leaf.Raw)
@@ -283,7 +284,7 @@ func judge(trusted []byte, made any, stamped bool) error {
 	if err != nil {
 		return err
 	}
-	sum, err := hex.DecodeString(digest())
+	sum, err := hex.DecodeString(artifact())
 	must(err)
 	policy := verify.NewPolicy(verify.WithArtifactDigest("sha256", sum), verify.WithCertificateIdentity(identity))
 	_, err = verifier.Verify(parsed, policy)

@@ -1,10 +1,4 @@
 //! Signatures of images and charts, as sigstore's libraries make them and judge them.
-//!
-//! The recorded ones are what `tests/conformance/signer` prints; that program asks sigstore's own verifier about every bundle and fails when
-//! its verdict is not the one that the tests expect. With `FERRO_SIGNER` naming the program, every test runs on fresh ones, too.
-
-use std::process::Command;
-use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,26 +8,9 @@ use ferro_verify::cosign::{
 };
 use serde_json::{Value, json};
 
-const RECORDED: &str = include_str!("../data/cosign.json");
-const KINDS: [&str; 5] = ["p256", "p384", "p521", "rsa", "ed25519"];
+use crate::signed::{RECORDED, each};
 
-/// Runs a test on the recorded signatures, and on fresh ones.
-fn each(test: impl Fn(&Value)) {
-    static FRESH: OnceLock<Option<Value>> = OnceLock::new();
-    test(&serde_json::from_str(RECORDED).unwrap());
-    let fresh = FRESH.get_or_init(|| {
-        let Some(program) = std::env::var_os("FERRO_SIGNER") else {
-            eprintln!("skipped: FERRO_SIGNER does not name a built signer");
-            return None;
-        };
-        let output = Command::new(program).output().unwrap();
-        assert!(output.status.success());
-        Some(serde_json::from_slice(&output.stdout).unwrap())
-    });
-    if let Some(fresh) = fresh {
-        test(fresh);
-    }
-}
+const KINDS: [&str; 5] = ["p256", "p384", "p521", "rsa", "ed25519"];
 
 fn text<'a>(fixtures: &'a Value, path: &str) -> &'a str {
     fixtures.pointer(path).and_then(Value::as_str).unwrap()

@@ -9,5 +9,7 @@
 
 mod cosign;
 mod git;
+mod notation;
 mod provenance;
+mod signed;
 mod tools;

@@ -1,4 +1,4 @@
-//! Charts in a registry, signed by the program that `tests/data/cosign.json` of ferro-verify is recorded from.
+//! Charts in a registry, signed by the program that `tests/data/signatures.json` of ferro-verify is recorded from.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl Bench {
         let cache = IndexCache::new(2, minute, minute);
         let reconciler = HelmChartReconciler::new(shared, store, sources, access, cache, dependants);
         let (recorder, events) = Recorder::for_test();
-        let text = include_str!("../../../ferro-verify/tests/data/cosign.json");
+        let text = include_str!("../../../ferro-verify/tests/data/signatures.json");
         let bench = Self {
             root,
             reconciler,

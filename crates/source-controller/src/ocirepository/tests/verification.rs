@@ -1,4 +1,4 @@
-//! Signatures, made by the program that `tests/data/cosign.json` of ferro-verify is recorded from.
+//! Signatures, made by the program that `tests/data/signatures.json` of ferro-verify is recorded from.
 
 use std::sync::Mutex;
 
@@ -23,7 +23,7 @@ impl Signed {
     }
 
     fn within(registry: Registry) -> Self {
-        let text = include_str!("../../../../ferro-verify/tests/data/cosign.json");
+        let text = include_str!("../../../../ferro-verify/tests/data/signatures.json");
         let fixtures: Value = serde_json::from_str(text).unwrap();
         registry.put_blob(APP, b"{}");
         registry.put_blob(APP, fixtures["layer"].as_str().unwrap().as_bytes());

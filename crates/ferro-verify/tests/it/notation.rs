@@ -1,0 +1,197 @@
+//! Signatures by certificates, as notation's libraries make them and judge them.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ferro_verify::notation::{Outcome, Refusal, TrustPolicy, TrustStore, verify};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::signed::{RECORDED, each};
+
+fn now() -> Timestamp {
+    "2026-06-01T00:00:00Z".parse().unwrap()
+}
+
+fn store(fixtures: &Value) -> TrustStore {
+    let mut store = TrustStore::default();
+    for certificate in fixtures["notation"]["trusted"].as_array().unwrap() {
+        store.add(certificate.as_str().unwrap().as_bytes()).unwrap();
+    }
+    store
+}
+
+fn policy(fixtures: &Value, name: &str) -> TrustPolicy {
+    let text = fixtures["notation"]["policies"][name].as_str().unwrap();
+    TrustPolicy::from_json(text.as_bytes()).unwrap()
+}
+
+fn envelope<'a>(fixtures: &'a Value, name: &str) -> &'a str {
+    fixtures["notation"]["cases"][name]["envelope"].as_str().unwrap()
+}
+
+fn judge(fixtures: &Value, policy: &TrustPolicy, envelope: &str) -> Result<Outcome, Refusal> {
+    let repository = fixtures["notation"]["repository"].as_str().unwrap();
+    let digest = fixtures["digest"].as_str().unwrap();
+    verify(
+        policy,
+        &store(fixtures),
+        repository,
+        digest,
+        envelope.as_bytes(),
+        now(),
+    )
+}
+
+#[test]
+fn envelopes_are_judged_as_by_notation() {
+    each(|fixtures| {
+        let cases = fixtures["notation"]["cases"].as_object().unwrap();
+        assert!(cases.len() > 10);
+        for (name, case) in cases {
+            for (level, verdict) in case["verdicts"].as_object().unwrap() {
+                let found = judge(fixtures, &policy(fixtures, level), envelope(fixtures, name));
+                let found_text = match &found {
+                    Ok(Outcome::Verified) => "verified",
+                    Ok(Outcome::Ignored) => "ignored",
+                    Err(_) => "refused",
+                };
+                assert_eq!(found_text, verdict, "{name} by {level}: {found:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn refusals_say_what_is_wrong() {
+    each(|fixtures| {
+        let strict = policy(fixtures, "strict");
+        let refused = |name: &str| judge(fixtures, &strict, envelope(fixtures, name)).unwrap_err();
+        assert_eq!(refused("p384"), Refusal::Untrusted);
+        assert_eq!(refused("somebody-else"), Refusal::Identity("p".to_owned()));
+        assert!(matches!(refused("expired"), Refusal::Expired(_)));
+        assert_eq!(refused("old-certificate"), Refusal::Time);
+        let digest = fixtures["digest"].as_str().unwrap();
+        assert_eq!(refused("other-digest"), Refusal::Digest(digest.to_owned()));
+    });
+}
+
+/// With one bit of the bytes changed that a Base64 text stands for.
+fn flip(text: &str, at: usize, is_url: bool) -> String {
+    let engine = if is_url { &URL_SAFE_NO_PAD } else { &STANDARD };
+    let mut bytes = engine.decode(text).unwrap();
+    let at = at % bytes.len();
+    bytes[at] ^= 1;
+    engine.encode(bytes)
+}
+
+#[test]
+fn envelopes_cannot_be_changed() {
+    let fixtures: Value = serde_json::from_str(RECORDED).unwrap();
+    // Of these levels the second believes everybody.
+    let (strict, audit) = (policy(&fixtures, "strict"), policy(&fixtures, "audit"));
+    for name in ["good", "rsa2048", "p521"] {
+        let good: Value = serde_json::from_str(envelope(&fixtures, name)).unwrap();
+        let check = |path: &str, changed: Value| {
+            let mut envelope = good.clone();
+            *envelope.pointer_mut(path).unwrap() = changed;
+            let envelope = envelope.to_string();
+            assert!(judge(&fixtures, &strict, &envelope).is_err(), "{name}: {path}");
+            assert!(judge(&fixtures, &audit, &envelope).is_err(), "{name}: {path}");
+        };
+        for path in ["/payload", "/protected", "/signature"] {
+            let text = good.pointer(path).unwrap().as_str().unwrap();
+            for at in (0..text.len()).step_by(37) {
+                check(path, json!(flip(text, at, true)));
+            }
+        }
+        for path in ["/header/x5c/0", "/header/x5c/1"] {
+            let text = good.pointer(path).unwrap().as_str().unwrap();
+            for at in (0..text.len()).step_by(37) {
+                check(path, json!(flip(text, at, false)));
+            }
+        }
+        let chain = good["header"]["x5c"].as_array().unwrap();
+        check("/header/x5c", json!([]));
+        check("/header/x5c", json!([chain[0]]));
+        check("/header/x5c", json!([chain[1], chain[0]]));
+        check("/header/x5c", json!([chain[0], chain[1], chain[1]]));
+        check("/header/x5c", json!(vec![&chain[1]; 100]));
+    }
+    for garbage in [
+        "",
+        "{",
+        "[]",
+        r#"{"payload":"","protected":"","header":{},"signature":""}"#,
+    ] {
+        assert!(judge(&fixtures, &strict, garbage).is_err(), "{garbage}");
+    }
+}
+
+#[test]
+fn statements_are_chosen_by_repository() {
+    let fixtures: Value = serde_json::from_str(RECORDED).unwrap();
+    let of = |scopes: [&str; 2]| {
+        let statement = |name: &str, scope: &str, level: &str| {
+            json!({
+                "name": name, "registryScopes": [scope], "signatureVerification": { "level": level },
+                "trustStores": ["ca:x"], "trustedIdentities": ["*"],
+            })
+        };
+        let statements = [
+            statement("a", scopes[0], "strict"),
+            statement("b", scopes[1], "skip"),
+        ];
+        let text = json!({ "version": "1.0", "trustPolicies": statements }).to_string();
+        TrustPolicy::from_json(text.as_bytes()).unwrap()
+    };
+    let own = fixtures["notation"]["repository"].as_str().unwrap();
+    let good = envelope(&fixtures, "good");
+    for (scopes, skips) in [
+        ([own, "*"], false),
+        (["*", own], true),
+        (["other.example.com/x", "*"], true),
+    ] {
+        let policy = of(scopes);
+        assert_eq!(policy.skips(own), Ok(skips), "{scopes:?}");
+        let expected = if skips {
+            Outcome::Ignored
+        } else {
+            Outcome::Verified
+        };
+        assert_eq!(judge(&fixtures, &policy, good), Ok(expected));
+    }
+    let elsewhere = of(["a.example.com/x", "b.example.com/x"]);
+    let expected = Refusal::NoStatement(own.to_owned());
+    assert_eq!(judge(&fixtures, &elsewhere, good), Err(expected.clone()));
+    assert_eq!(elsewhere.skips(own), Err(expected));
+}
+
+#[test]
+fn what_is_enforced_and_cannot_be_found_out_is_refused() {
+    let fixtures: Value = serde_json::from_str(RECORDED).unwrap();
+    let stamped = |timestamp: &str| {
+        let statement = json!({
+            "name": "a", "registryScopes": ["*"],
+            "signatureVerification": { "level": "strict", "verifyTimestamp": timestamp },
+            "trustStores": ["ca:x", "tsa:y"], "trustedIdentities": ["*"],
+        });
+        let text = json!({ "version": "1.0", "trustPolicies": [statement] }).to_string();
+        TrustPolicy::from_json(text.as_bytes()).unwrap()
+    };
+    let good = envelope(&fixtures, "good");
+    assert_eq!(
+        judge(&fixtures, &stamped("always"), good),
+        Err(Refusal::Unsupported("timestamps"))
+    );
+    assert_eq!(
+        judge(&fixtures, &stamped("afterCertExpiry"), good),
+        Ok(Outcome::Verified)
+    );
+    let mut store = TrustStore::default();
+    assert_eq!(store.add(b"no certificate"), Err(Refusal::Store));
+    assert_eq!(
+        store.add(b"-----BEGIN X-----\nAAAA\n-----END X-----\n"),
+        Err(Refusal::Store)
+    );
+    assert!(store.is_empty());
+}
