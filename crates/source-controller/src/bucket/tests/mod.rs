@@ -3,6 +3,7 @@
 
 mod artifact;
 mod storage;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

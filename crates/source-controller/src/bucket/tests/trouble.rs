@@ -1,0 +1,177 @@
+//! What fails: access, the storage, the content.
+
+use ferro_api::meta::LocalObjectReference;
+use ferro_api::source::{BucketSts, StsProvider};
+
+use super::storage::error;
+use super::*;
+
+fn reference(name: &str) -> Option<LocalObjectReference> {
+    Some(LocalObjectReference {
+        name: name.to_owned(),
+    })
+}
+
+fn failed(message: &str) -> Outcome {
+    Outcome::Backoff {
+        error: message.to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_the_secret_sign_and_are_never_told() {
+    let keys: &[(&str, &str)] = &[("accesskey", "AKIDEXAMPLE"), ("secretkey", "hunter2")];
+    let (s3, mut bench) = (FakeS3::new(), Bench::new(&[("keys", keys)]));
+    s3.put("a.yaml", "a: 1\n");
+    s3.instead(|request| {
+        let authorization = request.header("authorization");
+        let is_signed = authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
+            && authorization.contains("/eu-west-1/s3/");
+        (!is_signed).then(|| error(403, "AccessDenied", "Access Denied."))
+    });
+    let mut object = bucket(&s3.endpoint());
+    let denied = "failed to confirm existence of 'podinfo' bucket: Access Denied.";
+    assert_eq!(bench.pass(&mut object).await, failed(denied));
+    assert_eq!(conditions_of(&object), FETCH_FAILED);
+    assert_eq!(bench.events(), [format!("error BucketOperationFailed {denied}")]);
+    object.spec.secret_ref = reference("keys");
+    object.spec.region = Some("eu-west-1".to_owned());
+    assert_eq!(bench.pass(&mut object).await, Outcome::Done);
+    assert_eq!(conditions_of(&object), READY);
+    let text = format!("{:?} {object:?}", bench.events());
+    assert!(!text.contains("hunter"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_secrets_and_of_the_spec_are_named() {
+    let half: &[(&str, &str)] = &[("accesskey", "x")];
+    let s3 = FakeS3::new();
+    let mut bench = Bench::new(&[("half", half)]);
+    let sts = |provider, endpoint: &str| {
+        Some(BucketSts {
+            provider,
+            endpoint: endpoint.to_owned(),
+            ..BucketSts::default()
+        })
+    };
+    let mut cases = Vec::new();
+    let mut case = |change: &dyn Fn(&mut BucketSpec), reason: &'static str, start: &'static str| {
+        let mut object = bucket(&s3.endpoint());
+        change(&mut object.spec);
+        cases.push((object, reason, start));
+    };
+    let denied = "AuthenticationFailed";
+    case(
+        &|spec| spec.secret_ref = reference("gone"),
+        denied,
+        "failed to get secret 'default/gone': ",
+    );
+    case(
+        &|spec| spec.secret_ref = reference("half"),
+        denied,
+        "invalid 'half' secret data: required fields 'accesskey' and 'secretkey'",
+    );
+    case(
+        &|spec| spec.proxy_secret_ref = reference("gone"),
+        denied,
+        "failed to get proxy URL: ",
+    );
+    case(
+        &|spec| spec.endpoint = "not an address".to_owned(),
+        denied,
+        "Endpoint: not an address does not follow",
+    );
+    case(
+        &|spec| spec.sts = sts(StsProvider::Aws, "https://sts.amazonaws.com"),
+        "InvalidSTSConfiguration",
+        "STS provider 'aws' is not supported for 'generic' bucket provider",
+    );
+    case(
+        &|spec| spec.sts = sts(StsProvider::Ldap, "no address"),
+        "URLInvalid",
+        "failed to parse STS endpoint 'no address': ",
+    );
+    for (mut object, reason, start) in cases {
+        let outcome = bench.pass(&mut object).await;
+        let message = message_of(&object, "FetchFailed").to_owned();
+        assert!(message.starts_with(start), "{message}");
+        assert!(
+            matches!(outcome, Outcome::Backoff { .. }) == (reason == denied),
+            "{outcome:?}"
+        );
+        let ready = format!("Ready=False/{reason}");
+        assert!(conditions_of(&object).contains(&ready), "{object:?}");
+        assert_eq!(bench.events().pop(), Some(format!("error {reason} {message}")));
+    }
+    assert_eq!(s3.seen(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_bucket_and_failing_download_keep_the_artifact() {
+    let (s3, mut bench) = (FakeS3::new(), Bench::new(&[]));
+    s3.put("a.yaml", "a: 1\n");
+    let mut object = bucket(&s3.endpoint());
+    bench.pass(&mut object).await;
+    bench.events();
+    let artifact = object.artifact().unwrap().clone();
+
+    object.spec.bucket_name = "missing".to_owned();
+    assert_eq!(
+        bench.pass(&mut object).await,
+        failed("bucket 'missing' not found")
+    );
+    assert_eq!(object.artifact(), Some(&artifact));
+
+    object.spec.bucket_name = "podinfo".to_owned();
+    s3.put("b.yaml", "b: 1\n");
+    s3.instead(|request| {
+        request
+            .path
+            .ends_with("/b.yaml")
+            .then(|| error(500, "InternalError", "no"))
+    });
+    let outcome = bench.pass(&mut object).await;
+    let message = message_of(&object, "FetchFailed").to_owned();
+    assert_eq!(outcome, failed(&message));
+    assert!(
+        message.starts_with("fetch from bucket 'podinfo' failed: "),
+        "{message}"
+    );
+    assert_eq!(object.artifact(), Some(&artifact));
+    assert!(bench.stored(&object).exists());
+    bench.events();
+
+    s3.instead(|_| None);
+    assert_eq!(bench.pass(&mut object).await, Outcome::Done);
+    assert_eq!(conditions_of(&object), READY);
+    let stored = files(&bench.stored(&object));
+    assert_eq!(stored.keys().collect::<Vec<_>>(), ["a.yaml", "b.yaml"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_lead_out_of_the_bucket_are_refused() {
+    let (s3, mut bench) = (FakeS3::new(), Bench::new(&[]));
+    s3.put("a.yaml", "a: 1\n");
+    let mut object = bucket(&s3.endpoint());
+    bench.pass(&mut object).await;
+    let artifact = object.artifact().unwrap().clone();
+    s3.put("x/../../../evil", "evil\n");
+    assert!(matches!(bench.pass(&mut object).await, Outcome::Backoff { .. }));
+    assert_eq!(object.artifact(), Some(&artifact));
+    assert!(!bench.data.join("evil").exists() && !bench.data.parent().unwrap().join("evil").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_that_never_answers_is_given_up() {
+    let (s3, mut bench) = (FakeS3::new(), Bench::new(&[]));
+    s3.instead(|_| {
+        let (pieces, body) = mpsc::channel(1);
+        // Held for ever: the body neither goes on nor ends.
+        std::mem::forget(pieces);
+        Some(Response::stream(200, body))
+    });
+    let mut object = bucket(&s3.endpoint());
+    object.spec.timeout = Some(ferro_api::meta::Duration::from_nanos(100_000_000));
+    assert!(matches!(bench.pass(&mut object).await, Outcome::Backoff { .. }));
+    assert_eq!(conditions_of(&object), FETCH_FAILED);
+}
