@@ -25,7 +25,7 @@ pub(super) struct Usage {
 /// The processes that are measured.
 #[derive(Debug)]
 pub(super) struct Meter {
-    controllers: [Controller; 2],
+    controllers: Vec<Controller>,
     control_plane: Vec<(String, u32)>,
     ticks: f64,
     /// CPU seconds that each process had used before the workload began.
@@ -35,7 +35,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(controllers: [Controller; 2], cluster: &Cluster) -> Result<Self> {
+    pub(super) fn new(controllers: Vec<Controller>, cluster: &Cluster) -> Result<Self> {
         let control_plane = cluster
             .processes()
             .map(|(name, id)| (name.to_owned(), id))

@@ -11,6 +11,7 @@ mod kustomize;
 mod launch;
 mod measure;
 mod report;
+mod sources;
 mod state;
 mod workload;
 
@@ -111,6 +112,10 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
             args.word();
             helm::run(args)
         }
+        Some("sources") => {
+            args.word();
+            sources::run(args)
+        }
         Some("cluster") => {
             args.word();
             cluster(args)
@@ -118,6 +123,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         None => {
             kustomize::run(Args::new(&[]))?;
             helm::run(Args::new(&[]))?;
+            sources::run(Args::new(&[]))?;
             cluster(args)
         }
         Some(_) => cluster(args),
@@ -177,7 +183,7 @@ fn run_one(plan: &Plan, count: usize, bin: &std::path::Path) -> Result<Outcome> 
         start("source-controller", &storage)?,
         start("kustomize-controller", &["--concurrent=20".to_owned()])?,
     ];
-    let mut meter = measure::Meter::new(controllers, &cluster)?;
+    let mut meter = measure::Meter::new(controllers.into(), &cluster)?;
     let mut outcome = Outcome {
         count,
         ..Outcome::default()
