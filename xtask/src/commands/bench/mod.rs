@@ -123,7 +123,6 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         None => {
             kustomize::run(Args::new(&[]))?;
             helm::run(Args::new(&[]))?;
-            sources::run(Args::new(&[]))?;
             cluster(args)
         }
         Some(_) => cluster(args),

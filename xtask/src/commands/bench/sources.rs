@@ -127,7 +127,7 @@ fn build_registry() -> Result<PathBuf> {
     let program = paths::target().join("registry/registry");
     let mut command = Command::new("go");
     command
-        .args(["build", "-trimpath", "-o"])
+        .args(["build", "-o"])
         .arg(&program)
         .arg("github.com/distribution/distribution/v3/cmd/registry")
         .current_dir(paths::root().join("tests/registry"));
