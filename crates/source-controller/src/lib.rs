@@ -18,7 +18,7 @@
 //! * The digest of a stored file is computed again only when the file has changed, and once after a start.
 //! * A new artifact has the GitRepositories that include it reconciled at once.
 //! * The storage is swept of what belongs to no object; it is served by replicas that wait for the lease, too.
-//! * Not there yet: `spec.verify` by notation or against the public root of Sigstore, the providers aws, azure, gcp and github of kinds other than Bucket, and the kind ExternalArtifact. What is asked of
+//! * Not there yet: `spec.verify` against the public root of Sigstore, the providers aws, azure, gcp and github of kinds other than Bucket, and the kind ExternalArtifact. What is asked of
 //!   them is refused in the conditions, never ignored.
 
 pub mod args;

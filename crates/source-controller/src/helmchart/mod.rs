@@ -139,12 +139,11 @@ impl Source for HelmChartReconciler {
             return Ok(unchanged(&mut pass.object));
         }
         let build = self.build(&pass.object, &source).await;
-        let build = build.map_err(|error| failed(&mut pass.object, error))?;
+        let (build, verified) = build.map_err(|error| failed(&mut pass.object, error))?;
         announce(pass, &build);
         conditions::delete(&mut pass.object, condition::FETCH_FAILED);
         conditions::delete(&mut pass.object, condition::BUILD_FAILED);
-        if is_to_be_verified && matches!(source, ChartSource::Repository(_)) {
-            // What is not good does not get here.
+        if verified == verification::Outcome::Verified {
             verification::record(&mut pass.object, &format!("version {}", build.version));
         }
         if build.dependencies > 0 {
@@ -168,14 +167,25 @@ impl Source for HelmChartReconciler {
 }
 
 impl HelmChartReconciler {
-    async fn build(&self, object: &HelmChart, source: &ChartSource) -> Result<Build, BuildFailure> {
+    async fn build(
+        &self,
+        object: &HelmChart,
+        source: &ChartSource,
+    ) -> Result<(Build, verification::Outcome), BuildFailure> {
         match source {
             ChartSource::Repository(repository) => self.build_remote(object, repository).await,
-            ChartSource::Tree(artifact) => self.build_local(object, artifact).await,
+            ChartSource::Tree(artifact) => {
+                let build = self.build_local(object, artifact).await?;
+                Ok((build, verification::Outcome::Ignored))
+            }
         }
     }
 
-    async fn build_remote(&self, object: &HelmChart, source: &HelmRepository) -> Result<Build, BuildFailure> {
+    async fn build_remote(
+        &self,
+        object: &HelmChart,
+        source: &HelmRepository,
+    ) -> Result<(Build, verification::Outcome), BuildFailure> {
         let invalid = |cause: String| {
             let message = format!("invalid Helm repository URL: {cause}");
             BuildFailure::Other(Failure::fetch(reason::URL_INVALID, message).stalling())
@@ -198,15 +208,14 @@ impl HelmChartReconciler {
             }
         })?;
         let repository = self.with_index(repository, source);
-        let repository = self.verify(object, source, repository).await?;
+        let (repository, verified) = self.verify(object, source, repository).await?;
         let mut options = self.options(object);
         if !effective(&options.values_files).is_empty() {
             options.metadata = object.meta().generation.unwrap_or_default().to_string();
         }
         let (chart, version) = (&object.spec.chart, object.spec.version_or_default());
-        build_remote(&repository, chart, version, &options)
-            .await
-            .map_err(BuildFailure::Build)
+        let build = build_remote(&repository, chart, version, &options).await;
+        Ok((build.map_err(BuildFailure::Build)?, verified))
     }
 
     async fn build_local(&self, object: &HelmChart, artifact: &Artifact) -> Result<Build, BuildFailure> {

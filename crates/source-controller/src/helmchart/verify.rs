@@ -8,10 +8,11 @@ use ferro_helmrepo::Repository;
 use ferro_helmrepo::chart::{BuildError, Stage, find_remote};
 use ferro_http::describe;
 use ferro_oci::Identifier;
+use kube::ResourceExt;
 use tokio::time::timeout;
 
 use super::{BuildFailure, HelmChartReconciler};
-use crate::verification::Settings;
+use crate::verification::{Outcome, Settings};
 
 impl HelmChartReconciler {
     /// Verifies the chart, where the spec asks for that; the repository then has nothing but what was found good.
@@ -20,9 +21,9 @@ impl HelmChartReconciler {
         object: &HelmChart,
         source: &HelmRepository,
         repository: Repository,
-    ) -> Result<Repository, BuildFailure> {
+    ) -> Result<(Repository, Outcome), BuildFailure> {
         let Some(settings) = Settings::of_chart(object) else {
-            return Ok(repository);
+            return Ok((repository, Outcome::Ignored));
         };
         let Repository::Oci(registry) = repository else {
             return Err(BuildFailure::Build(BuildError::new(
@@ -30,7 +31,7 @@ impl HelmChartReconciler {
                 "not implemented",
             )));
         };
-        let trust = settings.trust(&self.shared).await;
+        let trust = settings.trust(&self.shared, &object.name_any()).await;
         let trust = trust.map_err(|error| BuildFailure::Other(settings.failure(&error)))?;
         let (chart, version) = (&object.spec.chart, object.spec.version_or_default());
         let repository = Repository::Oci(registry.clone());
@@ -49,13 +50,13 @@ impl HelmChartReconciler {
         let verified = trust.verify(&self.shared, &client, &digest);
         let verified = timeout(source.spec.timeout_or_default().to_std(), verified).await;
         let verified = verified.map_err(|_| refused("context deadline exceeded".to_owned()))?;
-        verified.map_err(|error| {
+        let outcome = verified.map_err(|error| {
             let reference = client.repository().reference(Identifier::Digest(digest.clone()));
-            refused(match settings.is_keyless() {
-                true => format!("failed to verify oci://{reference}: {error}"),
-                false => error.to_string(),
+            refused(match settings.is_by_key() {
+                true => error.to_string(),
+                false => format!("failed to verify oci://{reference}: {error}"),
             })
         })?;
-        Ok(Repository::Oci(registry.pinned(found, digest)))
+        Ok((Repository::Oci(registry.pinned(found, digest)), outcome))
     }
 }

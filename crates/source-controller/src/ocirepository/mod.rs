@@ -157,8 +157,9 @@ impl OCIRepositoryReconciler {
         let verified = settings
             .verify(&self.shared, client, &found.digest, deadline)
             .await;
-        verified.map_err(|error| settings.failure(&error))?;
-        verification::record(&mut pass.object, &format!("revision {}", found.revision));
+        if verified.map_err(|error| settings.failure(&error))? == verification::Outcome::Verified {
+            verification::record(&mut pass.object, &format!("revision {}", found.revision));
+        }
         Ok(())
     }
 

@@ -1,10 +1,11 @@
-//! Signatures of artifacts in registries, checked before anything is made of them (`spec/sources-and-images.md` sections 9.2 and 9.4).
+//! Signatures of artifacts in registries, checked before anything is made of them (`spec/sources-and-images.md` sections 9.2 to 9.4).
 //!
 //! `settings → policy → fetch, verify`. Signatures are looked at one by one as they come, bundles first; those of the older form count only
 //! where there is no bundle at all, as upstream has it. Here more than upstream: a bundle may match any of several identities, and a public key
 //! that cannot be read is told only if none of the others matches.
 
 mod fetch;
+mod notary;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use ferro_verify::cosign::{self, Identity, Policy, TrustedRoot};
 use kube::ResourceExt;
 use tokio::time::{Instant, timeout_at};
 
+use self::notary::Trusted;
 use crate::auth;
 use crate::reconcile::{Failure, Shared, SourceObject};
 
@@ -53,6 +55,15 @@ pub(crate) enum VerifyError {
     /// This version cannot find it out.
     #[error("{0}")]
     Unsupported(&'static str),
+}
+
+/// What came of a verification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The artifact is signed as it should be.
+    Verified,
+    /// It may be used all the same.
+    Ignored,
 }
 
 /// Forgets what an earlier pass found, unless it is a success that still matters.
@@ -118,8 +129,13 @@ impl Settings {
     }
 
     /// Whether identities are to vouch for the artifact.
-    pub(crate) fn is_keyless(&self) -> bool {
+    fn is_keyless(&self) -> bool {
         self.provider == OciVerificationProvider::Cosign && self.secret.is_none()
+    }
+
+    /// Whether public keys are to vouch for the artifact.
+    pub(crate) fn is_by_key(&self) -> bool {
+        self.provider == OciVerificationProvider::Cosign && self.secret.is_some()
     }
 
     /// How an error is told.
@@ -146,21 +162,29 @@ impl Settings {
         registry: &Client,
         digest: &Digest,
         deadline: Instant,
-    ) -> Result<(), VerifyError> {
-        let work = async { self.trust(shared).await?.verify(shared, registry, digest).await };
+    ) -> Result<Outcome, VerifyError> {
+        let reference = registry
+            .repository()
+            .reference(Identifier::Digest(digest.clone()));
+        let work = async {
+            let trust = self.trust(shared, &reference.to_string()).await?;
+            trust.verify(shared, registry, digest).await
+        };
         let timed_out = |_| VerifyError::failed(&TIMED_OUT);
         timeout_at(deadline, work).await.map_err(timed_out)?
     }
 
-    /// Who is trusted to sign.
+    /// Who is trusted to sign. Errors name the artifact as `what`.
     ///
     /// # Errors
     /// When a Secret cannot be read, or does not say so.
-    pub(crate) async fn trust(&self, shared: &Shared) -> Result<Trust, VerifyError> {
+    pub(crate) async fn trust(&self, shared: &Shared, what: &str) -> Result<Trust, VerifyError> {
         if self.provider == OciVerificationProvider::Notation {
-            return Err(VerifyError::Unsupported(
-                "this version of the controller cannot verify signatures of notation",
-            ));
+            let none = || VerifyError::Failed(format!("verification secret cannot be empty: '{what}'"));
+            let name = self.secret.as_ref().ok_or_else(none)?;
+            let secret = auth::read(&shared.client, &self.namespace, name).await;
+            let secret = secret.map_err(|error| VerifyError::failed(&error))?;
+            return Ok(Trust::Notation(Arc::new(Trusted::read(&secret)?)));
         }
         let root = match &self.trusted_root {
             Some(name) => Some(self.trusted_root(shared, name).await.map_err(|cause| {
@@ -203,7 +227,7 @@ impl Settings {
             let cause = format!("no public keys found in secret '{}'", secret.id);
             return Err(VerifyError::Failed(cause));
         }
-        Ok(Trust {
+        Ok(Trust::Cosign {
             policy: Arc::new(Policy::Keys(keys)),
             unreadable,
         })
@@ -217,7 +241,7 @@ impl Settings {
             root: Box::new(root),
             identities: identities.map_err(|error| VerifyError::failed(&error))?,
         };
-        Ok(Trust {
+        Ok(Trust::Cosign {
             policy: Arc::new(policy),
             unreadable: None,
         })
@@ -229,10 +253,15 @@ fn name(reference: &LocalObjectReference) -> String {
 }
 
 /// Who is trusted to sign.
-pub(crate) struct Trust {
-    policy: Arc<Policy>,
-    /// What is wrong with a key that cannot be read.
-    unreadable: Option<VerifyError>,
+pub(crate) enum Trust {
+    /// By cosign.
+    Cosign {
+        policy: Arc<Policy>,
+        /// What is wrong with a key that cannot be read.
+        unreadable: Option<VerifyError>,
+    },
+    /// By notation.
+    Notation(Arc<Trusted>),
 }
 
 impl Trust {
@@ -245,23 +274,28 @@ impl Trust {
         shared: &Shared,
         registry: &Client,
         digest: &Digest,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<Outcome, VerifyError> {
         let artifact = Artifact {
             shared,
             registry,
             digest,
         };
-        let verified = artifact.verify(&self.policy).await;
-        verified.map_err(|problem| match (problem, self.policy.as_ref()) {
+        let (policy, unreadable) = match self {
+            Self::Cosign { policy, unreadable } => (policy, unreadable),
+            Self::Notation(trusted) => return artifact.verify_notation(trusted).await,
+        };
+        let verified = artifact.verify(policy).await;
+        let verified = verified.map_err(|problem| match (problem, policy.as_ref()) {
             // Of keys the reference does not tell why each was of no use.
-            (Problem::Refused(_), Policy::Keys(_)) => self.unreadable.clone().unwrap_or_else(|| {
+            (Problem::Refused(_), Policy::Keys(_)) => unreadable.clone().unwrap_or_else(|| {
                 let digest = Identifier::Digest(digest.clone());
                 let reference = registry.repository().reference(digest);
                 VerifyError::Failed(format!("no matching signatures were found for '{reference}'"))
             }),
             (Problem::Refused(error), Policy::Keyless { .. }) => VerifyError::failed(&error),
             (Problem::Unread(cause), _) => VerifyError::Failed(cause),
-        })
+        });
+        verified.map(|()| Outcome::Verified)
     }
 }
 

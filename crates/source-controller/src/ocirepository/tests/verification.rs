@@ -88,18 +88,22 @@ impl Signed {
 
     /// Puts a bundle as cosign 3 does; what a list of referrers says of it.
     fn put_bundle(&self, bundle: &[u8]) -> Value {
-        self.registry.put_blob(APP, bundle);
+        self.put_referrer(BUNDLE, BUNDLE, bundle)
+    }
+
+    fn put_referrer(&self, kind: &str, layer: &str, content: &[u8]) -> Value {
+        self.registry.put_blob(APP, content);
         let manifest = json!({
-            "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "artifactType": BUNDLE,
+            "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "artifactType": kind,
             "config": Descriptor::of(media_type::EMPTY, b"{}"),
-            "layers": [Descriptor::of(BUNDLE, bundle)],
+            "layers": [Descriptor::of(layer, content)],
             "subject": { "mediaType": media_type::OCI_MANIFEST, "digest": self.digest(), "size": 1 },
         });
         let bytes = manifest.to_string();
         let digest = self
             .registry
             .put_manifest(APP, "", media_type::OCI_MANIFEST, bytes.as_bytes());
-        json!({ "mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": bytes.len(), "artifactType": BUNDLE })
+        json!({ "mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": bytes.len(), "artifactType": kind })
     }
 
     /// Puts the list of referrers where clients keep it for registries that have none.
@@ -446,16 +450,105 @@ async fn faults_of_the_settings_are_named() {
     let mut object = signed.object(keys("mixed"));
     assert_eq!(bench.pass(&mut object).await, Outcome::Done, "one key is enough");
 
-    let mut object = signed.object(OCIRepositoryVerification {
+    let lax = r#"{"version":"1.0","trustPolicies":[{"name":"p","registryScopes":["*"],"signatureVerification":{"level":"skip"}}]}"#;
+    bench.secret("policy", &[("trustpolicy.json", lax)]);
+    bench.secret("certificate", &[("trustpolicy.json", lax), ("a.crt", "x")]);
+    bench.secret("malformed", &[("trustpolicy.json", "{}")]);
+    let notation = |name: Option<&str>| OCIRepositoryVerification {
         provider: OciVerificationProvider::Notation,
-        ..keys("mixed")
-    });
-    assert!(matches!(bench.pass(&mut object).await, Outcome::Stalled { .. }));
-    let message = message_of(&object, "SourceVerified");
-    assert!(
-        message.starts_with("failed to verify the signature using provider 'notation': "),
-        "{message}"
+        secret_ref: name.and_then(reference),
+        ..OCIRepositoryVerification::default()
+    };
+    for (secret, cause) in [
+        (
+            None,
+            format!("verification secret cannot be empty: '{}'", signed.reference()),
+        ),
+        (Some("gone"), "secrets \"gone\" not found".to_owned()),
+        (
+            Some("empty"),
+            "'trustpolicy.json' not found in secret 'default/empty'".to_owned(),
+        ),
+        (
+            Some("policy"),
+            "no certificates found in secret 'default/policy'".to_owned(),
+        ),
+        (
+            Some("certificate"),
+            "failed to parse certificate 'a.crt' of secret 'default/certificate'".to_owned(),
+        ),
+        (
+            Some("malformed"),
+            "trust policy document has unsupported version \"\"".to_owned(),
+        ),
+    ] {
+        let mut object = signed.object(notation(secret));
+        assert_eq!(bench.pass(&mut object).await, failed("notation", &cause));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notation_vouches_by_certificates() {
+    let (signed, mut bench) = (Signed::new(), Bench::new());
+    let notation = &signed.fixtures["notation"];
+    let trusted = notation["trusted"].as_array().unwrap();
+    let trusted: String = trusted.iter().map(|it| it.as_str().unwrap()).collect();
+    let put = |names: &[&str]| {
+        let referrers: Vec<Value> = names
+            .iter()
+            .map(|name| {
+                let envelope = notation["cases"][name]["envelope"].as_str().unwrap();
+                signed.put_referrer(
+                    "application/vnd.cncf.notary.signature",
+                    "application/jose+json",
+                    envelope.as_bytes(),
+                )
+            })
+            .collect();
+        signed.put_referrers(&referrers);
+    };
+    let object = || {
+        signed.object(OCIRepositoryVerification {
+            provider: OciVerificationProvider::Notation,
+            secret_ref: reference("notation"),
+            ..OCIRepositoryVerification::default()
+        })
+    };
+    let policy = |level: &str| notation["policies"][level].as_str().unwrap();
+    bench.secret(
+        "notation",
+        &[("trustpolicy.json", policy("strict")), ("a.crt", &trusted)],
     );
+    let mut first = object();
+    let reference = signed.reference();
+    let none = format!(
+        "no signature is associated with \"{reference}\", make sure the artifact was signed successfully"
+    );
+    assert_eq!(bench.pass(&mut first).await, failed("notation", &none));
+    put(&["somebody-else"]);
+    let Outcome::Backoff { error } = bench.pass(&mut first).await else {
+        panic!("signed by somebody else")
+    };
+    let refused = "failed to verify the signature using provider 'notation': signature verification failed\nfailed to verify signature with digest sha256:";
+    assert!(error.starts_with(refused), "{error}");
+    assert!(first.artifact().is_none());
+    put(&["somebody-else", "expired", "good"]);
+    assert_eq!(bench.pass(&mut first).await, Outcome::Done);
+    assert_eq!(conditions_of(&first), VERIFIED);
+    put(&["somebody-else", "expired", "other-digest", "good"]);
+    let limit =
+        "signature evaluation stopped. The configured limit of 3 signatures to verify per artifact exceeded";
+    assert_eq!(bench.pass(&mut object()).await, failed("notation", limit));
+
+    // What the policy does not insist on is used, and not called verified.
+    bench.secret(
+        "notation",
+        &[("trustpolicy.json", policy("audit")), ("a.crt", &trusted)],
+    );
+    put(&["p384"]);
+    let mut audited = object();
+    assert_eq!(bench.pass(&mut audited).await, Outcome::Done);
+    assert_eq!(conditions_of(&audited), READY);
 }
 
 #[tokio::test(flavor = "multi_thread")]
