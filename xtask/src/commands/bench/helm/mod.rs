@@ -213,5 +213,39 @@ fn describe(outcomes: &[Outcome]) -> Result<String> {
             )?;
         }
     }
+    text.push_str("\n### Against the aims\n\n");
+    for it in outcomes {
+        aims(&mut text, it)?;
+    }
     Ok(text)
+}
+
+/// Says of each aim that was set for a chart whether this run reached it.
+fn aims(text: &mut String, it: &Outcome) -> Result<()> {
+    let time = match it.name {
+        "vault" => Some(10.0),
+        "kube-prometheus-stack" => Some(5.0),
+        _ => None,
+    };
+    let seconds = Duration::as_secs_f64;
+    let [[ours_again, _], [theirs_again, _]] = it.again;
+    let aims = [
+        (time, "time", seconds(&it.theirs.wall) / seconds(&it.ours.wall)),
+        (
+            Some(5.0),
+            "peak memory",
+            it.theirs.peak_kib as f64 / it.ours.peak_kib as f64,
+        ),
+        (
+            Some(10.0),
+            "templates again",
+            seconds(&theirs_again) / seconds(&ours_again),
+        ),
+    ];
+    for (aim, what, ratio) in aims {
+        let Some(aim) = aim else { continue };
+        let verdict = if ratio >= aim { "reached" } else { "**missed**" };
+        writeln!(text, "* {}, {what}: {ratio:.1}× of {aim:.0}×, {verdict}", it.name)?;
+    }
+    Ok(())
 }
