@@ -34,10 +34,13 @@ pub(super) fn contains(ours: &str, theirs: &str) -> bool {
         .next()
         .unwrap();
     let theirs = theirs.trim_end();
-    ours.contains(theirs) || in_memory(&ours).contains(theirs)
+    let bare = without_comments(&ours);
+    [&ours, &bare, &in_memory(&bare)]
+        .into_iter()
+        .any(|ours| ours.contains(theirs))
 }
 
-/// Comments are not kept, so a node is shown without those that stand above and behind it.
+/// Comments are kept only for replacements, so a node is shown without those that stand above and behind it.
 fn without_comments(theirs: &str) -> String {
     let Some(place) = theirs.find("node contents:") else {
         return theirs.to_owned();
