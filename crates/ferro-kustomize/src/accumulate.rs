@@ -7,11 +7,12 @@ use std::sync::Arc;
 use crate::config::{TransformerConfig, load_crds, merge_shared};
 use crate::error::{Context, Error, ErrorKind, Result, fail};
 use crate::generate::absorb::absorb;
-use crate::layer;
+use crate::layer::{self, Step};
 use crate::loader::Loader;
 use crate::options::{Options, Resources, SchemaMode};
 use crate::order;
 use crate::origin::{Origin, note_generator, note_transformer};
+use crate::place::Entry;
 use crate::resmap::ResMap;
 use crate::resource::{ORIGIN, Resource, TRANSFORMATIONS, is_reader_annotation};
 use crate::schema::{CustomSchema, Schema};
@@ -43,6 +44,8 @@ pub(crate) struct Layer<'a> {
     pub(crate) origin: Option<Origin>,
     /// The namespace that charts inherit.
     pub(crate) chart_namespace: String,
+    /// Whether the kustomization was given instead of read from the file.
+    pub(crate) is_given: bool,
 }
 
 /// One build.
@@ -103,7 +106,7 @@ impl<'o> Build<'o> {
         if !root.kustomization.build_metadata.is_empty() {
             root.origin = Some(Origin::default());
         }
-        let mut accumulated = self.accumulate(&mut root, Accumulated::default())?;
+        let mut accumulated = self.accumulate(&root, Accumulated::default())?;
         self.finish(&root, &mut accumulated)?;
         Ok(accumulated.resources.into_list())
     }
@@ -143,13 +146,14 @@ impl<'o> Build<'o> {
 
     fn load_layer<'a>(&self, loader: Rc<Loader<'a>>) -> Result<Layer<'a>> {
         let (content, file) = find_file(&loader)?;
-        let loaded = crate::types::load_kustomization(&content, file, loader.root())?;
+        let loaded = crate::types::load_kustomization(&content, &loader.shown(file), loader.root())?;
         self.warnings.borrow_mut().extend(loaded.warnings);
         Ok(Layer {
             kustomization: loaded.kustomization,
             file: file.to_owned(),
             origin: None,
             chart_namespace: String::new(),
+            is_given: false,
             loader,
         })
     }
@@ -175,6 +179,7 @@ impl<'o> Build<'o> {
             file,
             origin: None,
             chart_namespace: String::new(),
+            is_given: true,
         })
     }
 
@@ -189,7 +194,12 @@ impl<'o> Build<'o> {
     }
 
     /// Evaluates one layer; a component goes on with what its parent has.
-    fn accumulate(&mut self, layer: &mut Layer<'_>, start: Accumulated) -> Result<Accumulated> {
+    fn accumulate(&mut self, layer: &Layer<'_>, start: Accumulated) -> Result<Accumulated> {
+        self.steps(layer, start)
+            .map_err(|error| error.at(layer.place(Entry::File)))
+    }
+
+    fn steps(&mut self, layer: &Layer<'_>, start: Accumulated) -> Result<Accumulated> {
         let mut accumulated = start;
         let kustomization = &layer.kustomization;
         // Components and transformers may hold replacements, too.
@@ -205,6 +215,7 @@ impl<'o> Build<'o> {
         for entry in &components {
             accumulated = self
                 .accumulate_component(layer, accumulated, entry)
+                .map_err(|error| error.at(layer.place(Entry::Path(entry))))
                 .during(|| "accumulating components".to_owned())?;
         }
         self.run_transformers(layer, &mut accumulated)?;
@@ -213,7 +224,8 @@ impl<'o> Build<'o> {
         accumulated
             .vars
             .register(vars, &mut accumulated.resources, &self.schema)
-            .during(|| format!("merging vars {}", vars::describe_all(vars)))?;
+            .during(|| format!("merging vars {}", vars::describe_all(vars)))
+            .map_err(|error| error.at(layer.place(Entry::Field("vars"))))?;
         Ok(accumulated)
     }
 
@@ -241,38 +253,47 @@ impl<'o> Build<'o> {
 
     fn accumulate_resources(
         &mut self,
-        layer: &mut Layer<'_>,
+        layer: &Layer<'_>,
         accumulated: &mut Accumulated,
         entries: &[String],
     ) -> Result<()> {
-        for entry in entries {
-            let Err(as_file) = self.accumulate_file(layer, accumulated, entry) else {
-                continue;
-            };
-            if as_file.is_http() {
-                return Err(as_file);
-            }
-            let loader = match layer.loader.enter(entry) {
-                Ok(loader) => loader,
-                // It was a file that is broken; that it is no directory either is no news.
-                Err(error) if as_file.is_malformed_yaml() && !error.is_timeout() => return Err(as_file),
-                Err(as_directory) => {
-                    return Err(ErrorKind::Accumulation {
-                        as_file,
-                        as_directory,
-                    }
-                    .into());
-                }
-            };
-            self.accumulate_base(layer, accumulated, entry, loader)
-                .map_err(|as_directory| {
-                    Error::from(ErrorKind::Accumulation {
-                        as_file,
-                        as_directory,
-                    })
-                })?;
+        entries.iter().try_for_each(|entry| {
+            self.accumulate_entry(layer, accumulated, entry)
+                .map_err(|error| error.at(layer.place(Entry::Path(entry))))
+        })
+    }
+
+    fn accumulate_entry(
+        &mut self,
+        layer: &Layer<'_>,
+        accumulated: &mut Accumulated,
+        entry: &str,
+    ) -> Result<()> {
+        let Err(as_file) = self.accumulate_file(layer, accumulated, entry) else {
+            return Ok(());
+        };
+        if as_file.is_http() {
+            return Err(as_file);
         }
-        Ok(())
+        let loader = match layer.loader.enter(entry) {
+            Ok(loader) => loader,
+            // It was a file that is broken; that it is no directory either is no news.
+            Err(error) if as_file.is_malformed_yaml() && !error.is_timeout() => return Err(as_file),
+            Err(as_directory) => {
+                return Err(ErrorKind::Accumulation {
+                    as_file,
+                    as_directory,
+                }
+                .into());
+            }
+        };
+        self.accumulate_base(layer, accumulated, entry, loader)
+            .map_err(|as_directory| {
+                Error::from(ErrorKind::Accumulation {
+                    as_file,
+                    as_directory,
+                })
+            })
     }
 
     fn accumulate_file(
@@ -285,8 +306,13 @@ impl<'o> Build<'o> {
             .loader
             .load(entry)
             .during(|| format!("accumulating resources from '{entry}'"))?;
-        let mut resources = crate::read::resources_with(&content, Some(entry), self.keeps_comments)
-            .during(|| format!("accumulating resources from '{entry}'"))?;
+        let mut resources = crate::read::resources_at(
+            &content,
+            Some(entry),
+            &layer.loader.shown(entry),
+            self.keeps_comments,
+        )
+        .during(|| format!("accumulating resources from '{entry}'"))?;
         self.note_types(&resources);
         if let Some(origin) = &layer.origin {
             let origin = origin.append(entry);
@@ -340,13 +366,13 @@ impl<'o> Build<'o> {
         entry: &str,
         loader: Rc<Loader<'a>>,
     ) -> Result<()> {
-        let mut layer = self.enter(parent, entry, loader)?;
+        let layer = self.enter(parent, entry, loader)?;
         let root = layer.loader.root().to_owned();
         if layer.kustomization.is_component() {
             fail!("expected kind != 'Component' for path '{root}'");
         }
         let below = self
-            .accumulate(&mut layer, Accumulated::default())
+            .accumulate(&layer, Accumulated::default())
             .during(|| format!("recursed accumulation of path '{root}'"))?;
         self.merge(accumulated, below)
             .during(|| format!("recursed merging from path '{root}'"))
@@ -373,7 +399,7 @@ impl<'o> Build<'o> {
             })
         })?;
         let inside = |this: &mut Self| {
-            let mut layer = this.enter(parent, entry, loader)?;
+            let layer = this.enter(parent, entry, loader)?;
             let root = layer.loader.root().to_owned();
             if !layer.kustomization.is_component() {
                 fail!(
@@ -382,7 +408,7 @@ impl<'o> Build<'o> {
                 );
             }
             let done = this
-                .accumulate(&mut layer, accumulated)
+                .accumulate(&layer, accumulated)
                 .during(|| format!("recursed accumulation of path '{root}'"))?;
             let mut merged = Accumulated::default();
             this.merge(&mut merged, done)
@@ -398,7 +424,7 @@ impl<'o> Build<'o> {
         })
     }
 
-    fn run_generators(&mut self, layer: &mut Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
+    fn run_generators(&mut self, layer: &Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
         let charts = self.options.charts;
         let mut generators = layer::generators(layer, charts)?;
         let entries = layer.kustomization.generators.clone();
@@ -410,24 +436,28 @@ impl<'o> Build<'o> {
             let generator = crate::plugin::generator(config, &layer.loader, &self.schema, charts)
                 .during(|| "failed to load generator".to_owned())
                 .during(words)?;
-            generators.push((generator, Origin::of_plugin(config)));
+            generators.push(Step::of_plugin(generator, config));
         }
-        for (generator, origin) in generators {
-            let generated = generator.generate(&layer.loader, self.options.quirks)?;
+        for step in generators {
+            let generated = step
+                .run
+                .generate(&layer.loader, self.options.quirks)
+                .map_err(|error| error.at(step.place(layer)))?;
             self.note_types(&generated);
             for mut resource in generated {
-                if let Some(origin) = &origin {
+                if let Some(origin) = &step.origin {
                     note_generator(&mut resource, origin);
                 }
                 absorb(&mut accumulated.resources, resource, &self.schema)
-                    .during(|| "merging from generator".to_owned())?;
+                    .during(|| "merging from generator".to_owned())
+                    .map_err(|error| error.at(step.place(layer)))?;
             }
         }
         Ok(())
     }
 
     /// Reads the objects that configure plugins: inline, or as resources would be read. `words` say what for.
-    fn plugin_configs(&mut self, layer: &mut Layer<'_>, entries: &[String], words: &str) -> Result<ResMap> {
+    fn plugin_configs(&mut self, layer: &Layer<'_>, entries: &[String], words: &str) -> Result<ResMap> {
         let mut accumulated = Accumulated::default();
         let mut paths = Vec::new();
         for entry in entries {
@@ -450,7 +480,7 @@ impl<'o> Build<'o> {
         Ok(accumulated.resources)
     }
 
-    fn run_transformers(&mut self, layer: &mut Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
+    fn run_transformers(&mut self, layer: &Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
         let charts = self.options.charts;
         let config = Arc::clone(accumulated.config.as_ref().unwrap_or(&self.defaults));
         let mut transformers = layer::transformers(layer, &config)?;
@@ -458,14 +488,16 @@ impl<'o> Build<'o> {
         let configs = self.plugin_configs(layer, &entries, CONFIGURING_TRANSFORMER)?;
         for config in configs.iter() {
             let transformer = crate::plugin::transformer(config, &layer.loader, &self.schema, charts)?;
-            transformers.push((transformer, Origin::of_plugin(config)));
+            transformers.push(Step::of_plugin(transformer, config));
         }
-        for (transformer, origin) in transformers {
+        for step in transformers {
             self.has_used_schema =
-                self.has_used_schema || transformer.uses_schema(&mut accumulated.resources, &self.schema);
-            transformer.transform(&mut accumulated.resources, self.cx())?;
-            if let Some(origin) = origin {
-                note_transformer(&mut accumulated.resources, &origin)?;
+                self.has_used_schema || step.run.uses_schema(&mut accumulated.resources, &self.schema);
+            step.run
+                .transform(&mut accumulated.resources, self.cx())
+                .map_err(|error| error.at(step.place(layer)))?;
+            if let Some(origin) = &step.origin {
+                note_transformer(&mut accumulated.resources, origin)?;
             }
             accumulated.resources.drop_empties();
         }
@@ -473,7 +505,7 @@ impl<'o> Build<'o> {
     }
 
     /// Runs transformers that must change nothing but a label of their own.
-    fn run_validators(&mut self, layer: &mut Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
+    fn run_validators(&mut self, layer: &Layer<'_>, accumulated: &mut Accumulated) -> Result<()> {
         let charts = self.options.charts;
         let entries = layer.kustomization.validators.clone();
         let configs = self.plugin_configs(layer, &entries, CONFIGURING_TRANSFORMER)?;

@@ -217,6 +217,10 @@ impl Error {
         self.location
             .as_deref()
             .or_else(|| self.cause().and_then(Self::location))
+            .or_else(|| match &*self.kind {
+                ErrorKind::Accumulation { as_file, .. } => as_file.location(),
+                _ => None,
+            })
     }
 
     /// Returns the innermost situation.

@@ -1,13 +1,17 @@
 //! What the fields of a kustomization file turn into, in the order in which it runs.
 
+use std::collections::BTreeMap;
+
 use ferro_yaml::Node;
 
 use crate::accumulate::Layer;
 use crate::config::{TransformerConfig, merge_spec, merge_specs};
-use crate::error::{Context, Result};
+use crate::error::{Context, Location, Result};
 use crate::generate::Generator;
 use crate::helm::{ChartGenerator, Charts};
 use crate::origin::Origin;
+use crate::place::Entry;
+use crate::resource::Resource;
 use crate::transform::Transformer;
 use crate::transform::image::ImageTransformer;
 use crate::transform::metadata::MetadataTransformer;
@@ -19,7 +23,38 @@ use crate::transform::replica::ReplicaTransformer;
 use crate::types::decode::Codec;
 use crate::types::{FieldSpec, GeneratorOptions, Label};
 
-type Tracked<T> = Vec<(T, Option<Origin>)>;
+/// A generator or transformer, and where it is from.
+pub(crate) struct Step<T> {
+    pub(crate) run: T,
+    /// Set when origins are tracked.
+    pub(crate) origin: Option<Origin>,
+    from: From,
+}
+
+enum From {
+    /// An entry of the kustomization file.
+    Field(Entry<'static>),
+    /// An object that configures it.
+    Plugin(Option<Location>),
+}
+
+impl<T> Step<T> {
+    pub(crate) fn of_plugin(run: T, config: &Resource) -> Self {
+        Self {
+            run,
+            origin: Origin::of_plugin(config),
+            from: From::Plugin(config.location().filter(|place| !place.file.is_empty())),
+        }
+    }
+
+    /// Tells where it is configured.
+    pub(crate) fn place(&self, layer: &Layer<'_>) -> Option<Location> {
+        match &self.from {
+            From::Field(entry) => layer.place(*entry),
+            From::Plugin(place) => place.clone(),
+        }
+    }
+}
 
 fn encoded(value: &impl Codec) -> String {
     let value = value.encode().unwrap_or_else(crate::scalar::empty_mapping);
@@ -37,7 +72,7 @@ fn trouble<T>(result: Result<T>, kind: &str, config: impl FnOnce() -> String) ->
 }
 
 /// Configures the generators of the file's own fields.
-pub(crate) fn generators<'o>(layer: &Layer<'_>, charts: Charts<'o>) -> Result<Tracked<Generator<'o>>> {
+pub(crate) fn generators<'o>(layer: &Layer<'_>, charts: Charts<'o>) -> Result<Vec<Step<Generator<'o>>>> {
     let kustomization = &layer.kustomization;
     let global = kustomization.generator_options.as_ref();
     let origin = |kind: &str| {
@@ -47,17 +82,24 @@ pub(crate) fn generators<'o>(layer: &Layer<'_>, charts: Charts<'o>) -> Result<Tr
             .map(|origin| origin.of_field(&layer.file, kind))
     };
     let mut generators = Vec::new();
-    for args in &kustomization.config_map_generator {
+    let step = |run, kind: &str, entry| Step {
+        run,
+        origin: origin(kind),
+        from: From::Field(entry),
+    };
+    for (index, args) in kustomization.config_map_generator.iter().enumerate() {
         let mut args = args.clone();
         args.options = GeneratorOptions::merged(args.options.as_ref(), global);
-        generators.push((Generator::ConfigMap(args), origin("ConfigMapGenerator")));
+        let entry = Entry::Item("configMapGenerator", index);
+        generators.push(step(Generator::ConfigMap(args), "ConfigMapGenerator", entry));
     }
-    for args in &kustomization.secret_generator {
+    for (index, args) in kustomization.secret_generator.iter().enumerate() {
         let mut args = args.clone();
         args.options = GeneratorOptions::merged(args.options.as_ref(), global);
-        generators.push((Generator::Secret(args), origin("SecretGenerator")));
+        let entry = Entry::Item("secretGenerator", index);
+        generators.push(step(Generator::Secret(args), "SecretGenerator", entry));
     }
-    for chart in &kustomization.helm_charts {
+    for (index, chart) in kustomization.helm_charts.iter().enumerate() {
         let mut chart = chart.clone();
         if chart.namespace.is_empty() {
             let own = &kustomization.namespace;
@@ -74,14 +116,16 @@ pub(crate) fn generators<'o>(layer: &Layer<'_>, charts: Charts<'o>) -> Result<Tr
         }
         let kind = "HelmChartInflationGenerator";
         let generator = ChartGenerator::configure(charts, chart, globals, &layer.loader);
-        let generator = trouble(generator, kind, || crate::emit::config(&config))?;
-        generators.push((Generator::Chart(generator), origin(kind)));
+        let entry = Entry::Item("helmCharts", index);
+        let generator = trouble(generator, kind, || crate::emit::config(&config))
+            .map_err(|error| error.at(layer.place(entry)))?;
+        generators.push(step(Generator::Chart(generator), kind, entry));
     }
     Ok(generators)
 }
 
 /// Configures the transformers of the file's own fields; all are configured before any runs.
-pub(crate) fn transformers(layer: &Layer<'_>, config: &TransformerConfig) -> Result<Tracked<Transformer>> {
+pub(crate) fn transformers(layer: &Layer<'_>, config: &TransformerConfig) -> Result<Vec<Step<Transformer>>> {
     let kustomization = &layer.kustomization;
     let mut list: Vec<(Transformer, &'static str)> = Vec::new();
     patches(layer, &mut list)?;
@@ -118,12 +162,13 @@ pub(crate) fn transformers(layer: &Layer<'_>, config: &TransformerConfig) -> Res
         let transformer = ReplicaTransformer::new(replica.clone(), config.replicas.clone());
         list.push((Transformer::Replica(transformer), "ReplicaCountTransformer"));
     }
-    for image in &kustomization.images {
+    for (index, image) in kustomization.images.iter().enumerate() {
         let transformer = trouble(
             ImageTransformer::new(image.clone(), &config.images),
             "ImageTagTransformer",
             || encoded(image),
-        )?;
+        )
+        .map_err(|error| error.at(layer.place(Entry::Item("images", index))))?;
         list.push((Transformer::Image(transformer), "ImageTagTransformer"));
     }
     if !kustomization.replacements.is_empty() {
@@ -131,19 +176,42 @@ pub(crate) fn transformers(layer: &Layer<'_>, config: &TransformerConfig) -> Res
         let transformer = trouble(transformer, "ReplacementTransformer", || {
             let replacements = kustomization.replacements.encode().unwrap_or_default();
             crate::emit::config(&Node::mapping([("Replacements", replacements)]))
-        })?;
+        })
+        .map_err(|error| error.at(layer.place(Entry::Field("replacements"))))?;
         list.push((Transformer::Replacement(transformer), "ReplacementTransformer"));
     }
+    Ok(with_places(layer, list))
+}
+
+/// Adds which entry of the file each is: those of one kind are in the order of the entries.
+fn with_places(layer: &Layer<'_>, list: Vec<(Transformer, &'static str)>) -> Vec<Step<Transformer>> {
     let origin = layer.origin.as_ref();
-    Ok(list
-        .into_iter()
-        .map(|(transformer, kind)| {
-            (
-                transformer,
-                origin.map(|origin| origin.of_field(&layer.file, kind)),
-            )
-        })
-        .collect())
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let steps = list.into_iter().map(|(run, kind)| {
+        let count = counts.entry(kind).or_default();
+        let index = *count;
+        *count += 1;
+        let entry = match kind {
+            "PatchTransformer" => Entry::Item("patches", index),
+            "PatchJson6902Transformer" => Entry::Item("patchesJson6902", index),
+            "PatchStrategicMergeTransformer" => Entry::Field("patchesStrategicMerge"),
+            "NamespaceTransformer" => Entry::Field("namespace"),
+            "PrefixTransformer" => Entry::Field("namePrefix"),
+            "SuffixTransformer" => Entry::Field("nameSuffix"),
+            "LabelTransformer" if index < layer.kustomization.labels.len() => Entry::Item("labels", index),
+            "LabelTransformer" => Entry::Field("commonLabels"),
+            "AnnotationsTransformer" => Entry::Field("commonAnnotations"),
+            "ReplicaCountTransformer" => Entry::Item("replicas", index),
+            "ImageTagTransformer" => Entry::Item("images", index),
+            _ => Entry::Field("replacements"),
+        };
+        Step {
+            run,
+            origin: origin.map(|origin| origin.of_field(&layer.file, kind)),
+            from: From::Field(entry),
+        }
+    });
+    steps.collect()
 }
 
 fn patches(layer: &Layer<'_>, list: &mut Vec<(Transformer, &'static str)>) -> Result<()> {
@@ -153,23 +221,25 @@ fn patches(layer: &Layer<'_>, list: &mut Vec<(Transformer, &'static str)>) -> Re
             StrategicPatches::load(&layer.loader, paths, ""),
             "PatchStrategicMergeTransformer",
             || crate::emit::config(&Node::mapping([("paths", paths.encode().unwrap_or_default())])),
-        )?;
+        )
+        .map_err(|error| error.at(layer.place(Entry::Field("patchesStrategicMerge"))))?;
         list.push((
             Transformer::PatchStrategicMerge(patches),
             "PatchStrategicMergeTransformer",
         ));
     }
-    for patch in &layer.kustomization.patches {
+    for (index, patch) in layer.kustomization.patches.iter().enumerate() {
         let config = encoded(patch);
         let transformer = PatchTransformer::load(&layer.loader, patch, &config);
-        let transformer = trouble(transformer, "PatchTransformer", || config.clone())?;
+        let transformer = trouble(transformer, "PatchTransformer", || config.clone())
+            .map_err(|error| error.at(layer.place(Entry::Item("patches", index))))?;
         list.push((Transformer::Patch(transformer), "PatchTransformer"));
     }
     Ok(())
 }
 
 fn json_patches(layer: &Layer<'_>, list: &mut Vec<(Transformer, &'static str)>) -> Result<()> {
-    for patch in &layer.kustomization.patches_json6902 {
+    for (index, patch) in layer.kustomization.patches_json6902.iter().enumerate() {
         let loaded = JsonPatch::load(&layer.loader, patch.target.as_ref(), &patch.path, &patch.patch);
         let transformer = trouble(loaded, "PatchJson6902Transformer", || {
             let fields = [
@@ -181,7 +251,8 @@ fn json_patches(layer: &Layer<'_>, list: &mut Vec<(Transformer, &'static str)>) 
                 .into_iter()
                 .filter_map(|(key, value)| Some((key, value?).into()));
             crate::emit::config(&Node::mapping(stated.collect::<Vec<ferro_yaml::Entry>>()))
-        })?;
+        })
+        .map_err(|error| error.at(layer.place(Entry::Item("patchesJson6902", index))))?;
         list.push((
             Transformer::PatchJson6902(transformer),
             "PatchJson6902Transformer",

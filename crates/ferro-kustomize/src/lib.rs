@@ -53,6 +53,7 @@ mod origin;
 mod patch;
 mod path;
 mod pattern;
+mod place;
 mod plugin;
 mod read;
 mod remote;

@@ -102,6 +102,8 @@ pub(crate) struct Loader<'a> {
     /// The files of the checkout that the layer lies in; the build's own without one.
     checkout: Option<Arc<dyn Files>>,
     root: String,
+    /// The way from the first layer to this one, as messages name it.
+    shown: String,
     restrictions: LoadRestrictions,
     /// Set only for the layer at which a repository was entered.
     repository: Option<Repository>,
@@ -117,6 +119,7 @@ impl<'a> Loader<'a> {
                 sources,
                 checkout: None,
                 root: "/".to_owned(),
+                shown: String::new(),
                 restrictions,
                 repository: None,
                 referrer: None,
@@ -128,6 +131,7 @@ impl<'a> Loader<'a> {
             sources,
             checkout: None,
             root,
+            shown: String::new(),
             restrictions,
             repository: None,
             referrer: None,
@@ -137,6 +141,18 @@ impl<'a> Loader<'a> {
     /// The layer's directory.
     pub(crate) fn root(&self) -> &str {
         &self.root
+    }
+
+    /// What messages call a file that the layer names.
+    pub(crate) fn shown(&self, entry: &str) -> String {
+        if self.shown.is_empty() || is_http(entry) || entry.starts_with('/') {
+            return entry.to_owned();
+        }
+        // A URL is no path to be cleaned.
+        match self.shown.contains("://") {
+            true => format!("{}/{entry}", self.shown),
+            false => path::join(&self.shown, entry),
+        }
     }
 
     /// The tree that the layer lies in.
@@ -164,6 +180,7 @@ impl<'a> Loader<'a> {
             sources: Rc::clone(&self.sources),
             checkout: self.checkout.clone(),
             root,
+            shown: path::join(&self.shown, entry),
             restrictions: self.restrictions,
             repository: None,
             referrer: Some(Rc::clone(self)),
@@ -193,6 +210,7 @@ impl<'a> Loader<'a> {
             sources: Rc::clone(&self.sources),
             checkout: Some(Arc::clone(&checkout.files)),
             root: found.path,
+            shown: url.raw.clone(),
             restrictions: LoadRestrictions::RootOnly,
             repository: Some(Repository { url, checkout }),
             referrer: Some(Rc::clone(self)),

@@ -43,19 +43,25 @@ struct Piece<'t> {
 
 /// Reads all resources of a text. `file` is what the text is called in messages.
 pub(crate) fn resources(text: &[u8], file: Option<&str>) -> Result<Vec<Resource>> {
-    resources_with(text, file, false)
+    resources_at(text, file, file.unwrap_or_default(), false)
 }
 
-/// Reads them with their comments if wanted, which then go where a replacement copies what they belong to.
-pub(crate) fn resources_with(text: &[u8], file: Option<&str>, with_comments: bool) -> Result<Vec<Resource>> {
-    resources_inner(text, file, with_comments).map_err(|error| in_file(error, file))
+/// Reads them where `place` is the file's way from the first layer, and with their comments if wanted, which then go where a
+/// replacement copies what they belong to.
+pub(crate) fn resources_at(
+    text: &[u8],
+    file: Option<&str>,
+    place: &str,
+    with_comments: bool,
+) -> Result<Vec<Resource>> {
+    resources_inner(text, place, with_comments).map_err(|error| in_file(error, file))
 }
 
-fn resources_inner(text: &[u8], file: Option<&str>, with_comments: bool) -> Result<Vec<Resource>> {
+fn resources_inner(text: &[u8], place: &str, with_comments: bool) -> Result<Vec<Resource>> {
     let text = decode(text)?;
     let pieces = split(&text)?;
     let is_single = pieces.len() == 1;
-    let name: Arc<str> = file.unwrap_or_default().into();
+    let name: Arc<str> = place.into();
     let options = ParseOptions {
         comments: with_comments && text.contains('#'),
         ..ParseOptions::default()

@@ -36,7 +36,8 @@ impl Sources<'_> {
         for env in self.envs {
             let words = || format!("env source files: [{}]", self.envs.join(" "));
             let content = loader.load(env).during(words)?;
-            self.read_env(env, &content, &mut pairs).during(words)?;
+            let shown = loader.shown(env);
+            self.read_env(&shown, &content, &mut pairs).during(words)?;
         }
         for source in self.literals {
             let pair = literal(source).during(|| format!("literal sources [{}]", self.literals.join(" ")))?;

@@ -46,7 +46,11 @@ impl StrategicPatches {
         for path in paths {
             match crate::read::resources(path.as_bytes(), None) {
                 Ok(found) => patches.extend(found),
-                Err(_) => patches.extend(crate::read::resources(&loader.load(path)?, Some(path))?),
+                Err(_) => {
+                    let content = loader.load(path)?;
+                    let place = loader.shown(path);
+                    patches.extend(crate::read::resources_at(&content, Some(path), &place, false)?);
+                }
             }
         }
         if !inline.is_empty() {
@@ -222,7 +226,8 @@ impl PatchTransformer {
                 )
             }
         };
-        let strategic = crate::read::resources(&content, file);
+        let place = file.map(|file| loader.shown(file)).unwrap_or_default();
+        let strategic = crate::read::resources_at(&content, file, &place, false);
         let json = if content.is_empty() {
             Err(Error::other("empty json patch operations"))
         } else {

@@ -100,14 +100,20 @@ pub(crate) struct Loaded {
 
 /// Decodes a file, fills in defaults and checks.
 pub(crate) fn load(content: &[u8], file: &str, dir: &str) -> Result<Loaded> {
-    let node = read(content)?;
+    let place = || Location {
+        file: file.into(),
+        ..Location::default()
+    };
+    let node = read(content).map_err(|error| error.at(Some(place())))?;
     let mut kustomization = decode(&node, file, &At::strict())?;
     let warnings = kustomization.deprecations(Some(&node));
     kustomization.modernize();
     if kustomization.is_empty() && !states_an_empty_field(&node) {
-        return Err(ErrorKind::EmptyKustomization.into());
+        return Err(Error::from(ErrorKind::EmptyKustomization).at(Some(place())));
     }
-    kustomization.check_type(dir)?;
+    kustomization
+        .check_type(dir)
+        .map_err(|error| error.at(Some(place())))?;
     Ok(Loaded {
         kustomization,
         warnings,

@@ -15,3 +15,4 @@ mod flags;
 mod giturl;
 mod hostile;
 mod oracle;
+mod places;
