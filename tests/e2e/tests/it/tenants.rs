@@ -141,7 +141,7 @@ async fn kubeconfig_that_is_missing_is_named(case: Case) -> Result<()> {
             .await
     };
     expect("unable to read KubeConfig secret 'NS/remote' error: secrets \"remote\" not found").await?;
-    remote(&case, "other", |text| text.replace("token:", "tokenFile:")).await?;
+    remote(&case, "other", |text| text.replace("\"token\"", "\"tokenFile\"")).await?;
     kustomization.reconcile().await?;
     expect("KubeConfig secret 'NS/remote' does not contain a 'value' key with a kubeconfig").await?;
     kustomization
