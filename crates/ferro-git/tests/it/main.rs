@@ -9,6 +9,7 @@
 )]
 
 mod http;
+mod http_faults;
 mod recovery;
 mod ssh;
 mod submodules;
