@@ -15,7 +15,7 @@ use crate::types::decode::{At, Codec, record};
 
 record! {
     /// Fields that hold the name of a type's objects.
-    pub(crate) struct NameReference {
+    pub(crate) struct NameReference named "NameBackReferences" from "builtinconfig" {
         /// The API group of the type.
         pub group: String = "group",
         /// Its version.
@@ -23,7 +23,7 @@ record! {
         /// Its kind.
         pub kind: String = "kind",
         /// The fields.
-        pub field_specs: Vec<FieldSpec> = "fieldSpecs",
+        pub field_specs: Vec<FieldSpec> = "fieldSpecs" as "types.FsSlice",
     }
 }
 
@@ -35,29 +35,29 @@ impl NameReference {
 
 record! {
     /// The fields that each transformer changes.
-    pub(crate) struct TransformerConfig {
+    pub(crate) struct TransformerConfig from "builtinconfig" {
         /// Names that get a prefix.
-        pub name_prefix: Vec<FieldSpec> = "namePrefix",
+        pub name_prefix: Vec<FieldSpec> = "namePrefix" as "types.FsSlice",
         /// Names that get a suffix.
-        pub name_suffix: Vec<FieldSpec> = "nameSuffix",
+        pub name_suffix: Vec<FieldSpec> = "nameSuffix" as "types.FsSlice",
         /// Namespaces.
-        pub namespace: Vec<FieldSpec> = "namespace",
+        pub namespace: Vec<FieldSpec> = "namespace" as "types.FsSlice",
         /// Labels and selectors.
-        pub common_labels: Vec<FieldSpec> = "commonLabels",
+        pub common_labels: Vec<FieldSpec> = "commonLabels" as "types.FsSlice",
         /// Further labels for `labels`.
-        pub labels: Vec<FieldSpec> = "labels",
+        pub labels: Vec<FieldSpec> = "labels" as "types.FsSlice",
         /// Labels of templates.
-        pub template_labels: Vec<FieldSpec> = "templateLabels",
+        pub template_labels: Vec<FieldSpec> = "templateLabels" as "types.FsSlice",
         /// Annotations.
-        pub common_annotations: Vec<FieldSpec> = "commonAnnotations",
+        pub common_annotations: Vec<FieldSpec> = "commonAnnotations" as "types.FsSlice",
         /// Fields that hold names.
-        pub name_reference: Vec<NameReference> = "nameReference",
+        pub name_reference: Vec<NameReference> = "nameReference" as "builtinconfig.nbrSlice",
         /// Fields in which variables are replaced.
-        pub var_reference: Vec<FieldSpec> = "varReference",
+        pub var_reference: Vec<FieldSpec> = "varReference" as "types.FsSlice",
         /// Images.
-        pub images: Vec<FieldSpec> = "images",
+        pub images: Vec<FieldSpec> = "images" as "types.FsSlice",
         /// Numbers of replicas.
-        pub replicas: Vec<FieldSpec> = "replicas",
+        pub replicas: Vec<FieldSpec> = "replicas" as "types.FsSlice",
     }
 }
 
@@ -212,6 +212,36 @@ mod tests {
             error.to_string(),
             "failed to merge CommonLabels fieldSpec: conflicting fieldspecs"
         );
+    }
+
+    #[test]
+    fn types_are_named_like_those_of_go() {
+        let config = "Go struct field TransformerConfig";
+        let cases: [(&[u8], String); 4] = [
+            (
+                b"images: x",
+                format!("string into {config}.images of type types.FsSlice"),
+            ),
+            (
+                b"nameReference: {}",
+                format!("object into {config}.nameReference of type builtinconfig.nbrSlice"),
+            ),
+            (
+                b"nameReference: [{fieldSpecs: 1}]",
+                "number into Go struct field NameBackReferences.nameReference.fieldSpecs of type types.FsSlice"
+                    .to_owned(),
+            ),
+            (
+                b"[]",
+                "array into Go value of type builtinconfig.TransformerConfig".to_owned(),
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = TransformerConfig::parse(text).unwrap_err();
+            let expected =
+                format!("error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {expected}");
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]

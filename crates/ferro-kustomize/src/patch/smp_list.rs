@@ -47,15 +47,15 @@ impl Match<'_> {
         })
     }
 
-    /// Tells whether an element matches when a blank value stands for any. Keys beyond the values count
-    /// as the comparison before them did.
+    /// Tells whether an element matches when a blank value of a key stands for any; a value without a key
+    /// stands for itself. Keys beyond the values count as the comparison before them did.
     fn matches(&self, element: &Node) -> Result<bool> {
         if self.is_primitive() {
             if !element.is_scalar() {
                 return Err(crate::fieldspec::wrong_node_kind(Kind::Scalar, element));
             }
             let wanted = self.values.first().map(Text::as_str).unwrap_or_default();
-            return Ok(!self.values.is_empty() && (wanted.is_empty() || element.text() == Some(wanted)));
+            return Ok(!self.values.is_empty() && element.text() == Some(wanted));
         }
         if !element.is_mapping() {
             return Err(crate::fieldspec::wrong_node_kind(Kind::Mapping, element));

@@ -39,8 +39,8 @@ impl ReplacementTransformer {
                 fail!("cannot specify both path and inline replacement");
             }
             let content = loader.load(&field.path)?;
-            let node =
-                crate::read::configuration(&content).map_err(|error| Error::other(error.to_string()))?;
+            let node = crate::read::configuration(&content)
+                .map_err(|error| Error::other(format!("error converting YAML to JSON: {error}")))?;
             let at = At::lenient();
             let decoded = if node.is_sequence() {
                 Vec::<Replacement>::decode(&node, &at)

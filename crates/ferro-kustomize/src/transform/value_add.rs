@@ -52,8 +52,8 @@ impl ValueAddTransformer {
         };
         if !target_file.is_empty() {
             let content = loader.load(target_file)?;
-            let node =
-                crate::read::configuration(&content).map_err(|error| Error::other(error.to_string()))?;
+            let node = crate::read::configuration(&content)
+                .map_err(|error| Error::other(format!("error converting YAML to JSON: {error}")))?;
             let file = TargetFile::decode(&node, &At::lenient())
                 .map_err(|mismatch| Error::other(mismatch.while_unmarshaling()))?;
             targets.extend(file.targets);

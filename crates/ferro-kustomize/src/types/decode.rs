@@ -345,13 +345,24 @@ pub(crate) fn field<T: Codec>(node: &Node, name: &str, at: &At<'_>) -> Result<T,
     T::decode(node, &at.below(name))
 }
 
-/// Defines a record together with its decoding. `named` gives the name of the struct in Go where it is another one, `in` the
-/// structs that it embeds on the way to a field; both are for messages.
+/// Refuses what is no list, where Go has a name for the type of the list.
+pub(crate) fn require_list(node: &Node, name: &str, go_type: &str, at: &At<'_>) -> Result<(), Mismatch> {
+    if node.is_sequence() {
+        return Ok(());
+    }
+    mismatch(node, go_type, &at.below(name))
+}
+
+/// Defines a record together with its decoding. `named` gives the name of the struct in Go where it is another one, `from` its
+/// package, `in` the structs that it embeds on the way to a field, `as` the type of a list; all are for messages.
 macro_rules! record {
     (
         $(#[$meta:meta])*
-        $vis:vis struct $name:ident $(named $go:literal)? {
-            $( $(#[$field_meta:meta])* pub $field:ident: $type:ty = $key:literal $(in $embedded:literal)?, )*
+        $vis:vis struct $name:ident $(named $go:literal)? $(from $package:literal)? {
+            $(
+                $(#[$field_meta:meta])*
+                pub $field:ident: $type:ty = $key:literal $(in $embedded:literal)? $(as $listed:literal)?,
+            )*
         }
     ) => {
         $(#[$meta])*
@@ -366,7 +377,8 @@ macro_rules! record {
 
         impl $crate::types::decode::Codec for $name {
             fn go_type() -> String {
-                format!("types.{}", Self::GO_NAME)
+                let package = $crate::types::decode::first(&[$($package,)? "types"]);
+                format!("{package}.{}", Self::GO_NAME)
             }
 
             fn decode(
@@ -381,6 +393,7 @@ macro_rules! record {
                     match key {
                         $( $key => {
                             let path = concat!($($embedded, ".",)? $key);
+                            $( $crate::types::decode::require_list(value, path, $listed, at)?; )?
                             record.$field = $crate::types::decode::field(value, path, at)?;
                         } )*
                         _ => {}
