@@ -149,8 +149,10 @@ fn apply_strategic(target: &mut Resource, patch: &Resource, cx: Cx<'_>) -> Resul
         target.recover_record();
     }
     // These are annotations upstream, and merge like any other.
-    target.record.allow_name_change |= patch.record.allow_name_change;
-    target.record.allow_kind_change |= patch.record.allow_kind_change;
+    if keeps_own_annotations(patch) {
+        target.record.allow_name_change |= patch.record.allow_name_change;
+        target.record.allow_kind_change |= patch.record.allow_kind_change;
+    }
     if !patch.record.allow_kind_change {
         target.set_kind(&kind);
     }
@@ -169,6 +171,20 @@ fn meets_annotations(patch: &Resource) -> bool {
     };
     let is_special = |node: &ferro_yaml::Node| node.is_null() || node.get("$patch").is_some();
     is_special(metadata) || metadata.get("annotations").is_some_and(is_special)
+}
+
+/// Tells whether a patch does not by itself prevent that its annotations arrive.
+fn keeps_own_annotations(patch: &Resource) -> bool {
+    let has_word = |node: Option<&ferro_yaml::Node>, word: &str| {
+        let directive = node.and_then(|node| node.get("$patch"));
+        directive.and_then(ferro_yaml::Node::text) == Some(word)
+    };
+    let metadata = patch.node.get("metadata");
+    let annotations = metadata.and_then(|metadata| metadata.get("annotations"));
+    // What replaces the whole object is not taken over.
+    !has_word(Some(&patch.node), "replace")
+        && !has_word(metadata, "delete")
+        && !has_word(annotations, "delete")
 }
 
 fn apply_json(target: &mut Resource, operations: &[Operation], cx: Cx<'_>) -> Result<()> {

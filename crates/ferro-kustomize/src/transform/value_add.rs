@@ -117,7 +117,8 @@ impl ValueAddTransformer {
                 // What upstream puts below a null nobody sees.
                 return Ok(());
             }
-            if node.get(part).is_none_or(Node::is_null) {
+            // A null at the end is a text like any other: the way it is written.
+            if node.get(part).is_none() {
                 let made = if index == last {
                     Node::string("")
                 } else {
