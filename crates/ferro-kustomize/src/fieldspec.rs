@@ -69,6 +69,11 @@ impl Walker {
         &self.path
     }
 
+    /// Tells whether what is missing on the way is made.
+    pub(crate) fn creates(&self) -> bool {
+        self.create != Create::Nothing
+    }
+
     /// Tells whether a walk that creates nothing would reach anything.
     pub(crate) fn reaches(&self, object: &Node) -> bool {
         leads_somewhere(object, &self.parts)

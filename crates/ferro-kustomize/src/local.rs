@@ -64,9 +64,7 @@ struct Count {
 
 fn refuse_incomplete(resource: &Resource) -> Result<()> {
     if crate::read::metadata_problem(&resource.node).is_some() {
-        let mut resource = resource.clone();
-        resource.expose_record();
-        let problem = crate::read::metadata_problem(&resource.node).unwrap_or_default();
+        let problem = crate::read::metadata_problem(&resource.shown_in_messages()).unwrap_or_default();
         return Err(Error::other(problem).at(resource.location()));
     }
     let mut history = resource.record.history.iter();

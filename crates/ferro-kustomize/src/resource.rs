@@ -91,6 +91,8 @@ pub struct Resource {
     pub(crate) source: Option<Source>,
     /// How often something was put where no output shows it: below a null.
     pub(crate) unseen_changes: usize,
+    /// Whether the annotations were put below a null, where messages do not show them until they are written anew.
+    hides_annotations: bool,
 }
 
 /// The text of a field of the metadata, where a null is none.
@@ -112,6 +114,7 @@ impl Resource {
             shared: Shared::new(),
             source: None,
             unseen_changes: 0,
+            hides_annotations: false,
         };
         resource.absorb_record();
         resource
@@ -297,6 +300,7 @@ impl Resource {
 
     /// Writes labels or annotations anew, as strings; none at all removes the field.
     pub(crate) fn set_metadata_map(&mut self, field: &str, mut map: Vec<(Text, Text)>) {
+        self.hides_annotations &= field != "annotations";
         let Some(metadata) = mapping_at(&mut self.node, "metadata") else {
             return;
         };
@@ -329,13 +333,29 @@ impl Resource {
 
     /// Makes annotations, without any, where upstream has some: its bookkeeping counts as such, and what is put below
     /// a null there comes to light when it writes all annotations anew.
-    pub(crate) fn ensure_annotations(&mut self) {
+    pub(crate) fn ensure_annotations(&mut self, creates: bool) {
         let Some(metadata) = self.node.get_mut("metadata").filter(|node| node.is_mapping()) else {
             return;
         };
-        if self.record != Record::default() || metadata.get("annotations").is_some() {
+        let has_record = self.record != Record::default();
+        let is_null = metadata.get("annotations").is_some_and(Node::is_null);
+        self.hides_annotations = !creates && (self.hides_annotations || (is_null && !has_record));
+        if has_record || metadata.get("annotations").is_some() {
             mapping_at(metadata, "annotations");
         }
+    }
+
+    /// Returns the object as messages about its metadata show it.
+    pub(crate) fn shown_in_messages(&self) -> Node {
+        let mut shown = self.clone();
+        if self.hides_annotations
+            && self.record == Record::default()
+            && let Some(metadata) = shown.node.get_mut("metadata")
+        {
+            metadata.remove("annotations");
+        }
+        shown.expose_record();
+        shown.node
     }
 
     /// Moves bookkeeping from the annotations into the record.

@@ -56,8 +56,9 @@ impl MetadataTransformer {
         } else {
             vec![Text::new(); self.pairs.len()]
         };
-        if walkers.iter().any(|walker| walker.path() == ANNOTATIONS) {
-            resource.ensure_annotations();
+        let of_annotations = || walkers.iter().filter(|walker| walker.path() == ANNOTATIONS);
+        if of_annotations().next().is_some() {
+            resource.ensure_annotations(of_annotations().any(|walker| walker.creates()));
         }
         let mut added = vec![0_usize; self.pairs.len()];
         let mut nodes: Vec<Node> = self.pairs.values().map(Node::string).collect();
