@@ -52,7 +52,7 @@
 //! of charts, values and assignments, the steps of schemas and templates; schemas are not loaded from
 //! elsewhere. What upstream prints to standard error is returned as [`Notice`]s.
 //!
-//! [`record`] has what is kept of a release in the cluster, as Helm keeps it.
+//! [`record`] has what is kept of a release in the cluster, as Helm keeps it; [`plan`] what actions do, in which order.
 //!
 //! Not here: repositories, dependencies that are not in the chart yet, provenance, clusters.
 
@@ -60,6 +60,7 @@ mod capabilities;
 pub mod chart;
 pub mod manifest;
 mod notice;
+pub mod plan;
 pub mod record;
 pub mod release;
 pub mod render;

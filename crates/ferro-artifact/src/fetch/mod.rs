@@ -1,6 +1,7 @@
 //! Fetching artifacts: each digest is downloaded and unpacked once, for all who use it.
 
 mod unpack;
+mod whole;
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -15,6 +16,7 @@ use futures::future::{BoxFuture, Shared as SharedFuture};
 use tokio::sync::mpsc;
 
 pub use unpack::{UnpackError, UnpackLimits};
+pub use whole::{DownloadOptions, download};
 
 use crate::digest::{Digest, DigestError};
 use crate::private;

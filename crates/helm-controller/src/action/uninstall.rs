@@ -1,0 +1,295 @@
+//! Uninstalling: because a HelmRelease goes, because its release is to be somewhere else, or to undo a failed install.
+
+use ferro_api::helm::{HelmRelease, ReleaseSnapshot, Uninstall};
+use ferro_api::{FluxObject, condition, reason};
+use ferro_apply::error::message;
+use ferro_apply::{Entry, Object};
+use ferro_helm::plan::{Policy, sort_for_deletion};
+use ferro_helm::record::{Record, Status};
+use ferro_runtime::conditions;
+use ferro_runtime::events::Severity;
+use ferro_runtime::reconcile::Pass;
+use futures::{StreamExt, stream};
+use kube::api::{DeleteParams, PropagationPolicy};
+
+use super::{ActionError, Journal, Site, hooks};
+use crate::chart::now;
+use crate::notice;
+use crate::objects;
+use crate::reconciler::HelmReconciler;
+use crate::snapshot;
+
+/// Objects deleted at once.
+const CONCURRENCY: usize = 8;
+
+/// How an uninstall ended without having done anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    Uninstalled,
+    /// There are no records.
+    NotFound,
+    /// It was done before, and the records were kept.
+    Already,
+}
+
+/// Uninstalls what the newest snapshot names, and says so in the conditions.
+pub(crate) async fn uninstall(
+    env: &HelmReconciler,
+    pass: &mut Pass<HelmRelease>,
+    site: &Site,
+) -> Result<(), ActionError> {
+    let status = pass.object.status();
+    let Some(last) = status.and_then(|status| status.history.first().cloned()) else {
+        return Ok(());
+    };
+    let mut journal = Journal::new(
+        "uninstall",
+        last.oci_digest.as_deref().unwrap_or_default(),
+        env.algorithm(),
+    );
+    let options = pass.object.spec.uninstall.clone().unwrap_or_default();
+    let timeout = options
+        .timeout
+        .unwrap_or_else(|| pass.object.spec.timeout_or_default())
+        .to_std();
+    let outcome = carry_out(site, &options, timeout, &mut journal).await;
+    take_in(pass, &journal);
+    let (full, chart) = (last.full_release_name(), last.versioned_chart_name());
+    let message = match &outcome {
+        Ok(Done::NotFound) => format!("Release {full} was not found, assuming it is uninstalled"),
+        Ok(Done::Already) => format!("Release {full} was already uninstalled"),
+        Ok(Done::Uninstalled) => format!("Helm uninstall succeeded for release {full} with chart {chart}"),
+        Err(error) => format!("Helm uninstall failed for release {full} with chart {chart}: {error}"),
+    };
+    report(env, pass, &last, (outcome, message), condition::RELEASED)
+}
+
+/// Undoes a failed release by uninstalling it.
+pub(crate) async fn remediate(
+    env: &HelmReconciler,
+    pass: &mut Pass<HelmRelease>,
+    site: &Site,
+) -> Result<(), ActionError> {
+    let status = pass.object.status();
+    let Some(last) = status.and_then(|status| status.history.first().cloned()) else {
+        return Err(ActionError("no release to uninstall".to_owned()));
+    };
+    let oci_digest = last.oci_digest.clone().unwrap_or_default();
+    let mut journal = Journal::new("uninstall-remediation", &oci_digest, env.algorithm());
+    // The records go, so that the next install finds a free name.
+    let options = Uninstall {
+        keep_history: false,
+        ..pass.object.spec.uninstall.clone().unwrap_or_default()
+    };
+    let timeout = options
+        .timeout
+        .unwrap_or_else(|| pass.object.spec.timeout_or_default())
+        .to_std();
+    let outcome = carry_out(site, &options, timeout, &mut journal).await;
+    take_in(pass, &journal);
+    let (full, chart) = (last.full_release_name(), last.versioned_chart_name());
+    let message = match &outcome {
+        Ok(_) => format!("Helm uninstall remediation for release {full} with chart {chart} succeeded"),
+        Err(error) => {
+            format!("Helm uninstall remediation for release {full} with chart {chart} failed: {error}")
+        }
+    };
+    report(env, pass, &last, (outcome, message), condition::REMEDIATED)
+}
+
+fn take_in(pass: &mut Pass<HelmRelease>, journal: &Journal) {
+    for taken in &journal.written {
+        snapshot::record(&mut pass.object.status_mut().history, taken.clone());
+    }
+}
+
+fn report(
+    env: &HelmReconciler,
+    pass: &mut Pass<HelmRelease>,
+    last: &ReleaseSnapshot,
+    (outcome, message): (Result<Done, ActionError>, String),
+    condition: &str,
+) -> Result<(), ActionError> {
+    let metadata = notice::of_snapshot(last);
+    let is_remediation = condition == condition::REMEDIATED;
+    match outcome {
+        Ok(_) => {
+            pass.object.status_mut().inventory = None;
+            match is_remediation {
+                true => {
+                    conditions::mark_true(&mut pass.object, condition, reason::UNINSTALL_SUCCEEDED, &message)
+                }
+                false => {
+                    conditions::mark_false(&mut pass.object, condition, reason::UNINSTALL_SUCCEEDED, &message)
+                }
+            }
+            pass.event(Severity::Info, reason::UNINSTALL_SUCCEEDED, &message, metadata);
+        }
+        Err(_) => {
+            pass.object.status_mut().failures += 1;
+            conditions::mark_false(&mut pass.object, condition, reason::UNINSTALL_FAILED, &message);
+            pass.event(Severity::Error, reason::UNINSTALL_FAILED, &message, metadata);
+        }
+    }
+    if !is_remediation {
+        crate::conditions::summarise(&mut pass.object, env.algorithm());
+    }
+    outcome.map(|_| ())
+}
+
+/// Uninstalls as Helm does.
+async fn carry_out(
+    site: &Site,
+    options: &Uninstall,
+    timeout: std::time::Duration,
+    journal: &mut Journal,
+) -> Result<Done, ActionError> {
+    let Some(mut record) = site.storage.last().await? else {
+        return Ok(Done::NotFound);
+    };
+    if record.info.status == Status::Uninstalled {
+        if options.keep_history {
+            return Ok(Done::Already);
+        }
+        purge(site).await?;
+        journal.note(&record);
+        return Ok(Done::Uninstalled);
+    }
+    record.info.deleted = Some(now());
+    record.set_status(Status::Uninstalling, "Deletion in progress (or silently failed)");
+    journal.update(&site.storage, &record).await?;
+    if !options.disable_hooks {
+        hooks::run(site, &mut record, journal, "pre-delete", timeout).await?;
+    }
+    let mut errors = remove_objects(site, &record, options, timeout).await?;
+    if !options.disable_hooks
+        && let Err(error) = hooks::run(site, &mut record, journal, "post-delete", timeout).await
+    {
+        errors.push(error.to_string());
+    }
+    record.set_status(Status::Uninstalled, "Uninstallation complete");
+    if options.keep_history {
+        journal.update(&site.storage, &record).await?;
+        supersede(site, record.version).await?;
+    } else {
+        purge(site).await?;
+        journal.note(&record);
+    }
+    if errors.is_empty() {
+        return Ok(Done::Uninstalled);
+    }
+    Err(ActionError(format!(
+        "uninstallation completed with {} error(s): {}",
+        errors.len(),
+        errors.join("; ")
+    )))
+}
+
+async fn remove_objects(
+    site: &Site,
+    record: &Record,
+    options: &Uninstall,
+    timeout: std::time::Duration,
+) -> Result<Vec<String>, ActionError> {
+    let made = objects::settle(&site.cluster, objects::parse(&record.manifest)?, &site.target).await?;
+    let mut deleted: Vec<Object> = made
+        .into_iter()
+        .filter(|object| objects::policy_of(object) == Policy::Delete)
+        .collect();
+    sort_for_deletion(&mut deleted, |object| object.id().kind.as_str());
+    let propagation = options.deletion_propagation.unwrap_or_default();
+    let errors = delete(site, &deleted, false, propagation.as_str()).await;
+    if !errors.is_empty() {
+        for error in &errors {
+            tracing::warn!(error, "uninstall");
+        }
+        return Err(ActionError(format!("failed to delete release: {}", record.name)));
+    }
+    let mut errors = Vec::new();
+    if !options.disable_wait {
+        let entries: Vec<Entry> = deleted.iter().map(objects::entry).collect();
+        let gone = site.cluster.wait_for_termination(&entries, timeout);
+        match site.cancel.run_until_cancelled(gone).await {
+            None => return Err(ActionError("context canceled".to_owned())),
+            Some(Ok(())) => {}
+            Some(Err(left)) => {
+                let left: Vec<String> = left
+                    .iter()
+                    .map(|id| format!("{id} status: 'Terminating'"))
+                    .collect();
+                errors.push(format!("timeout waiting for: [{}]", left.join(", ")));
+            }
+        }
+    }
+    Ok(errors)
+}
+
+/// Removes all records.
+async fn purge(site: &Site) -> Result<(), ActionError> {
+    for head in site.storage.heads().await? {
+        site.storage.delete(head.revision).await?;
+    }
+    Ok(())
+}
+
+/// Marks those that were deployed before as superseded.
+pub(crate) async fn supersede(site: &Site, than: i64) -> Result<Vec<Record>, ActionError> {
+    let mut changed = Vec::new();
+    for head in site.storage.heads().await? {
+        if head.revision == than || head.status != Status::Deployed {
+            continue;
+        }
+        if let Some(mut record) = site.storage.get(head.revision).await? {
+            record.info.status = Status::Superseded;
+            site.storage.update(&record).await?;
+            changed.push(record);
+        }
+    }
+    Ok(changed)
+}
+
+/// Deletes objects; what went wrong with which. With `asks`, those that ask in the cluster to be kept are.
+pub(crate) async fn delete(site: &Site, gone: &[Object], asks: bool, propagation: &str) -> Vec<String> {
+    let outcomes = stream::iter(gone.iter().cloned())
+        .map(|object| async move { delete_one(site, &object, asks, propagation).await })
+        .buffered(CONCURRENCY);
+    outcomes
+        .filter_map(|outcome| async move { outcome.err() })
+        .collect()
+        .await
+}
+
+async fn delete_one(site: &Site, object: &Object, asks: bool, propagation: &str) -> Result<(), String> {
+    let id = object.id();
+    let failed = |error: kube::Error| format!("{id}: {}", message(&error));
+    let mapping = match site.cluster.map(id, object.version()).await {
+        Ok(mapping) => mapping,
+        // A kind that is gone has taken its objects along.
+        Err(ferro_apply::error::ObjectFailure::Unmapped {
+            source: ferro_apply::mapper::MapError::NoMatch { .. },
+            ..
+        }) => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let api = site.cluster.api(&mapping, &id.namespace);
+    if asks {
+        let live = api.get_metadata_opt(&id.name).await.map_err(failed)?;
+        if live.is_none_or(|live| objects::is_kept(&live)) {
+            return Ok(());
+        }
+    }
+    site.cluster.live.release(id);
+    let params = DeleteParams {
+        propagation_policy: Some(match propagation {
+            "foreground" => PropagationPolicy::Foreground,
+            "orphan" => PropagationPolicy::Orphan,
+            _ => PropagationPolicy::Background,
+        }),
+        ..DeleteParams::default()
+    };
+    match api.delete(&id.name, &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}

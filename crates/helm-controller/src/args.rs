@@ -1,0 +1,160 @@
+//! The flags and feature gates of helm-controller (`spec/helm.md` D.10).
+
+use std::time::Duration;
+
+use clap::Args;
+use ferro_artifact::digest::Algorithm;
+use ferro_runtime::flags::duration;
+
+/// Names and defaults of the feature gates.
+pub const FEATURE_GATES: [(&str, bool); 15] = [
+    ("CacheSecretsAndConfigMaps", false),
+    ("DetectDrift", false),
+    ("CorrectDrift", false),
+    ("AllowDNSLookups", false),
+    ("OOMWatch", false),
+    ("AdoptLegacyReleases", true),
+    (gate::DISABLE_CHART_DIGEST_TRACKING, false),
+    (gate::ADDITIVE_CEL_DEPENDENCY_CHECK, false),
+    (gate::EXTERNAL_ARTIFACT, false),
+    (gate::DISABLE_CONFIG_WATCHERS, false),
+    ("DirectSourceFetch", false),
+    (gate::USE_HELM3_DEFAULTS, false),
+    ("CancelHealthCheckOnNewRevision", false),
+    (gate::DEFAULT_TO_RETRY_ON_FAILURE, false),
+    ("ObjectLevelWorkloadIdentity", false),
+];
+
+/// Feature gates that change what this controller does. The others of upstream are accepted: what they switch is decided by the design,
+/// or belongs to what this version refuses.
+pub(crate) mod gate {
+    pub(crate) const DISABLE_CHART_DIGEST_TRACKING: &str = "DisableChartDigestTracking";
+    pub(crate) const ADDITIVE_CEL_DEPENDENCY_CHECK: &str = "AdditiveCELDependencyCheck";
+    pub(crate) const EXTERNAL_ARTIFACT: &str = "ExternalArtifact";
+    pub(crate) const DISABLE_CONFIG_WATCHERS: &str = "DisableConfigWatchers";
+    pub(crate) const USE_HELM3_DEFAULTS: &str = "UseHelm3Defaults";
+    pub(crate) const DEFAULT_TO_RETRY_ON_FAILURE: &str = "DefaultToRetryOnFailure";
+}
+
+/// Flags that every controller has, with defaults of its own; a process that runs several has them once.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PaceFlags {
+    /// HelmReleases reconciled at once.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrent: u16,
+    /// Time after which a HelmRelease whose dependencies are not ready is looked at again.
+    #[arg(long, value_parser = duration, default_value = "30s")]
+    pub requeue_dependency: Duration,
+}
+
+impl Default for PaceFlags {
+    fn default() -> Self {
+        Self {
+            concurrent: 4,
+            requeue_dependency: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A flag that other controllers have, too; a process that runs several has it once.
+#[derive(Args, Clone, Debug, Default)]
+pub struct AccountFlags {
+    /// Service account, in the namespace of each HelmRelease, with whose rights releases are made whose HelmRelease names none.
+    #[arg(long, default_value = "")]
+    pub default_service_account: String,
+}
+
+/// Flags that kustomize-controller has, too; a process that runs both has them once.
+#[derive(Args, Clone, Debug)]
+pub struct SharedFlags {
+    /// Refuse sources in other namespaces.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub no_cross_namespace_refs: bool,
+    /// Attempts to fetch an artifact.
+    #[arg(long, default_value_t = 9)]
+    pub http_retry: u32,
+    /// Field managers, besides kubectl's, whose fields are taken over; can be repeated.
+    #[arg(long)]
+    pub override_manager: Vec<String>,
+    /// Service account that reaches remote clusters where the ConfigMap of spec.kubeConfig names none; this version refuses such ConfigMaps.
+    #[arg(long, default_value = "")]
+    pub default_kubeconfig_service_account: String,
+    /// Run the programs that kubeconfigs of remote clusters authenticate with.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub insecure_kubeconfig_exec: bool,
+    /// Trust remote clusters without a look at their certificates where the kubeconfig says so.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
+    pub insecure_kubeconfig_tls: bool,
+}
+
+/// Flags of helm-controller alone.
+#[derive(Args, Clone, Debug)]
+pub struct HelmFlags {
+    /// Algorithm of the digests in the history.
+    #[arg(long, default_value = "sha256", value_parser = algorithm)]
+    pub snapshot_digest_algo: Algorithm,
+    /// How long a download of a chart may take.
+    #[arg(long, value_parser = duration, default_value = "30s")]
+    pub http_timeout: Duration,
+    /// Bytes of unpacked charts that are kept for releases to come.
+    #[arg(long, default_value_t = 16 << 20)]
+    pub chart_cache_size: usize,
+}
+
+/// All settings of helm-controller.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its own.
+    pub helm: HelmFlags,
+    /// Those that it has in common with others.
+    pub shared: SharedFlags,
+    /// The service account of those who name none.
+    pub account: AccountFlags,
+}
+
+impl HelmFlags {
+    /// These flags, with those that stand apart.
+    #[must_use]
+    pub fn with(self, shared: SharedFlags, account: AccountFlags) -> Settings {
+        Settings {
+            helm: self,
+            shared,
+            account,
+        }
+    }
+}
+
+fn algorithm(text: &str) -> Result<Algorithm, String> {
+    text.parse::<Algorithm>().map_err(|error| error.to_string())
+}
+
+/// Settings as a command line gives them.
+#[cfg(test)]
+pub(crate) fn test_settings(arguments: &[&str]) -> Settings {
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        helm: HelmFlags,
+        #[command(flatten)]
+        shared: SharedFlags,
+        #[command(flatten)]
+        account: AccountFlags,
+    }
+    let program = Program::parse_from(["program"].iter().chain(arguments));
+    program.helm.with(program.shared, program.account)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_algorithms_are_known_by_name() {
+        let settings = test_settings(&["--snapshot-digest-algo=blake3", "--no-cross-namespace-refs"]);
+        assert_eq!(settings.helm.snapshot_digest_algo, Algorithm::Blake3);
+        assert!(settings.shared.no_cross_namespace_refs);
+        assert!(algorithm("md5").is_err());
+    }
+}

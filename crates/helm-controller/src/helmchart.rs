@@ -1,0 +1,214 @@
+//! The HelmChart that is made from the template in a HelmRelease (`spec/helm.md` B.4).
+
+use std::collections::BTreeMap;
+
+use ferro_api::helm::{ChartRefKind, HelmChartTemplate, HelmRelease};
+use ferro_api::source::HelmChart;
+use ferro_api::{FluxObject, controller, label, reason};
+use ferro_apply::error::message;
+use ferro_runtime::events::Severity;
+use ferro_runtime::reconcile::Pass;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+use crate::reconciler::HelmReconciler;
+use crate::source::{Source, SourceId, Standing, non_empty, resource};
+
+/// The name of the HelmChart of a release.
+pub(crate) fn name(release: &HelmRelease) -> String {
+    format!(
+        "{}-{}",
+        release.namespace().unwrap_or_default(),
+        release.name_any()
+    )
+}
+
+/// The namespace of the HelmChart of a release, which is that of the chart's source.
+pub(crate) fn namespace(release: &HelmRelease, template: &HelmChartTemplate) -> String {
+    let named = non_empty(template.spec.source_ref.namespace.as_deref());
+    named.map_or_else(|| release.namespace().unwrap_or_default(), str::to_owned)
+}
+
+/// Makes the HelmChart of the template what it should be, and removes one that has no template any more.
+pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>) -> Result<(), String> {
+    let wanted = pass
+        .object
+        .spec
+        .chart
+        .as_ref()
+        .map(|template| format!("{}/{}", namespace(&pass.object, template), name(&pass.object)));
+    let known = pass.object.status().and_then(|status| status.helm_chart.clone());
+    if known.is_some() && known != wanted {
+        delete(env, pass).await?;
+    }
+    let Some(template) = pass.object.spec.chart.clone() else {
+        return Ok(());
+    };
+    let object = object(&pass.object, &template);
+    let id = SourceId {
+        kind: ChartRefKind::HelmChart,
+        namespace: namespace(&pass.object, &template),
+        name: name(&pass.object),
+    };
+    let fingerprint = object.to_string();
+    let seen = env.sources.get(&id);
+    if seen
+        .as_ref()
+        .is_some_and(|seen| env.chart_is_as_left(&id, &fingerprint, seen.generation))
+    {
+        pass.object.status_mut().helm_chart = wanted;
+        return Ok(());
+    }
+    let subject = format!(
+        "HelmChart/{}/{} with SourceRef '{}/{}/{}'",
+        id.namespace,
+        id.name,
+        template.spec.source_ref.kind.as_str(),
+        id.namespace,
+        template.spec.source_ref.name
+    );
+    let api: Api<Source> = Api::namespaced_with(env.client.clone(), &id.namespace, &resource(id.kind));
+    let params = PatchParams::apply(controller::HELM).force();
+    let applied = match api.patch(&id.name, &params, &Patch::Apply(&object)).await {
+        Ok(applied) => applied,
+        Err(error) => {
+            let error = format!("failed to run server-side apply: {}", message(&error));
+            pass.event(
+                Severity::Trace,
+                reason::HELM_CHART_SYNC_ERR,
+                &error,
+                BTreeMap::new(),
+            );
+            return Err(error);
+        }
+    };
+    let standing = Standing::of(id.kind, applied);
+    let (reason, word) = match &seen {
+        None => (Some(reason::HELM_CHART_CREATED), "created"),
+        Some(seen) if seen.resource_version != standing.resource_version => {
+            (Some(reason::HELM_CHART_CONFIGURED), "configured")
+        }
+        Some(_) => (None, ""),
+    };
+    if let Some(reason) = reason {
+        pass.event(
+            Severity::Trace,
+            reason,
+            &format!("{word} {subject}"),
+            BTreeMap::new(),
+        );
+    }
+    env.chart_left(&id, fingerprint, standing.generation);
+    let _known_to_whoever_asks = env.sources.set(id, standing);
+    pass.object.status_mut().helm_chart = wanted;
+    Ok(())
+}
+
+/// Removes the HelmChart that the status names.
+pub(crate) async fn delete(env: &HelmReconciler, pass: &mut Pass<HelmRelease>) -> Result<(), String> {
+    let known = pass.object.status().and_then(|status| status.helm_chart.clone());
+    let Some(id) = known else { return Ok(()) };
+    if let Some((namespace, name)) = id.split_once('/') {
+        remove(&env.client, namespace, name)
+            .await
+            .map_err(|error| format!("failed to delete HelmChart '{id}': {}", message(&error)))?;
+        let message = format!("deleted HelmChart '{id}'");
+        pass.event(
+            Severity::Trace,
+            reason::HELM_CHART_DELETED,
+            &message,
+            BTreeMap::new(),
+        );
+        env.chart_gone(&SourceId {
+            kind: ChartRefKind::HelmChart,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        });
+    }
+    pass.object.status_mut().helm_chart = None;
+    Ok(())
+}
+
+async fn remove(client: &Client, namespace: &str, name: &str) -> kube::Result<()> {
+    let api: Api<HelmChart> = Api::namespaced(client.clone(), namespace);
+    match api.delete(name, &DeleteParams::background()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The HelmChart as it is applied.
+fn object(release: &HelmRelease, template: &HelmChartTemplate) -> Value {
+    let metadata = template.metadata.clone().unwrap_or_default();
+    let mut labels = metadata.labels;
+    labels.insert(label::HELM_NAME.to_owned(), release.name_any());
+    labels.insert(
+        label::HELM_NAMESPACE.to_owned(),
+        release.namespace().unwrap_or_default(),
+    );
+    let spec = &template.spec;
+    let mut value = json!({
+        "apiVersion": resource(ChartRefKind::HelmChart).api_version,
+        "kind": HelmChart::KIND,
+        "metadata": {
+            "name": name(release),
+            "namespace": namespace(release, template),
+            "labels": labels,
+        },
+        "spec": {
+            "chart": spec.chart,
+            "version": non_empty(spec.version.as_deref()).unwrap_or("*"),
+            "sourceRef": { "kind": spec.source_ref.kind.as_str(), "name": spec.source_ref.name },
+            "interval": spec.interval.unwrap_or(release.spec.interval),
+            "reconcileStrategy": spec.reconcile_strategy.unwrap_or_default().as_str(),
+        },
+    });
+    let mut set = |pointer: &str, key: &str, field: Value| {
+        if let Some(map) = value.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            map.insert(key.to_owned(), field);
+        }
+    };
+    if !metadata.annotations.is_empty() {
+        set("/metadata", "annotations", json!(metadata.annotations));
+    }
+    if !spec.values_files.is_empty() {
+        set("/spec", "valuesFiles", json!(spec.values_files));
+    }
+    if spec.ignore_missing_values_files {
+        set("/spec", "ignoreMissingValuesFiles", true.into());
+    }
+    if let Some(verify) = &spec.verify {
+        set("/spec", "verify", json!(verify));
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helm_chart_is_made_in_the_namespace_of_its_source() {
+        let release: HelmRelease = serde_json::from_value(json!({
+            "metadata": { "name": "app", "namespace": "apps" },
+            "spec": { "interval": "5m", "chart": {
+                "metadata": { "labels": { "helm.toolkit.fluxcd.io/name": "mine", "team": "a" } },
+                "spec": { "chart": "podinfo", "sourceRef": { "kind": "HelmRepository", "name": "repo", "namespace": "sources" },
+                    "valuesFiles": ["a.yaml"] } } }
+        }))
+        .unwrap();
+        let template = release.spec.chart.clone().unwrap();
+        assert_eq!(
+            object(&release, &template),
+            json!({
+                "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "HelmChart",
+                "metadata": { "name": "apps-app", "namespace": "sources", "labels": {
+                    "helm.toolkit.fluxcd.io/name": "app", "helm.toolkit.fluxcd.io/namespace": "apps", "team": "a" } },
+                "spec": { "chart": "podinfo", "version": "*", "interval": "5m0s", "reconcileStrategy": "ChartVersion",
+                    "sourceRef": { "kind": "HelmRepository", "name": "repo" }, "valuesFiles": ["a.yaml"] }
+            })
+        );
+    }
+}
