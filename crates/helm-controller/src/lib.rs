@@ -23,6 +23,8 @@ mod postrender;
 mod reconciler;
 mod refusal;
 mod release;
+#[cfg(test)]
+mod scenario;
 mod snapshot;
 mod source;
 mod state;

@@ -1,0 +1,201 @@
+//! Runs of the reconciler against an API server in memory.
+
+mod releases;
+mod server;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ferro_api::helm::{ChartRefKind, HelmRelease};
+use ferro_api::meta::Artifact;
+use ferro_api::{FluxObject, condition};
+use ferro_apply::{Cluster, LiveIndex, Mapper};
+use ferro_artifact::archive::ArchiveWriter;
+use ferro_artifact::digest::Algorithm;
+use ferro_helm::record::{Record, secret};
+use ferro_runtime::events::{Event, Recorder};
+use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::reconcile::{Interrupt, Outcome, Pass, Reconciler};
+use kube::runtime::reflector;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{FEATURE_GATES, PaceFlags, test_settings};
+use crate::capabilities::Discovery;
+use crate::chart::Charts;
+use crate::reconciler::HelmReconciler;
+use crate::source::{SourceId, Sources, Standing};
+
+use self::server::Server;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const RECORDS: &str = "/api/v1/namespaces/ns/secrets";
+
+/// A reconciler and its surroundings.
+struct Scenario {
+    server: Server,
+    reconciler: HelmReconciler,
+    recorder: Recorder,
+    events: mpsc::Receiver<Event>,
+    http: Vec<ferro_testkit::http::Server>,
+}
+
+impl Scenario {
+    fn new(arguments: &[&str]) -> Self {
+        let server = Server::default();
+        let client = server.client();
+        let settings = test_settings(arguments);
+        let (drifts, _heard_by_nobody) = mpsc::unbounded_channel();
+        let live = LiveIndex::reporting_to(client.clone(), crate::ownership(&settings), None, drifts);
+        let cluster = Cluster {
+            client: client.clone(),
+            mapper: Arc::new(Mapper::new(client.clone())),
+            live,
+        };
+        let (store, _writer) = reflector::store();
+        let (recorder, events) = Recorder::for_test();
+        let reconciler = HelmReconciler {
+            client,
+            cluster,
+            sources: Arc::new(Sources::default()),
+            charts: Charts::new(0, Duration::from_secs(10), 1 << 20).unwrap(),
+            discovery: Discovery::default(),
+            store,
+            wake: Box::new(|_| {}),
+            stop: CancellationToken::new(),
+            settings,
+            pace: PaceFlags::default(),
+            gates: FeatureGates::parse(&FEATURE_GATES, "").unwrap(),
+            running: Mutex::default(),
+            applied_charts: Mutex::default(),
+        };
+        Self {
+            server,
+            reconciler,
+            recorder,
+            events,
+            http: Vec::new(),
+        }
+    }
+
+    /// Has the source offer a chart of these files.
+    fn publish(&mut self, version: &str, files: &[(&str, &str)]) {
+        let chart = format!("apiVersion: v2\nname: podinfo\nversion: {version}\nappVersion: 9.9.9\n");
+        let mut all = vec![("podinfo/Chart.yaml", chart.as_str())];
+        all.extend(files);
+        let bytes = archive(&all);
+        let digest = Algorithm::Sha256.digest(&bytes).to_string();
+        let http = ferro_testkit::http::Server::start(move |_| {
+            ferro_testkit::http::Response::new(200, bytes.clone())
+        });
+        let artifact = Artifact {
+            url: http.url("/podinfo.tgz"),
+            digest,
+            revision: version.to_owned(),
+            ..Artifact::default()
+        };
+        self.http.push(http);
+        let standing = Standing {
+            artifact: Some(Arc::new(artifact)),
+            unready: None,
+            generation: 1,
+            resource_version: "1".into(),
+        };
+        let id = SourceId {
+            kind: ChartRefKind::HelmChart,
+            namespace: "ns".into(),
+            name: "podinfo".into(),
+        };
+        self.reconciler.sources.set(id, standing);
+    }
+
+    /// Runs once; the object as it would be written then.
+    async fn run(&self, object: &HelmRelease) -> (HelmRelease, Outcome) {
+        let mut pass = Pass::new(object.clone(), Interrupt::default(), self.recorder.clone()).0;
+        let outcome = tokio::time::timeout(PATIENCE, self.reconciler.reconcile(&mut pass))
+            .await
+            .unwrap();
+        let mut object = std::mem::take(&mut pass.object);
+        self.reconciler.finish(&mut object, &outcome);
+        (object, outcome)
+    }
+
+    async fn finalize(&self, object: &HelmRelease) -> Result<(), String> {
+        let mut pass = Pass::new(object.clone(), Interrupt::default(), self.recorder.clone()).0;
+        tokio::time::timeout(PATIENCE, self.reconciler.finalize(&mut pass))
+            .await
+            .unwrap()
+    }
+
+    /// What the events since the last call say.
+    fn events(&mut self) -> Vec<String> {
+        let mut told = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            told.push(format!("{}: {}", event.reason, event.message));
+        }
+        told
+    }
+
+    /// The records in the storage, the oldest first.
+    fn records(&self) -> Vec<Record> {
+        let mut records: Vec<Record> = self
+            .server
+            .list(RECORDS)
+            .iter()
+            .filter(|object| object["type"] == secret::TYPE)
+            .map(|object| {
+                let text = object["data"]["release"].as_str().unwrap();
+                let bytes: k8s_openapi::ByteString = serde_json::from_value(text.into()).unwrap();
+                secret::decode(&bytes.0).unwrap()
+            })
+            .collect();
+        records.sort_by_key(|record| record.version);
+        records
+    }
+
+    fn statuses(&self) -> Vec<String> {
+        self.records()
+            .iter()
+            .map(|record| format!("v{} {}", record.version, record.info.status))
+            .collect()
+    }
+}
+
+fn archive(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut writer = ArchiveWriter::new(Vec::new());
+    for (name, text) in files {
+        let length = u64::try_from(text.len()).unwrap();
+        writer
+            .file(name.as_bytes(), false, length, &mut text.as_bytes())
+            .unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+/// A HelmRelease with this spec, and what it needs at least.
+fn release(spec: &Value) -> HelmRelease {
+    let mut whole = json!({ "interval": "1h", "chartRef": { "kind": "HelmChart", "name": "podinfo" } });
+    whole
+        .as_object_mut()
+        .unwrap()
+        .extend(spec.as_object().unwrap().clone());
+    serde_json::from_value(json!({
+        "metadata": { "name": "app", "namespace": "ns", "uid": "u", "generation": 1 }, "spec": whole
+    }))
+    .unwrap()
+}
+
+/// Status, reason and message of a condition.
+fn told(object: &HelmRelease, type_: &str) -> (String, String, String) {
+    let found = object.condition(type_).unwrap();
+    (
+        found.status.to_string(),
+        found.reason.clone(),
+        found.message.clone(),
+    )
+}
+
+fn ready(object: &HelmRelease) -> (String, String, String) {
+    told(object, condition::READY)
+}

@@ -1,0 +1,147 @@
+//! An API server in memory: testkit's, with discovery, lists, and watches that stay silent.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use ferro_testkit::api::FakeApi;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+type Response = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// The server; clones share its state.
+#[derive(Clone, Default)]
+pub(super) struct Server {
+    pub(super) api: FakeApi,
+    paths: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Server {
+    pub(super) fn client(&self) -> Client {
+        let server = self.clone();
+        let inner = self.api.client();
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let (server, inner) = (server.clone(), inner.clone());
+            async move { Ok::<_, Infallible>(server.answer(inner, request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    /// The objects of a kind in a namespace.
+    pub(super) fn list(&self, path: &str) -> Vec<Value> {
+        let paths = self.paths.lock().unwrap().clone();
+        let below = |known: &&String| {
+            let rest = known.strip_prefix(path).and_then(|rest| rest.strip_prefix('/'));
+            rest.is_some_and(|name| !name.contains('/'))
+        };
+        paths
+            .iter()
+            .filter(below)
+            .filter_map(|path| self.api.get(path))
+            .collect()
+    }
+
+    async fn answer(&self, inner: Client, request: http::Request<Body>) -> Response {
+        let (mut parts, body) = request.into_parts();
+        let (path, query) = (
+            parts.uri.path().to_owned(),
+            parts.uri.query().unwrap_or_default().to_owned(),
+        );
+        let bytes = body.collect().await.unwrap().to_bytes();
+        match (parts.method.as_str(), path.as_str()) {
+            ("GET", "/version") => {
+                return respond(&json!({ "major": "1", "minor": "35", "gitVersion": "v1.35.0",
+                "gitCommit": "", "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": "" }));
+            }
+            ("GET", "/api") => {
+                return respond(&discovery(
+                    "",
+                    &[("ConfigMap", "configmaps"), ("Secret", "secrets")],
+                ));
+            }
+            ("GET", "/apis") => return respond(&discovery("batch", &[("Job", "jobs")])),
+            ("GET", _) if query.contains("watch=") => {
+                let silent = futures::stream::pending::<Result<hyper::body::Frame<Bytes>, Infallible>>();
+                return http::Response::new(http_body_util::StreamBody::new(silent).boxed_unsync());
+            }
+            ("GET", path) if is_list(path) => {
+                let selector = query
+                    .split('&')
+                    .find_map(|pair| pair.strip_prefix("labelSelector="));
+                let items: Vec<Value> = self
+                    .list(path)
+                    .into_iter()
+                    .filter(|object| selector.is_none_or(|selector| is_selected(object, selector)))
+                    .collect();
+                return respond(
+                    &json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": items }),
+                );
+            }
+            _ => {}
+        }
+        let mut bytes = bytes;
+        if let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) {
+            let name = value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let key = if parts.method == "POST" {
+                format!("{path}/{name}")
+            } else {
+                path.clone()
+            };
+            // An apply to what is not there creates, whatever version it asks for.
+            if parts.method == "PATCH" && self.api.get(&key).is_none() {
+                value["metadata"]
+                    .as_object_mut()
+                    .map(|metadata| metadata.remove("resourceVersion"));
+                bytes = Bytes::from(value.to_string());
+            }
+            self.paths.lock().unwrap().insert(key);
+        }
+        parts.headers.remove("content-length");
+        let request = http::Request::from_parts(parts, Body::from(bytes));
+        let (parts, body) = inner.send(request).await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        http::Response::from_parts(parts, Full::new(bytes).boxed_unsync())
+    }
+}
+
+/// Whether an object has the labels; also those that are only asked for by name.
+fn is_selected(object: &Value, selector: &str) -> bool {
+    let plain = selector
+        .replace("%3D", "=")
+        .replace("%2C", ",")
+        .replace("%2F", "/");
+    plain.split(',').all(|wanted| match wanted.split_once('=') {
+        Some((key, value)) => object["metadata"]["labels"][key] == value,
+        None => object["metadata"]["labels"].get(wanted).is_some(),
+    })
+}
+
+fn is_list(path: &str) -> bool {
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let resource = if parts.first() == Some(&"api") { 2 } else { 3 };
+    match parts.get(resource) {
+        Some(&"namespaces") => parts.len() == resource + 3,
+        _ => parts.len() == resource + 1,
+    }
+}
+
+fn discovery(group: &str, kinds: &[(&str, &str)]) -> Value {
+    let resources: Vec<Value> = kinds
+        .iter()
+        .map(|(kind, plural)| {
+            json!({ "resource": plural, "responseKind": { "group": group, "version": "v1", "kind": kind },
+                "scope": "Namespaced", "singularResource": kind.to_lowercase(), "verbs": ["get", "list", "patch", "watch"] })
+        })
+        .collect();
+    json!({ "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {},
+        "items": [{ "metadata": { "name": group }, "versions": [{ "version": "v1", "freshness": "Current", "resources": resources }] }] })
+}
+
+fn respond(value: &Value) -> Response {
+    http::Response::new(Full::new(Bytes::from(value.to_string())).boxed_unsync())
+}
