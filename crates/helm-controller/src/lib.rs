@@ -9,6 +9,15 @@
 //! releases; only the record that is needed is decoded. Objects are written by server-side apply only: a release of Helm 3 moves to it with
 //! its next upgrade. What this version cannot do is refused, see `refusal`.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::needless_pass_by_value,
+        clippy::redundant_clone,
+        reason = "tests pass JSON around"
+    )
+)]
+
 mod action;
 pub mod args;
 mod atomic;

@@ -1,5 +1,6 @@
 //! The values of a release, put together from the spec and what it refers to (`spec/helm.md` D.1).
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use ferro_api::helm::{HelmRelease, ValuesReference, ValuesSourceKind};
@@ -50,8 +51,8 @@ pub(crate) async fn compose(
     let mut known = Known::new();
     for reference in &release.spec.values_from {
         let id = (reference.kind, reference.name.as_str());
-        if !known.contains_key(&id) {
-            known.insert(id, fetch(client, &namespace, reference).await);
+        if let Entry::Vacant(unknown) = known.entry(id) {
+            unknown.insert(fetch(client, &namespace, reference).await);
         }
     }
     merged(release, &known)

@@ -1,7 +1,7 @@
 //! Uninstalling: because a HelmRelease goes, because its release is to be somewhere else, or to undo a failed install.
 
 use ferro_api::helm::{HelmRelease, ReleaseSnapshot, Uninstall};
-use ferro_api::{FluxObject, condition, reason};
+use ferro_api::{ConditionStatus, FluxObject, condition, reason};
 use ferro_apply::error::message;
 use ferro_apply::{Entry, Object};
 use ferro_helm::plan::{Policy, sort_for_deletion};
@@ -115,14 +115,18 @@ fn report(
     match outcome {
         Ok(_) => {
             pass.object.status_mut().inventory = None;
-            match is_remediation {
-                true => {
-                    conditions::mark_true(&mut pass.object, condition, reason::UNINSTALL_SUCCEEDED, &message)
-                }
-                false => {
-                    conditions::mark_false(&mut pass.object, condition, reason::UNINSTALL_SUCCEEDED, &message)
-                }
-            }
+            let status = if is_remediation {
+                ConditionStatus::True
+            } else {
+                ConditionStatus::False
+            };
+            conditions::set(
+                &mut pass.object,
+                condition,
+                status,
+                reason::UNINSTALL_SUCCEEDED,
+                &message,
+            );
             pass.event(Severity::Info, reason::UNINSTALL_SUCCEEDED, &message, metadata);
         }
         Err(_) => {
