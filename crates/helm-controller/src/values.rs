@@ -192,14 +192,14 @@ mod tests {
     #[test]
     fn errors_name_the_reference_and_not_the_value() {
         let reference: ValuesReference = serde_json::from_value(
-            json!({ "kind": "Secret", "name": "s", "valuesKey": "k", "targetPath": "a[", "optional": true }),
+            json!({ "kind": "Secret", "name": "s", "valuesKey": "k", "targetPath": "a[x]", "optional": true }),
         )
         .unwrap();
         let mut composition = Composition::new(Map::new());
         let problem = add(&mut composition, &reference, b"hunter2").unwrap_err();
         assert_eq!(
             fault("ns", &reference, problem).to_string(),
-            "could not resolve optional Secret chart values reference 'ns/s' with key 'k': unable to merge value from key at target path 'a['"
+            "could not resolve optional Secret chart values reference 'ns/s' with key 'k': unable to merge value from key at target path 'a[x]'"
         );
     }
 }

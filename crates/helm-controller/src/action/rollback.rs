@@ -132,11 +132,6 @@ async fn carry_out(
         record.set_status(Status::Failed, description);
     } else {
         superseded.extend(uninstall::supersede(site, record.version).await?);
-        if last.info.status != Status::Deployed {
-            last.info.status = Status::Superseded;
-            storage.update(&last).await?;
-            superseded.push(last);
-        }
         record.info.status = Status::Deployed;
     }
     journal.update(storage, &record).await?;
