@@ -79,14 +79,16 @@ impl Controller {
             "--max-retry-delay=2s".to_owned(),
             "--requeue-dependency=1s".to_owned(),
         ];
-        if setup.program != "kustomize-controller" {
+        let serves = matches!(setup.program.as_str(), "source-controller" | "ferroflux");
+        let unpacks = matches!(setup.program.as_str(), "kustomize-controller" | "ferroflux");
+        if serves {
             let data = setup.dir.join("data");
             std::fs::create_dir_all(&data)?;
             flags.push(format!("--storage-path={}", data.display()));
             flags.push(format!("--storage-addr=127.0.0.1:{storage}"));
             flags.push(format!("--storage-adv-addr=127.0.0.1:{storage}"));
         }
-        if setup.program != "source-controller" {
+        if unpacks {
             let cache = setup.dir.join("cache");
             std::fs::create_dir_all(&cache)?;
             flags.push(format!("--artifact-cache-path={}", cache.display()));

@@ -35,7 +35,7 @@ pub(crate) fn missing() -> Option<String> {
         return Some("no control plane, run make cluster".to_owned());
     }
     let dir = crate::controller::programs();
-    let names = ["source-controller", "kustomize-controller"];
+    let names = ["source-controller", "kustomize-controller", "helm-controller"];
     let name = names.into_iter().find(|name| !dir.join(name).exists())?;
     Some(format!(
         "no {name} in {}, run cargo build --release",
@@ -44,7 +44,7 @@ pub(crate) fn missing() -> Option<String> {
 }
 
 impl World {
-    /// Starts a cluster with the CRDs, a Git server, and source-controller and kustomize-controller.
+    /// Starts a cluster with the CRDs, a Git server, and the controllers.
     ///
     /// # Errors
     /// When one of them does not start.
@@ -59,7 +59,8 @@ impl World {
                 "--http-retry=1",
             ],
         );
-        for setup in [source, kustomize] {
+        let helm = world.setup("helm-controller", &["--http-retry=1"]);
+        for setup in [source, kustomize, helm] {
             let controller = world.start_controller(setup)?;
             lock(&world.controllers).push(controller);
         }

@@ -12,7 +12,13 @@ use xtask::{http, paths, ports};
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// The programs that people install.
-const PROGRAMS: [&str; 4] = ["source-controller", "kustomize-controller", "ferroflux", "flux"];
+const PROGRAMS: [&str; 5] = [
+    "source-controller",
+    "kustomize-controller",
+    "helm-controller",
+    "ferroflux",
+    "flux",
+];
 
 /// The command that compiles them; always all of them, because Cargo compiles a library anew for another choice of programs
 /// when that changes the features that are on.

@@ -11,6 +11,7 @@ mod cli;
 mod dependencies;
 mod drift;
 mod health;
+mod helm_releases;
 mod hostile;
 mod prune;
 mod resilience;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         prune::cases(),
         dependencies::cases(),
         health::cases(),
+        helm_releases::cases(),
         drift::cases(),
         tenants::cases(),
         cli::cases(),
