@@ -123,12 +123,12 @@ async fn registry_feeds_a_kustomization_and_a_new_tag_comes_at_a_request(case: C
         "{output:?}"
     );
     has(&case, "two").await?;
-    let applied = kustomization.ready().await?;
-    ensure!(
-        applied["status"]["lastAppliedRevision"] == format!("latest@{second}"),
-        "{}",
-        applied["status"]
-    );
+    let revision = format!("latest@{second}");
+    kustomization
+        .until("the revision is told", |it| {
+            it["status"]["lastAppliedRevision"] == revision
+        })
+        .await?;
 
     // Nothing new: nothing is written but the token.
     let before = source.get().await?;
