@@ -348,13 +348,13 @@ impl Resource {
     /// Returns the object as messages about its metadata show it.
     pub(crate) fn shown_in_messages(&self) -> Node {
         let mut shown = self.clone();
+        shown.expose_record();
         if self.hides_annotations
-            && self.record == Record::default()
             && let Some(metadata) = shown.node.get_mut("metadata")
         {
+            // The record, which upstream keeps there, is hidden with them.
             metadata.remove("annotations");
         }
-        shown.expose_record();
         shown.node
     }
 

@@ -249,6 +249,12 @@ impl<'s> Walk<'s> {
         let Some(mut result) = result else {
             return place.set(own, None);
         };
+        if let (true, Some(value)) = (place.is_primitive() && result.is_scalar(), place.values.first())
+            && !value.is_empty()
+        {
+            // Upstream sets the value anew, which loses its tag.
+            crate::field::overwrite(&mut result, value.clone())?;
+        }
         for (key, value) in place.keys.iter().zip(place.values) {
             if result.is_mapping() && result.get(key).is_none() && !value.is_empty() {
                 crate::field::put_text(&mut result, *key, value.clone());
