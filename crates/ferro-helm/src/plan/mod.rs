@@ -17,7 +17,7 @@ use crate::record::{Status, StoredHook};
 /// };
 /// let hooks = [hook("b", 1), hook("z", -5), hook("a", 1)];
 /// assert_eq!(hooks_of(&hooks, "pre-install"), [1, 2, 0]);
-/// assert_eq!(hooks_of(&hooks, "test"), []);
+/// assert!(hooks_of(&hooks, "test").is_empty());
 /// ```
 #[must_use]
 pub fn hooks_of(hooks: &[StoredHook], event: &str) -> Vec<usize> {
@@ -40,7 +40,7 @@ pub fn hooks_of(hooks: &[StoredHook], event: &str) -> Vec<usize> {
 /// let records = [(1, &Status::Deployed), (2, &Status::Failed), (3, &Status::Failed)];
 /// assert_eq!(surplus(records, 2), [2, 3]);
 /// assert_eq!(surplus(records, 3), [2]);
-/// assert_eq!(surplus(records, 0), []);
+/// assert!(surplus(records, 0).is_empty());
 /// ```
 #[must_use]
 pub fn surplus<'s>(records: impl IntoIterator<Item = (i64, &'s Status)>, max: i64) -> Vec<i64> {
