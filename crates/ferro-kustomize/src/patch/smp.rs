@@ -342,14 +342,16 @@ fn needs_a_walk(node: &Node) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferro_yaml::{ParseOptions, parse_one};
+    use ferro_yaml::{EmitOptions, ParseOptions, parse_one};
 
     fn parsed(text: &str) -> Node {
         parse_one(text, &ParseOptions::default()).unwrap()
     }
 
+    /// As it is read again: a value may have been set anew, without the tag that it had been found to have.
     fn merged(dest: &str, patch: &str) -> Option<Node> {
-        merge(parsed(dest), &parsed(patch), &Schema::default(), Quirks::Upstream).unwrap()
+        let merged = merge(parsed(dest), &parsed(patch), &Schema::default(), Quirks::Upstream).unwrap();
+        merged.map(|node| parsed(&ferro_yaml::to_string(&node, &EmitOptions::kyaml()).unwrap()))
     }
 
     fn check(dest: &str, patch: &str, expected: &str) {
