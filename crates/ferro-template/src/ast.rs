@@ -1,7 +1,9 @@
 //! Parsed templates: expressions as trees, control structures as flat code with jumps.
 //!
 //! Flat code keeps deeply nested templates off the stack, both when they run and when they are dropped;
-//! only parentheses nest expressions, and the parser bounds those.
+//! only parentheses nest expressions, and the parser bounds those. What there is a number of is in lists of the
+//! template, and nodes name their part of them: most templates of a chart are parsed and never run, so that
+//! parsing should cost few allocations.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,12 +25,67 @@ pub(crate) struct Tree {
     /// What was parsed; a `define` shares it with the file that it stands in.
     pub(crate) source: Arc<Source>,
     pub(crate) code: Box<[Op]>,
-    /// The names of the variables by their ids.
-    pub(crate) variables: Box<[Arc<str>]>,
+    pub(crate) lists: Lists,
     /// Whether there is nothing but space and comments.
     pub(crate) is_empty: bool,
-    /// How deep parentheses nest.
-    pub(crate) depth: usize,
+}
+
+/// What nodes of a template have a number of.
+#[derive(Default)]
+pub(crate) struct Lists {
+    /// The names of the variables by their ids.
+    pub(crate) variables: Vec<Arc<str>>,
+    /// The functions that it names, each once.
+    pub(crate) functions: Vec<Function>,
+    /// The operands of commands.
+    pub(crate) operands: Vec<Expr>,
+    /// The names of fields.
+    pub(crate) fields: Vec<Key>,
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Part {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+impl Part {
+    /// From an index to the end of a list, which has no more entries than its text has bytes.
+    pub(crate) fn from<T>(start: usize, list: &[T]) -> Self {
+        Self {
+            start: start as u32,
+            len: (list.len() - start) as u32,
+        }
+    }
+
+    pub(crate) fn of<T>(self, list: &[T]) -> &[T] {
+        let start = self.start as usize;
+        list.get(start..start + self.len as usize).unwrap_or_default()
+    }
+}
+
+impl Lists {
+    /// Gives back what was reserved for more.
+    pub(crate) fn shrink(&mut self) {
+        self.variables.shrink_to_fit();
+        self.functions.shrink_to_fit();
+        self.operands.shrink_to_fit();
+        self.fields.shrink_to_fit();
+    }
+
+    pub(crate) fn operands(&self, command: &Command) -> &[Expr] {
+        command.args.of(&self.operands)
+    }
+
+    pub(crate) fn fields(&self, fields: Fields) -> &[Key] {
+        fields.of(&self.fields)
+    }
+
+    /// The name of a variable.
+    pub(crate) fn variable(&self, variable: Variable) -> &str {
+        self.variables.get(variable as usize).map_or("$", |name| name)
+    }
 }
 
 /// A text and the name under which errors mention it.
@@ -123,17 +180,37 @@ pub(crate) struct Invoke {
 pub(crate) struct Pipe {
     pub(crate) pos: Pos,
     pub(crate) is_assign: bool,
-    pub(crate) variables: SmallVec<[Variable; 2]>,
+    pub(crate) variables: Declared,
     pub(crate) commands: SmallVec<[Command; 1]>,
 }
 
 /// A variable: its place among the names of its tree.
 pub(crate) type Variable = u32;
 
+/// The variables of a pipeline: `range` has up to two, others up to one.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Declared {
+    ids: [Variable; 2],
+    count: u8,
+}
+
+impl Declared {
+    pub(crate) fn push(&mut self, variable: Variable) {
+        if let Some(slot) = self.ids.get_mut(usize::from(self.count)) {
+            *slot = variable;
+            self.count += 1;
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Variable] {
+        self.ids.get(..usize::from(self.count)).unwrap_or_default()
+    }
+}
+
 /// An operand and its arguments.
 pub(crate) struct Command {
     pub(crate) pos: Pos,
-    pub(crate) args: Box<[Expr]>,
+    pub(crate) args: Part,
 }
 
 /// An operand.
@@ -157,7 +234,8 @@ pub(crate) enum Expr {
     },
     Function {
         name: Span,
-        function: Function,
+        /// Its place among the functions of its tree.
+        function: u32,
     },
     Nil {
         pos: Pos,
@@ -179,7 +257,7 @@ pub(crate) enum Expr {
 }
 
 /// Names of fields, without their dots, in the form in which maps are asked for them.
-pub(crate) type Fields = Box<[Key]>;
+pub(crate) type Fields = Part;
 
 /// A number, as every type that can represent it.
 pub(crate) struct Number {
@@ -245,15 +323,5 @@ impl Tree {
         let column =
             memchr::memrchr(b'\n', before).map_or(before.len(), |newline| before.len() - newline - 1);
         format!("{}:{line}:{column}", self.source.name)
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        // Nothing else nests; few templates nest more than a handful of parentheses.
-        if self.depth > 100 {
-            let code = std::mem::take(&mut self.code);
-            stacker::grow(self.depth * 2048 + (1 << 20), || drop(code));
-        }
     }
 }

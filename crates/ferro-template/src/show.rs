@@ -1,11 +1,9 @@
 //! Prints nodes as errors mention them.
 
-use std::sync::Arc;
-
 use ferro_gocompat::quote::quote_bytes;
 
-use crate::ast::{Action, Command, Expr, Invoke, Pipe, Pos, Source, Tree};
-use crate::value::{Key, lossy};
+use crate::ast::{Action, Command, Expr, Fields, Invoke, Lists, Pipe, Pos, Source, Tree};
+use crate::value::lossy;
 
 /// A node that errors can be about.
 #[derive(Clone, Copy)]
@@ -53,14 +51,14 @@ impl Node<'_> {
 #[derive(Clone, Copy)]
 pub(crate) struct Names<'t> {
     pub(crate) source: &'t Source,
-    pub(crate) variables: &'t [Arc<str>],
+    pub(crate) lists: &'t Lists,
 }
 
 impl Tree {
     pub(crate) fn names(&self) -> Names<'_> {
         Names {
             source: &self.source,
-            variables: &self.variables,
+            lists: &self.lists,
         }
     }
 }
@@ -70,7 +68,7 @@ struct Printer<'t> {
     out: Vec<u8>,
 }
 
-impl Printer<'_> {
+impl<'t> Printer<'t> {
     fn write(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
     }
@@ -86,13 +84,13 @@ impl Printer<'_> {
     }
 
     fn pipe(&mut self, node: &Pipe) {
-        for (index, variable) in node.variables.iter().enumerate() {
+        for (index, variable) in node.variables.as_slice().iter().enumerate() {
             if index > 0 {
                 self.write(b", ");
             }
             self.variable(*variable);
         }
-        if !node.variables.is_empty() {
+        if !node.variables.as_slice().is_empty() {
             self.write(if node.is_assign { b" = " } else { b" := " });
         }
         for (index, part) in node.commands.iter().enumerate() {
@@ -104,7 +102,8 @@ impl Printer<'_> {
     }
 
     fn command(&mut self, node: &Command) {
-        for (index, arg) in node.args.iter().enumerate() {
+        let lists: &'t Lists = self.names.lists;
+        for (index, arg) in lists.operands(node).iter().enumerate() {
             if index > 0 {
                 self.write(b" ");
             }
@@ -127,10 +126,10 @@ impl Printer<'_> {
             Expr::Bool { value, .. } => self.write(if *value { b"true" } else { b"false" }),
             Expr::Chain { base, fields, .. } => {
                 self.parenthesised(base);
-                self.chain(fields);
+                self.chain(*fields);
             }
             Expr::Dot { .. } => self.write(b"."),
-            Expr::Field { fields, .. } => self.chain(fields),
+            Expr::Field { fields, .. } => self.chain(*fields),
             Expr::Function { name: span, .. } | Expr::Str { quoted: span, .. } => {
                 self.write(self.names.source.bytes(*span));
             }
@@ -139,18 +138,19 @@ impl Printer<'_> {
             Expr::Pipe(node) => crate::stack::guarded(|| self.pipe(node)),
             Expr::Variable { variable, fields, .. } => {
                 self.variable(*variable);
-                self.chain(fields);
+                self.chain(*fields);
             }
         }
     }
 
     fn variable(&mut self, variable: u32) {
-        let name = self.names.variables.get(variable as usize);
-        self.write(name.map_or(&b"$"[..], |name| name.as_bytes()));
+        let lists: &'t Lists = self.names.lists;
+        self.write(lists.variable(variable).as_bytes());
     }
 
-    fn chain(&mut self, fields: &[Key]) {
-        for field in fields {
+    fn chain(&mut self, fields: Fields) {
+        let lists: &'t Lists = self.names.lists;
+        for field in lists.fields(fields) {
             self.write(b".");
             self.write(field.as_text().as_bytes());
         }

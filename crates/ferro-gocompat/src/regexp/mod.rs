@@ -87,8 +87,9 @@ impl Regex {
         let parsed = parse::parse(pattern)?;
         let translated = adapt(parsed.translated);
         let any = OnceLock::new();
-        let is_lazy = translated.len() <= MAX_LAZY_LEN && translated.is_ascii() && !translated.contains('{');
-        // What names characters by their properties is for all texts only.
+        // Repetitions with counts, and properties, which are for all texts only, have braces; so do escapes, which are harmless.
+        let has_braces = translated.replace(r"\x{", "").contains('{');
+        let is_lazy = translated.len() <= MAX_LAZY_LEN && translated.is_ascii() && !has_braces;
         let ascii = is_lazy.then(|| build(&translated, false)).flatten();
         if ascii.is_none() {
             let built =

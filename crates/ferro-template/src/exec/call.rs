@@ -37,10 +37,13 @@ type Args = SmallVec<[Value; 4]>;
 impl<'t> Exec<'t, '_> {
     pub(super) fn call_function(
         &mut self,
-        function: &'t Function,
+        function: u32,
         name: Span,
         site: Site<'t, '_>,
     ) -> Result<Operand, Error> {
+        let Some(function) = self.tree.lists.functions.get(function as usize) else {
+            return Ok(Operand::default());
+        };
         let name = self.tree.source.lossy(name);
         let name = &*name;
         let signature = Signature {
@@ -222,7 +225,7 @@ impl<'t> Exec<'t, '_> {
             Expr::Field { .. } => self.field_node(node, alone),
             Expr::Variable { .. } => self.variable_node(node, alone),
             Expr::Pipe(pipe) => self.nested_pipeline(pipe),
-            Expr::Function { name, function, .. } => self.call_function(function, *name, alone),
+            Expr::Function { name, function, .. } => self.call_function(*function, *name, alone),
             Expr::Chain { .. } => self.chain_node(node, alone),
             other => self.constant(other),
         }

@@ -46,7 +46,7 @@ impl<'t> Exec<'t, '_> {
             value = Some(result);
         }
         let value = value.unwrap_or_default();
-        for variable in &pipe.variables {
+        for variable in pipe.variables.as_slice() {
             if pipe.is_assign {
                 self.assign(*variable, value.clone())?;
             } else {
@@ -72,11 +72,8 @@ impl<'t> Exec<'t, '_> {
     }
 
     fn undefined(&self, variable: Variable) -> Error {
-        let name = self.tree.variables.get(variable as usize);
-        self.error(format_args!(
-            "undefined variable: {}",
-            name.map_or("$", |name| name)
-        ))
+        let name = self.tree.lists.variable(variable);
+        self.error(format_args!("undefined variable: {name}"))
     }
 
     fn slot(&mut self, variable: Variable) -> Option<&mut Operand> {
@@ -89,7 +86,7 @@ impl<'t> Exec<'t, '_> {
     }
 
     fn command(&mut self, command: &'t Command, piped: Option<&Operand>) -> Result<Operand, Error> {
-        let args = &*command.args;
+        let args = self.tree.lists.operands(command);
         let Some(first) = args.first() else {
             return Ok(Operand::default());
         };
@@ -108,7 +105,7 @@ impl<'t> Exec<'t, '_> {
                     node: Node::Command(command),
                     ..site
                 };
-                return self.call_function(function, *name, site);
+                return self.call_function(*function, *name, site);
             }
             Expr::Pipe(pipe) => {
                 self.refuse_args(site, first)?;
@@ -166,6 +163,7 @@ impl<'t> Exec<'t, '_> {
         };
         self.at = Some(site.node);
         // The first field is looked up in dot without holding on to it.
+        let fields = self.tree.lists.fields(*fields);
         let Some((first, rest)) = fields.split_first() else {
             return Ok(Operand::default());
         };
@@ -190,7 +188,7 @@ impl<'t> Exec<'t, '_> {
         };
         self.at = Some(site.node);
         let receiver = self.chain_base(base)?;
-        self.field_chain(receiver, fields, site)
+        self.field_chain(receiver, self.tree.lists.fields(*fields), site)
     }
 
     fn chain_base(&mut self, base: &'t Expr) -> Result<Operand, Error> {
@@ -202,7 +200,7 @@ impl<'t> Exec<'t, '_> {
         };
         match base {
             Expr::Pipe(pipe) => self.nested_pipeline(pipe),
-            Expr::Function { name, function, .. } => self.call_function(function, *name, alone),
+            Expr::Function { name, function, .. } => self.call_function(*function, *name, alone),
             Expr::Field { .. } => self.field_node(base, alone),
             Expr::Chain { .. } => self.chain_node(base, alone),
             Expr::Variable { .. } => self.variable_node(base, alone),
@@ -215,6 +213,7 @@ impl<'t> Exec<'t, '_> {
             return Ok(Operand::default());
         };
         self.at = Some(site.node);
+        let fields = self.tree.lists.fields(*fields);
         let Some(value) = self.slot(*variable) else {
             return Err(self.undefined(*variable));
         };

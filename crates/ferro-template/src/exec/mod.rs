@@ -211,7 +211,7 @@ impl<'t> Exec<'t, '_> {
                 Op::Text(span) => self.write(tree, *span)?,
                 Op::Action(action) => {
                     let value = self.pipeline(&action.pipe)?;
-                    if action.pipe.variables.is_empty() {
+                    if action.pipe.variables.as_slice().is_empty() {
                         self.print(&value, Node::Action(action))?;
                     }
                 }
@@ -340,7 +340,7 @@ impl<'t> Exec<'t, '_> {
     fn begin_loop(&mut self, range: &'t Range) -> Result<(), Error> {
         self.open();
         let value = self.pipeline(&range.pipe)?.value;
-        let iter = match Iter::new(value, range.pipe.variables.len()) {
+        let iter = match Iter::new(value, range.pipe.variables.as_slice().len()) {
             Ok(iter) => iter,
             Err(message) => return Err(self.error(message)),
         };

@@ -9,7 +9,7 @@ use ferro_gocompat::quote::quote_bytes;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::ast::{Action, Expr, Invoke, Label, Op, Range, Source, Span, Tree, Variable};
+use crate::ast::{Action, Expr, Invoke, Label, Lists, Op, Range, Source, Span, Tree, Variable};
 use crate::error::{Error, ErrorKind};
 use crate::func::Functions;
 use crate::lex::{Delims, Kind, Lexer, Token};
@@ -76,14 +76,13 @@ struct Body<'p> {
     /// Three tokens of lookahead, of which the last `ahead` are still to be read.
     tokens: [Token<'p>; 3],
     ahead: usize,
-    names: SmallVec<[Arc<str>; 8]>,
+    lists: Lists,
     /// The variables that are visible.
     visible: SmallVec<[Variable; 8]>,
     /// The line on which the current action starts; zero outside of actions.
     action_line: u32,
     range_depth: usize,
     paren_depth: usize,
-    max_paren_depth: usize,
 }
 
 impl Body<'_> {
@@ -92,21 +91,24 @@ impl Body<'_> {
             code: Vec::new(),
             tokens: [Token::NONE; 3],
             ahead: 0,
-            names: smallvec![dollar],
+            lists: Lists {
+                variables: vec![dollar],
+                ..Lists::default()
+            },
             visible: smallvec![0],
             action_line: 0,
             range_depth: 0,
             paren_depth: 0,
-            max_paren_depth: 0,
         }
     }
 
     fn variable(&mut self, name: &[u8]) -> Variable {
         // The names of variables are letters and digits.
-        let known = self.names.iter().position(|known| known.as_bytes() == name);
+        let names = &mut self.lists.variables;
+        let known = names.iter().position(|known| known.as_bytes() == name);
         let index = known.unwrap_or_else(|| {
-            self.names.push(lossy(name).into());
-            self.names.len() - 1
+            names.push(lossy(name).into());
+            names.len() - 1
         });
         index as Variable
     }
@@ -174,7 +176,7 @@ impl<'p> Parser<'p> {
     fn names(&self) -> Names<'_> {
         Names {
             source: self.source,
-            variables: &self.body.names,
+            lists: &self.body.lists,
         }
     }
 
@@ -263,7 +265,8 @@ impl<'p> Parser<'p> {
     }
 
     /// Adds a template to those of this text.
-    fn add(&mut self, name: Text, body: Body<'p>) -> Result<(), Error> {
+    fn add(&mut self, name: Text, mut body: Body<'p>) -> Result<(), Error> {
+        body.lists.shrink();
         let is_empty = body
             .code
             .iter()
@@ -272,9 +275,8 @@ impl<'p> Parser<'p> {
             name,
             source: Arc::clone(self.source),
             code: body.code.into(),
-            variables: body.names.into_vec().into(),
+            lists: body.lists,
             is_empty,
-            depth: body.max_paren_depth,
         };
         match self.trees.iter_mut().find(|known| known.name == tree.name) {
             None => self.trees.push(tree),

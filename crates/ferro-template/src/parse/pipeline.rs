@@ -4,7 +4,7 @@ use ferro_gocompat::quote::quote_bytes;
 use smallvec::SmallVec;
 
 use super::{MAX_PAREN_DEPTH, Parser, span_of, unquoted};
-use crate::ast::{Command, Expr, Fields, Pipe};
+use crate::ast::{Command, Declared, Expr, Fields, Part, Pipe};
 use crate::error::Error;
 use crate::lex::{Kind, Token};
 use crate::number;
@@ -18,7 +18,7 @@ impl<'p> Parser<'p> {
         let mut pipe = Pipe {
             pos: token.pos,
             is_assign: false,
-            variables: SmallVec::new(),
+            variables: Declared::default(),
             commands: SmallVec::new(),
         };
         self.declarations(&mut pipe, context)?;
@@ -69,7 +69,7 @@ impl<'p> Parser<'p> {
                 Kind::Char if next.text == b"," => {
                     self.next_non_space();
                     self.declare(pipe, &variable);
-                    if context != "range" || pipe.variables.len() >= 2 {
+                    if context != "range" || pipe.variables.as_slice().len() >= 2 {
                         return Err(self.error(format_args!("too many declarations in {context}")));
                     }
                     let follows = self.peek_non_space().kind;
@@ -101,7 +101,7 @@ impl<'p> Parser<'p> {
         }
         for (index, command) in pipe.commands.iter().enumerate().skip(1) {
             let is_constant = matches!(
-                command.args.first(),
+                self.body.lists.operands(command).first(),
                 Some(
                     Expr::Bool { .. }
                         | Expr::Dot { .. }
@@ -138,8 +138,13 @@ impl<'p> Parser<'p> {
         if self.args.len() == first {
             return Err(self.error("empty command"));
         }
-        let args = self.args.drain(first..).collect();
-        Ok(Command { pos, args })
+        let operands = &mut self.body.lists.operands;
+        let start = operands.len();
+        operands.extend(self.args.drain(first..));
+        Ok(Command {
+            pos,
+            args: Part::from(start, operands),
+        })
     }
 
     /// A term and the fields that follow it.
@@ -150,16 +155,16 @@ impl<'p> Parser<'p> {
             return Ok(Some(term));
         }
         let pos = first.pos;
-        let mut names: SmallVec<[Key; 8]> = SmallVec::new();
-        let mut term = term;
-        // Fields of a field or a variable are one longer field.
-        if let Expr::Field { fields, .. } | Expr::Variable { fields, .. } = &mut term {
-            names.extend(std::mem::take(fields));
-        }
+        // Fields of a field are one longer field: its own are the last that were read.
+        let start = match &term {
+            Expr::Field { fields, .. } => fields.start as usize,
+            _ => self.body.lists.fields.len(),
+        };
         while self.peek().kind == Kind::Field {
-            names.push(field_name(&self.next()));
+            let name = field_name(&self.next());
+            self.body.lists.fields.push(name);
         }
-        let fields = names.into_iter().collect();
+        let fields = Part::from(start, &self.body.lists.fields);
         Ok(Some(match term {
             Expr::Field { .. } => Expr::Field { pos, fields },
             Expr::Variable { variable, .. } => Expr::Variable {
@@ -192,10 +197,14 @@ impl<'p> Parser<'p> {
             Kind::Dot => Expr::Dot { pos },
             Kind::Nil => Expr::Nil { pos },
             Kind::Variable => self.variable(&token)?,
-            Kind::Field => Expr::Field {
-                pos,
-                fields: [field_name(&token)].into(),
-            },
+            Kind::Field => {
+                let names = &mut self.body.lists.fields;
+                names.push(field_name(&token));
+                Expr::Field {
+                    pos,
+                    fields: Part::from(names.len() - 1, names),
+                }
+            }
             Kind::Bool => Expr::Bool {
                 pos,
                 value: token.text == b"true",
@@ -225,22 +234,28 @@ impl<'p> Parser<'p> {
             return Err(self.error("max expression depth exceeded"));
         }
         self.body.paren_depth += 1;
-        self.body.max_paren_depth = self.body.max_paren_depth.max(self.body.paren_depth);
         let pipe = guarded(|| self.pipeline("parenthesized pipeline", Kind::RightParen));
         self.body.paren_depth -= 1;
         pipe
     }
 
-    fn function(&self, token: &Token<'_>) -> Result<Expr, Error> {
+    fn function(&mut self, token: &Token<'_>) -> Result<Expr, Error> {
         let function = std::str::from_utf8(token.text).ok();
         let function = function.and_then(|name| self.functions.get(name));
-        let Some(function) = function.cloned() else {
+        let Some(function) = function else {
             let name = quote_bytes(token.text);
             return Err(self.error(format_args!("function {name} not defined")));
         };
+        // Threads that parse at once would pass the counters of the functions to and fro, were each name to hold its own.
+        let known = &mut self.body.lists.functions;
+        let index = known.iter().position(|it| it.is_same(function));
+        let index = index.unwrap_or_else(|| {
+            known.push(function.clone());
+            known.len() - 1
+        });
         Ok(Expr::Function {
             name: span_of(token),
-            function,
+            function: index as u32,
         })
     }
 
