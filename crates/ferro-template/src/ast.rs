@@ -8,8 +8,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::func::Function;
 use crate::value::{Key, Text, lossy};
 
@@ -37,6 +35,8 @@ pub(crate) struct Lists {
     pub(crate) variables: Vec<Arc<str>>,
     /// The functions that it names, each once.
     pub(crate) functions: Vec<Function>,
+    /// The commands of pipelines, but their first ones.
+    pub(crate) commands: Vec<Command>,
     /// The operands of commands.
     pub(crate) operands: Vec<Expr>,
     /// The names of fields.
@@ -70,8 +70,14 @@ impl Lists {
     pub(crate) fn shrink(&mut self) {
         self.variables.shrink_to_fit();
         self.functions.shrink_to_fit();
+        self.commands.shrink_to_fit();
         self.operands.shrink_to_fit();
         self.fields.shrink_to_fit();
+    }
+
+    /// The commands of a pipeline after the first.
+    pub(crate) fn others(&self, pipe: &Pipe) -> &[Command] {
+        pipe.others.of(&self.commands)
     }
 
     pub(crate) fn operands(&self, command: &Command) -> &[Expr] {
@@ -181,7 +187,9 @@ pub(crate) struct Pipe {
     pub(crate) pos: Pos,
     pub(crate) is_assign: bool,
     pub(crate) variables: Declared,
-    pub(crate) commands: SmallVec<[Command; 1]>,
+    pub(crate) first: Command,
+    /// Those that get the value of the one before.
+    pub(crate) others: Part,
 }
 
 /// A variable: its place among the names of its tree.
@@ -208,6 +216,7 @@ impl Declared {
 }
 
 /// An operand and its arguments.
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Command {
     pub(crate) pos: Pos,
     pub(crate) args: Part,

@@ -93,10 +93,10 @@ impl<'t> Printer<'t> {
         if !node.variables.as_slice().is_empty() {
             self.write(if node.is_assign { b" = " } else { b" := " });
         }
-        for (index, part) in node.commands.iter().enumerate() {
-            if index > 0 {
-                self.write(b" | ");
-            }
+        self.command(&node.first);
+        let lists: &'t Lists = self.names.lists;
+        for part in lists.others(node) {
+            self.write(b" | ");
             self.command(part);
         }
     }

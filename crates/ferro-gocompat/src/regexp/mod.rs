@@ -19,6 +19,8 @@ const SIZE_LIMIT: usize = 10 << 20;
 const MAX_PATTERN_LEN: usize = 64 << 10;
 /// The longest pattern that is not compiled for all texts at once: without repetitions it cannot become too large.
 const MAX_LAZY_LEN: usize = 512;
+/// The longest text that is searched without first preparing for many. Most are names, and most patterns are asked once.
+const SHORT_TEXT: usize = 16 << 10;
 
 /// Why a pattern is refused; prints like Go's error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +57,7 @@ pub struct Regex {
     pattern: String,
     /// The pattern in the syntax of the engine.
     translated: String,
-    /// For texts in ASCII. Most are, and sets like `[^a]` are compiled many times faster for them.
+    /// For short texts in ASCII. Most are, and sets like `[^a]` are compiled many times faster for them.
     ascii: Option<meta::Regex>,
     any: OnceLock<meta::Regex>,
     names: Vec<String>,
@@ -90,10 +92,10 @@ impl Regex {
         // Repetitions with counts, and properties, which are for all texts only, have braces; so do escapes, which are harmless.
         let has_braces = translated.replace(r"\x{", "").contains('{');
         let is_lazy = translated.len() <= MAX_LAZY_LEN && translated.is_ascii() && !has_braces;
-        let ascii = is_lazy.then(|| build(&translated, false)).flatten();
+        let ascii = is_lazy.then(|| build(&translated, For::ShortAscii)).flatten();
         if ascii.is_none() {
             let built =
-                build(&translated, true).ok_or_else(|| Error::new("expression too large", pattern))?;
+                build(&translated, For::All).ok_or_else(|| Error::new("expression too large", pattern))?;
             any.get_or_init(|| built);
         }
         Ok(Self {
@@ -107,9 +109,9 @@ impl Regex {
 
     fn engine(&self, text: &str) -> &meta::Regex {
         match &self.ascii {
-            Some(ascii) if text.is_ascii() => ascii,
+            Some(ascii) if text.len() <= SHORT_TEXT && text.is_ascii() => ascii,
             _ => self.any.get_or_init(|| {
-                build(&self.translated, true).expect("it is short, and was compiled for ASCII before")
+                build(&self.translated, For::All).expect("it is short, and was compiled for ASCII before")
             }),
         }
     }
@@ -164,15 +166,27 @@ impl Regex {
     }
 }
 
-/// Compiles for all texts, or for those in ASCII.
-fn build(translated: &str, is_unicode: bool) -> Option<meta::Regex> {
+/// What texts a pattern is compiled for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    All,
+    ShortAscii,
+}
+
+fn build(translated: &str, texts: For) -> Option<meta::Regex> {
+    let is_unicode = texts == For::All;
     let syntax = syntax::Config::new()
         .unicode(is_unicode)
         .utf8(is_unicode)
         .nest_limit(2 * parse::MAX_DEPTH);
     let config = meta::Config::new()
         .utf8_empty(is_unicode)
-        .nfa_size_limit(Some(SIZE_LIMIT));
+        .nfa_size_limit(Some(SIZE_LIMIT))
+        // What is faster on long texts takes longer to make than a short one to search.
+        .auto_prefilter(texts == For::All)
+        .hybrid(texts == For::All)
+        .dfa(texts == For::All)
+        .onepass(texts == For::All);
     meta::Builder::new()
         .syntax(syntax)
         .configure(config)

@@ -32,20 +32,13 @@ impl<'t> Exec<'t, '_> {
     /// Evaluates a pipeline and sets the variables that it declares.
     pub(super) fn pipeline(&mut self, pipe: &'t Pipe) -> Result<Operand, Error> {
         self.at = Some(Node::Pipe(pipe));
-        if let ([command], []) = (pipe.commands.as_slice(), pipe.variables.as_slice()) {
-            // The most common form.
-            let mut value = self.command(command, None)?;
+        let mut value = self.command(&pipe.first, None)?;
+        // What is inside an interface counts from here on.
+        value.is_interface = false;
+        for command in self.tree.lists.others(pipe) {
+            value = self.command(command, Some(&value))?;
             value.is_interface = false;
-            return Ok(value);
         }
-        let mut value: Option<Operand> = None;
-        for command in &pipe.commands {
-            let mut result = self.command(command, value.as_ref())?;
-            // What is inside an interface counts from here on.
-            result.is_interface = false;
-            value = Some(result);
-        }
-        let value = value.unwrap_or_default();
         for variable in pipe.variables.as_slice() {
             if pipe.is_assign {
                 self.assign(*variable, value.clone())?;

@@ -19,14 +19,21 @@ impl<'p> Parser<'p> {
             pos: token.pos,
             is_assign: false,
             variables: Declared::default(),
-            commands: SmallVec::new(),
+            first: Command::default(),
+            others: Part::default(),
         };
         self.declarations(&mut pipe, context)?;
+        let mut commands: SmallVec<[Command; 4]> = SmallVec::new();
         loop {
             let token = self.next_non_space();
             match token.kind {
                 kind if kind == end => {
-                    self.check(&pipe, context)?;
+                    let others = self.check(&commands, context)?;
+                    pipe.first = commands.first().copied().unwrap_or_default();
+                    let known = &mut self.body.lists.commands;
+                    let start = known.len();
+                    known.extend_from_slice(others);
+                    pipe.others = Part::from(start, known);
                     return Ok(pipe);
                 }
                 Kind::Bool
@@ -42,7 +49,7 @@ impl<'p> Parser<'p> {
                 | Kind::Variable
                 | Kind::LeftParen => {
                     self.backup();
-                    pipe.commands.push(self.command()?);
+                    commands.push(self.command()?);
                 }
                 _ => return Err(self.unexpected(&token, context)),
             }
@@ -95,11 +102,12 @@ impl<'p> Parser<'p> {
         pipe.variables.push(variable);
     }
 
-    fn check(&self, pipe: &Pipe, context: &str) -> Result<(), Error> {
-        if pipe.commands.is_empty() {
+    /// Checks that there is a command and that all others can take its value; returns those.
+    fn check<'c>(&self, commands: &'c [Command], context: &str) -> Result<&'c [Command], Error> {
+        let Some((_, others)) = commands.split_first() else {
             return Err(self.error(format_args!("missing value for {context}")));
-        }
-        for (index, command) in pipe.commands.iter().enumerate().skip(1) {
+        };
+        for (index, command) in others.iter().enumerate() {
             let is_constant = matches!(
                 self.body.lists.operands(command).first(),
                 Some(
@@ -111,11 +119,11 @@ impl<'p> Parser<'p> {
                 )
             );
             if is_constant {
-                let stage = index + 1;
+                let stage = index + 2;
                 return Err(self.error(format_args!("non executable command in pipeline stage {stage}")));
             }
         }
-        Ok(())
+        Ok(others)
     }
 
     fn command(&mut self) -> Result<Command, Error> {
