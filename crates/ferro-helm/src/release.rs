@@ -128,19 +128,22 @@ pub fn render(
     notices: &mut Vec<Notice>,
 ) -> Result<Rendered, Error> {
     validate_release_name(&options.release.name)?;
-    let instance = resolve(renderer.chart(), user, notices).map_err(Error::Dependencies)?;
-    let values = coalesce_values(&instance, to_map(user), notices).map_err(Error::Values)?;
-    if !options.skip_schema_validation {
-        schema::validate(&instance, &values, notices).map_err(Error::Schema)?;
-    }
-    check_kube_version(&instance, &options.capabilities)?;
+    let resolve = || {
+        let instance = resolve(renderer.chart(), user, notices).map_err(Error::Dependencies)?;
+        let values = coalesce_values(&instance, to_map(user), notices).map_err(Error::Values)?;
+        if !options.skip_schema_validation {
+            schema::validate(&instance, &values, notices).map_err(Error::Schema)?;
+        }
+        check_kube_version(&instance, &options.capabilities)?;
+        Ok((instance, values))
+    };
+    let (instance, values, program) = renderer.resolve_and_parse(resolve, Error::Render)?;
     let environment = Environment {
         release: options.release.clone(),
         capabilities: options.capabilities.clone(),
         lookup: options.lookup.clone(),
         mode: Mode::Normal,
     };
-    let program = renderer.program(&instance).map_err(Error::Render)?;
     let mut files = program
         .render(&instance, &values, &environment, notices)
         .map_err(Error::Render)?;

@@ -1,5 +1,6 @@
 //! Rendering: from a chart in its place and values to the text of every template.
 
+mod ahead;
 mod context;
 mod error;
 mod files;

@@ -1,12 +1,14 @@
 //! Templates that were parsed together, and rendering them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ScopedJoinHandle;
 
 use ferro_gocompat::path;
-use ferro_template::{Functions, Map, MissingKey, Options, Parsed, Templates, Text, Value};
+use ferro_template::{Functions, Map, MissingKey, Options, Templates, Text, Value};
 use serde_json::{Map as JsonMap, Value as Json};
 
+use super::ahead::Ahead;
 use super::context::contexts;
 use super::error::{execution_error, parse_error};
 use super::functions::{self, ROOT, State, without_no_value};
@@ -58,21 +60,28 @@ struct Source {
 }
 
 impl Program {
-    /// Parses the templates of a tree: the deepest and the last by name first, for later definitions replace
-    /// earlier ones.
+    /// Parses the templates of a tree.
     pub fn compile(engine: &Engine, root: &Instance) -> Result<Self, Error> {
-        let mut sources = BTreeMap::new();
-        let mut shape = Shape::new();
-        collect(root, &mut sources, &mut shape);
-        let mut order: Vec<_> = sources.into_iter().collect();
-        order.sort_by(|(a, _), (b, _)| (slashes(b), b).cmp(&(slashes(a), a)));
-        let mut templates =
-            Templates::new(ROOT, Arc::clone(&engine.functions)).with_options(options(Mode::Normal));
+        let ahead = ahead(engine, root);
+        std::thread::scope(|scope| {
+            let thread = ahead.start(scope);
+            Self::of_parsed(engine, root, (&ahead, thread))
+        })
+    }
+
+    /// Takes the templates that were parsed ahead, and parses those that were not.
+    fn of_parsed(
+        engine: &Engine,
+        root: &Instance,
+        (ahead, thread): (&Ahead<'_>, Option<ScopedJoinHandle<'_, ()>>),
+    ) -> Result<Self, Error> {
+        let (order, shape) = in_order(root);
+        let mut templates = empty(engine);
         let texts: Vec<_> = order
             .iter()
             .map(|(name, (_, _, text))| (name.as_str(), *text))
             .collect();
-        let parsed = parse_all(&templates, &texts);
+        let parsed = ahead.finish(&texts, thread);
         let mut sources = Vec::with_capacity(order.len());
         for ((name, (chart, base_path, _)), parsed) in order.into_iter().zip(parsed) {
             templates.add(&parsed.map_err(|error| parse_error(&name, &error))?);
@@ -132,39 +141,6 @@ impl Program {
     }
 }
 
-/// From so many bytes on the texts are parsed by two threads.
-const SHARED_SIZE: usize = 64 << 10;
-
-/// Parses texts, each with its name. They do not depend on each other before they are added to the set.
-fn parse_all(templates: &Templates, texts: &[(&str, &[u8])]) -> Vec<Parsing> {
-    let parse = |texts: &[(&str, &[u8])]| -> Vec<Parsing> {
-        let parsed = texts.iter().map(|(name, text)| templates.parse_apart(name, text));
-        parsed.collect()
-    };
-    let size: usize = texts.iter().map(|(_, text)| text.len()).sum();
-    if size < SHARED_SIZE {
-        return parse(texts);
-    }
-    let mut before = 0;
-    let half = texts.iter().position(|(_, text)| {
-        before += text.len();
-        before * 2 > size
-    });
-    let (ours, others) = texts.split_at(half.unwrap_or_default());
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().spawn_scoped(scope, || parse(others));
-        let mut parsed = parse(ours);
-        match thread.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(others)) => parsed.extend(others),
-            // There may be no more threads to have.
-            Ok(Err(_)) | Err(_) => parsed.extend(parse(others)),
-        }
-        parsed
-    })
-}
-
-type Parsing = Result<Parsed, ferro_template::Error>;
-
 fn options(mode: Mode) -> Options {
     Options {
         missing_key: match mode {
@@ -186,7 +162,32 @@ fn slashes(name: &str) -> usize {
     name.bytes().filter(|byte| *byte == b'/').count()
 }
 
-type Sources<'c> = BTreeMap<String, (usize, String, &'c [u8])>;
+fn empty(engine: &Engine) -> Templates {
+    Templates::new(ROOT, Arc::clone(&engine.functions)).with_options(options(Mode::Normal))
+}
+
+/// The templates of a tree, to be parsed.
+fn ahead<'c>(engine: &Engine, root: &'c Instance) -> Ahead<'c> {
+    let (order, _) = in_order(root);
+    Ahead::new(
+        empty(engine),
+        order.into_iter().map(|(name, (_, _, text))| (name, text)),
+    )
+}
+
+/// The templates of a tree: the deepest and the last by name first, for later definitions replace earlier ones.
+fn in_order(root: &Instance) -> (Vec<(String, SourceText<'_>)>, Shape) {
+    let mut sources = BTreeMap::new();
+    let mut shape = Shape::new();
+    collect(root, &mut sources, &mut shape);
+    let mut order: Vec<_> = sources.into_iter().collect();
+    order.sort_by(|(a, _), (b, _)| (slashes(b), b).cmp(&(slashes(a), a)));
+    (order, shape)
+}
+
+/// The place of its chart in the tree, the base path, and the text.
+type SourceText<'c> = (usize, String, &'c [u8]);
+type Sources<'c> = BTreeMap<String, SourceText<'c>>;
 
 fn collect<'c>(chart: &'c Instance, sources: &mut Sources<'c>, shape: &mut Shape) {
     let index = shape.len();
@@ -242,12 +243,45 @@ impl Renderer {
 
     /// Returns the parsed templates of a tree that belongs to the chart.
     pub fn program(&self, root: &Instance) -> Result<Arc<Program>, Error> {
-        let lock = || self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(program) = lock().iter().find(|program| program.fits(root)) {
+        self.parsed(root, || Program::compile(&self.engine, root))
+    }
+
+    /// Has the templates parsed by a second thread, if they are not yet, while `resolve` finds out which are needed.
+    pub(crate) fn resolve_and_parse<T, E>(
+        &self,
+        resolve: impl FnOnce() -> Result<(Instance, T), E>,
+        refuse: impl FnOnce(Error) -> E,
+    ) -> Result<(Instance, T, Arc<Program>), E> {
+        if !self.lock().is_empty() {
+            let (root, rest) = resolve()?;
+            let program = self.program(&root).map_err(refuse)?;
+            return Ok((root, rest, program));
+        }
+        let whole = Instance::whole(&self.chart);
+        let ahead = ahead(&self.engine, &whole);
+        std::thread::scope(|scope| {
+            let thread = ahead.start(scope);
+            let (root, rest) = resolve().inspect_err(|_| ahead.abandon())?;
+            let compile = || Program::of_parsed(&self.engine, &root, (&ahead, thread));
+            let program = self.parsed(&root, compile).map_err(refuse)?;
+            Ok((root, rest, program))
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Program>>> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn parsed(
+        &self,
+        root: &Instance,
+        compile: impl FnOnce() -> Result<Program, Error>,
+    ) -> Result<Arc<Program>, Error> {
+        if let Some(program) = self.lock().iter().find(|program| program.fits(root)) {
             return Ok(Arc::clone(program));
         }
-        let program = Arc::new(Program::compile(&self.engine, root)?);
-        let mut programs = lock();
+        let program = Arc::new(compile()?);
+        let mut programs = self.lock();
         if programs.len() >= KEPT_PROGRAMS {
             programs.remove(0);
         }

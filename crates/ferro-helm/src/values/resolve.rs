@@ -73,6 +73,13 @@ impl Instance {
         }
     }
 
+    /// A chart with all its subcharts, under their own names.
+    pub(crate) fn whole(chart: &Arc<Chart>) -> Self {
+        let mut root = Self::new(chart, chart.name());
+        root.set_path("", true);
+        root
+    }
+
     /// The chart.
     pub fn chart(&self) -> &Arc<Chart> {
         &self.chart

@@ -45,7 +45,7 @@ pub(super) fn launch(command: &[String]) -> Result<()> {
 }
 
 /// Runs a program through the launcher.
-fn run(program: &[&str]) -> Result<Cost> {
+pub(super) fn run(program: &[&str]) -> Result<Cost> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["bench", LAUNCH, "--"]).args(program);
     let output = quiet(command)?;

@@ -11,6 +11,7 @@ mod kustomize;
 mod launch;
 mod measure;
 mod report;
+mod repository;
 mod sources;
 mod state;
 mod workload;
@@ -115,6 +116,10 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         Some("sources") => {
             args.word();
             sources::run(args)
+        }
+        Some("repository") => {
+            args.word();
+            repository::run(args)
         }
         Some("cluster") => {
             args.word();
