@@ -43,7 +43,7 @@ pub struct Controller {
 pub(crate) fn programs() -> PathBuf {
     match std::env::var_os("FERRO_E2E_BIN") {
         Some(dir) if !dir.is_empty() => PathBuf::from(dir),
-        _ => xtask::paths::target().join("release"),
+        _ => xtask::paths::target().join("quick"),
     }
 }
 
@@ -115,7 +115,7 @@ impl Controller {
         let program = programs().join(&self.setup.program);
         ensure!(
             program.exists(),
-            "{} is missing: build it with `cargo build --release`",
+            "{} is missing: build it with `cargo build --profile quick`",
             program.display()
         );
         let mut command = Command::new(program);

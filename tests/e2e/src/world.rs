@@ -38,7 +38,7 @@ pub(crate) fn missing() -> Option<String> {
     let names = ["source-controller", "kustomize-controller", "helm-controller"];
     let name = names.into_iter().find(|name| !dir.join(name).exists())?;
     Some(format!(
-        "no {name} in {}, run cargo build --release",
+        "no {name} in {}, run cargo build --profile quick",
         dir.display()
     ))
 }

@@ -20,30 +20,53 @@ const PROGRAMS: [&str; 5] = [
     "flux",
 ];
 
+/// How the programs are compiled: the profile and the folder of their own in Cargo's target directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// What people install, and what is measured.
+    Release,
+    /// What is tested, in half the time.
+    Quick,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Quick => "quick",
+        }
+    }
+
+    /// Where the programs are.
+    pub(crate) fn dir(self) -> PathBuf {
+        paths::target().join(self.name())
+    }
+}
+
 /// The command that compiles them; always all of them, because Cargo compiles a library anew for another choice of programs
 /// when that changes the features that are on.
-pub(crate) fn release_build() -> Command {
+pub(crate) fn build_command(profile: Profile) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
-        .args(["build", "--release", "--locked"])
+        .args(["build", "--profile", profile.name(), "--locked"])
         .args(PROGRAMS.map(|it| format!("--package={it}")));
     command.current_dir(paths::root()).stdin(Stdio::null());
     command
 }
 
-/// Compiles the release programs, unless they are given, and gives their directory.
-pub(crate) fn build(given: Option<&Path>) -> Result<PathBuf> {
+/// Compiles the programs, unless they are given, and gives their directory.
+pub(crate) fn build(given: Option<&Path>, profile: Profile) -> Result<PathBuf> {
     if let Some(dir) = given {
         return dir
             .canonicalize()
             .with_context(|| format!("--bin {}", dir.display()));
     }
-    let status = release_build()
+    let status = build_command(profile)
         .arg("--quiet")
         .status()
         .context("cannot start cargo")?;
     ensure!(status.success(), "the programs do not compile");
-    Ok(paths::target().join("release"))
+    Ok(profile.dir())
 }
 
 /// A controller and where it answers.

@@ -27,7 +27,7 @@ use xtask::gitserver::GitServer;
 use xtask::process;
 use xtask::term::{self, Step};
 
-use super::programs::{self, Controller, Setup};
+use super::programs::{self, Controller, Profile, Setup};
 use super::{Args, unexpected};
 use measure::Usage;
 use workload::Workload;
@@ -138,7 +138,7 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
 fn cluster(args: Args) -> Result<ExitCode> {
     let plan = Plan::parse(args)?;
     process::end_on_signals()?;
-    let bin = programs::build(plan.bin.as_deref())?;
+    let bin = programs::build(plan.bin.as_deref(), Profile::Release)?;
     let mut outcomes = Vec::new();
     for count in &plan.counts {
         term::line(format_args!(

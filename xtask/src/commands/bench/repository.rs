@@ -16,7 +16,7 @@ use xtask::gitserver::{GitServer, Repository};
 use xtask::process;
 use xtask::term::{self, Step};
 
-use super::super::programs::{self, Controller, Setup, quiet};
+use super::super::programs::{self, Controller, Profile, Setup, quiet};
 use super::super::{Args, unexpected};
 use super::launch::{self, Cost};
 use super::measure::{Meter, Usage};
@@ -48,7 +48,7 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
     }
     ensure!((1..=4096).contains(&mebibytes), "--mebibytes: from 1 to 4096");
     process::end_on_signals()?;
-    let bin = programs::build(bin.as_deref())?;
+    let bin = programs::build(bin.as_deref(), Profile::Release)?;
     term::line(format_args!(
         "\n{}",
         term::bold(&format!("a repository of {mebibytes} MiB"))

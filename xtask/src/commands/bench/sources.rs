@@ -23,7 +23,7 @@ use xtask::process::{self, Nursery, Process};
 use xtask::term::{self, Step};
 use xtask::{http, paths, ports};
 
-use super::super::programs::{self, Controller, Setup, quiet};
+use super::super::programs::{self, Controller, Profile, Setup, quiet};
 use super::super::{Args, unexpected};
 use super::measure::{Meter, Usage};
 use super::state::Observer;
@@ -104,7 +104,10 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
     }
     ensure!((1..=5000).contains(&count), "--count: from 1 to 5000");
     process::end_on_signals()?;
-    let (bin, registry) = (programs::build(bin.as_deref())?, build_registry()?);
+    let (bin, registry) = (
+        programs::build(bin.as_deref(), Profile::Release)?,
+        build_registry()?,
+    );
     let mut outcomes = Vec::new();
     for kind in &KINDS {
         term::line(format_args!(

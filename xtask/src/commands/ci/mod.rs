@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use xtask::cluster::build;
 use xtask::paths;
 
+use super::programs::Profile;
 use super::{checks, programs};
 use output::Tests;
 use stages::Stages;
@@ -40,7 +41,9 @@ pub(crate) fn all() -> ExitCode {
 pub(crate) fn end_to_end(args: &[String]) -> ExitCode {
     let mut stages = Stages::default();
     stages.run("control plane", |_| build::build().map(drop));
-    stages.run("release build", |log| output::run(programs::release_build(), log));
+    stages.run("build", |log| {
+        output::run(programs::build_command(Profile::Quick), log)
+    });
     stages.run("end to end", |log| {
         let mut command = for_end_to_end(cargo(&["test", "--package=e2e", "--locked", "--"]));
         command.args(args);
@@ -52,7 +55,9 @@ pub(crate) fn end_to_end(args: &[String]) -> ExitCode {
 /// The release programs.
 pub(crate) fn build() -> ExitCode {
     let mut stages = Stages::default();
-    stages.run("release build", |log| output::run(programs::release_build(), log));
+    stages.run("release build", |log| {
+        output::run(programs::build_command(Profile::Release), log)
+    });
     stages.finish()
 }
 
@@ -112,7 +117,9 @@ fn test_stages(stages: &mut Stages) {
         command.env("PROPTEST_RNG_SEED", "20260101");
         output::run_tests(command, log, tests)
     });
-    stages.run("release build", |log| output::run(programs::release_build(), log));
+    stages.run("build", |log| {
+        output::run(programs::build_command(Profile::Quick), log)
+    });
     stages.run("control plane", |_| join(control_plane).map(drop));
     stages.tests("end to end", |log, tests| {
         let program = end_to_end.context("no program of the end-to-end tests was compiled")?;
@@ -150,7 +157,7 @@ fn cargo(args: &[&str]) -> Command {
 fn for_end_to_end(mut command: Command) -> Command {
     command
         .env("FERRO_E2E_REQUIRED", "1")
-        .env("FERRO_E2E_BIN", paths::target().join("release"));
+        .env("FERRO_E2E_BIN", Profile::Quick.dir());
     command
 }
 

@@ -13,6 +13,7 @@ use anyhow::Result;
 use xtask::process::Interrupt;
 use xtask::term::{self, Step};
 
+use super::programs::Profile;
 use super::{Args, programs, unexpected};
 use place::Place;
 use story::Story;
@@ -52,7 +53,7 @@ fn tell(is_ci: bool, bin: Option<&Path>, interrupt: &Interrupt) -> Result<()> {
         return Ok(());
     }
     let bin = step("build ferroflux and flux (minutes the first time)", || {
-        programs::build(bin)
+        programs::build(bin, Profile::Quick)
     })?;
     let place = match existing {
         Some(kubeconfig) => Place::existing(kubeconfig.into())?,
