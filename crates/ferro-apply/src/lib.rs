@@ -12,7 +12,7 @@
 //! |---|---|
 //! | [`object`], [`order`], [`inventory`], [`changeset`] | objects, their order, what was applied, what was done |
 //! | [`normalise`], [`fields`], [`managed_fields`], [`drift`], [`ignore`], [`immutable`] | pure functions on objects |
-//! | [`cluster`], [`mapper`], [`observe`], [`live`] | a cluster and what is known of it |
+//! | [`cluster`], [`mapper`], [`observe`], [`live`], [`targets`] | a cluster, what is known of it, and which one it is |
 //! | [`apply`], [`prune`], [`wait`] | what is done to it |
 //!
 //! Nothing here is global: a [`cluster::Cluster`] is a value, so that a tenant's rights or a remote cluster are another value.
@@ -44,6 +44,7 @@ pub mod observe;
 pub mod order;
 mod plan;
 pub mod prune;
+pub mod targets;
 mod undeclared;
 pub mod wait;
 mod write;

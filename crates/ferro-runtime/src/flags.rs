@@ -10,6 +10,10 @@ use clap::builder::ValueParser;
 use clap::{ArgAction, Args, Command, Parser, ValueEnum};
 use ferro_api::meta::Duration as GoDuration;
 
+mod applier;
+
+pub use self::applier::{AccountFlags, ApplierFlags, PaceFlags};
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogEncoding {

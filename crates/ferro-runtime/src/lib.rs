@@ -6,8 +6,9 @@
 //! * [`controller`]: watch → store → queue → pass. A pass takes the freshest object, adds the finalizer, runs the
 //!   reconciler, catches its panics, writes the status once and only if it changed, and says when to come again.
 //! * [`watch`], [`conditions`], [`status`], [`events`], [`backoff`]: the parts of a pass, usable and tested on their own.
+//! * [`sources`], [`configs`]: what objects refer to, followed so that they are reconciled when it changes.
 //!
-//! It knows nothing of sources or manifests, and it never polls: what a reconciler waits for reaches it as a trigger.
+//! It knows nothing of manifests, and of sources only that they have artifacts, and it never polls: what a reconciler waits for reaches it as a trigger.
 //! The rules are those of upstream's shared runtime (`spec/sources-and-images.md` sections 3, 4, 20, 21;
 //! `spec/kustomize-and-notification.md` parts B and I), except where noted: events are sent in the background, and progress
 //! is written only when a pass lasts, so that a pass without news costs one write or none.
@@ -15,6 +16,7 @@
 pub mod backoff;
 pub mod client;
 pub mod conditions;
+pub mod configs;
 pub mod controller;
 pub mod events;
 pub mod flags;
@@ -25,6 +27,7 @@ mod pass;
 pub mod process;
 pub mod reconcile;
 pub mod server;
+pub mod sources;
 pub mod status;
 pub mod watch;
 

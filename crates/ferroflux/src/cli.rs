@@ -2,8 +2,9 @@
 
 use clap::{Parser, ValueEnum};
 use ferro_api::controller;
-use ferro_runtime::flags::ProcessFlags;
-use kustomize_controller::args::{AccountFlags, KustomizeFlags, PaceFlags};
+use ferro_runtime::flags::{AccountFlags, ApplierFlags, PaceFlags, ProcessFlags};
+use helm_controller::args::HelmFlags;
+use kustomize_controller::args::KustomizeFlags;
 use source_controller::args::SourceFlags;
 
 /// A controller that can be run.
@@ -15,6 +16,9 @@ pub(crate) enum Which {
     /// Applies Kustomizations.
     #[value(name = controller::KUSTOMIZE)]
     Kustomize,
+    /// Releases charts.
+    #[value(name = controller::HELM)]
+    Helm,
 }
 
 /// Runs Flux's controllers in one process.
@@ -22,30 +26,44 @@ pub(crate) enum Which {
 #[command(name = "ferroflux", version, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Controllers to run, with commas between.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Which::Source, Which::Kustomize])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Which::Source, Which::Kustomize, Which::Helm])]
     pub(crate) controllers: Vec<Which>,
     #[command(flatten)]
     pub(crate) process: ProcessFlags,
     /// `--concurrent`, `--requeue-dependency` and `--default-service-account` are here, and hold for every controller.
     #[command(flatten)]
     pub(crate) source: SourceFlags,
+    /// These hold for all controllers that apply objects.
+    #[command(flatten)]
+    applier: ApplierFlags,
     #[command(flatten)]
     kustomize: KustomizeFlags,
+    #[command(flatten)]
+    helm: HelmFlags,
 }
 
 impl Cli {
-    /// The flags of kustomize-controller.
-    pub(crate) fn kustomize(&self) -> KustomizeFlags {
-        self.kustomize.clone().with_account(AccountFlags {
-            default_service_account: self.source.default_service_account.clone(),
-        })
+    /// The settings of kustomize-controller.
+    pub(crate) fn kustomize(&self) -> kustomize_controller::args::Settings {
+        self.kustomize.clone().with(self.applier.clone(), self.account())
     }
 
-    /// The pace of kustomize-controller.
+    /// The settings of helm-controller.
+    pub(crate) fn helm(&self) -> helm_controller::args::Settings {
+        self.helm.clone().with(self.applier.clone(), self.account())
+    }
+
+    /// The pace of those that apply objects.
     pub(crate) fn pace(&self) -> PaceFlags {
         PaceFlags {
             concurrent: self.source.concurrent,
             requeue_dependency: self.source.requeue_dependency,
+        }
+    }
+
+    fn account(&self) -> AccountFlags {
+        AccountFlags {
+            default_service_account: self.source.default_service_account.clone(),
         }
     }
 }
@@ -62,21 +80,28 @@ mod tests {
 
     #[test]
     fn lockdown_holds_for_every_controller() {
-        let cli = Cli::parse_from(["ferroflux", "--default-service-account=none"]);
+        let cli = Cli::parse_from([
+            "ferroflux",
+            "--default-service-account=none",
+            "--no-cross-namespace-refs=true",
+        ]);
         assert_eq!(cli.source.default_service_account, "none");
-        assert_eq!(cli.kustomize().default_service_account, "none");
+        let (kustomize, helm) = (cli.kustomize(), cli.helm());
+        assert_eq!(kustomize.account.default_service_account, "none");
+        assert_eq!(helm.account.default_service_account, "none");
+        assert!(kustomize.shared.no_cross_namespace_refs && helm.shared.no_cross_namespace_refs);
     }
 
     #[test]
     fn controllers_are_chosen_by_name() {
         let cli = Cli::parse_from(["ferroflux"]);
-        assert_eq!(cli.controllers, [Which::Source, Which::Kustomize]);
+        assert_eq!(cli.controllers, [Which::Source, Which::Kustomize, Which::Helm]);
         let cli = Cli::parse_from([
             "ferroflux",
-            "--controllers=kustomize-controller",
+            "--controllers=kustomize-controller,helm-controller",
             "--concurrent=20",
         ]);
-        assert_eq!(cli.controllers, [Which::Kustomize]);
+        assert_eq!(cli.controllers, [Which::Kustomize, Which::Helm]);
         assert_eq!(cli.pace().concurrent, 20);
         assert!(Cli::try_parse_from(["ferroflux", "--controllers=nobody"]).is_err());
     }

@@ -17,6 +17,7 @@ pub(crate) async fn controllers(process: Process, cli: Cli) -> Result<(), Fatal>
     let known = [
         source_controller::args::FEATURE_GATES.as_slice(),
         kustomize_controller::args::FEATURE_GATES.as_slice(),
+        helm_controller::args::FEATURE_GATES.as_slice(),
     ];
     validate(&cli.process.feature_gates, &known)?;
     let mut running = JoinSet::new();
@@ -35,6 +36,13 @@ pub(crate) async fn controllers(process: Process, cli: Cli) -> Result<(), Fatal>
                     &kustomize_controller::args::FEATURE_GATES,
                 ));
                 running.spawn(kustomize_controller::run(process, cli.kustomize(), cli.pace()));
+            }
+            Which::Helm => {
+                let process = process.with_feature_gates(own_gates(
+                    &process.flags.feature_gates,
+                    &helm_controller::args::FEATURE_GATES,
+                ));
+                running.spawn(helm_controller::run(process, cli.helm(), cli.pace()));
             }
         }
     }

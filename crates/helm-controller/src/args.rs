@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use ferro_artifact::digest::Algorithm;
-use ferro_runtime::flags::duration;
+use ferro_runtime::flags::{AccountFlags, ApplierFlags, duration};
 
 /// Names and defaults of the feature gates.
 pub const FEATURE_GATES: [(&str, bool); 15] = [
@@ -36,57 +36,6 @@ pub(crate) mod gate {
     pub(crate) const DEFAULT_TO_RETRY_ON_FAILURE: &str = "DefaultToRetryOnFailure";
 }
 
-/// Flags that every controller has, with defaults of its own; a process that runs several has them once.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct PaceFlags {
-    /// HelmReleases reconciled at once.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    pub concurrent: u16,
-    /// Time after which a HelmRelease whose dependencies are not ready is looked at again.
-    #[arg(long, value_parser = duration, default_value = "30s")]
-    pub requeue_dependency: Duration,
-}
-
-impl Default for PaceFlags {
-    fn default() -> Self {
-        Self {
-            concurrent: 4,
-            requeue_dependency: Duration::from_secs(30),
-        }
-    }
-}
-
-/// A flag that other controllers have, too; a process that runs several has it once.
-#[derive(Args, Clone, Debug, Default)]
-pub struct AccountFlags {
-    /// Service account, in the namespace of each HelmRelease, with whose rights releases are made whose HelmRelease names none.
-    #[arg(long, default_value = "")]
-    pub default_service_account: String,
-}
-
-/// Flags that kustomize-controller has, too; a process that runs both has them once.
-#[derive(Args, Clone, Debug)]
-pub struct SharedFlags {
-    /// Refuse sources in other namespaces.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
-    pub no_cross_namespace_refs: bool,
-    /// Attempts to fetch an artifact.
-    #[arg(long, default_value_t = 9)]
-    pub http_retry: u32,
-    /// Field managers, besides kubectl's, whose fields are taken over; can be repeated.
-    #[arg(long)]
-    pub override_manager: Vec<String>,
-    /// Service account that reaches remote clusters where the ConfigMap of spec.kubeConfig names none; this version refuses such ConfigMaps.
-    #[arg(long, default_value = "")]
-    pub default_kubeconfig_service_account: String,
-    /// Run the programs that kubeconfigs of remote clusters authenticate with.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
-    pub insecure_kubeconfig_exec: bool,
-    /// Trust remote clusters without a look at their certificates where the kubeconfig says so.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
-    pub insecure_kubeconfig_tls: bool,
-}
-
 /// Flags of helm-controller alone.
 #[derive(Args, Clone, Debug)]
 pub struct HelmFlags {
@@ -107,7 +56,7 @@ pub struct Settings {
     /// Its own.
     pub helm: HelmFlags,
     /// Those that it has in common with others.
-    pub shared: SharedFlags,
+    pub shared: ApplierFlags,
     /// The service account of those who name none.
     pub account: AccountFlags,
 }
@@ -115,7 +64,7 @@ pub struct Settings {
 impl HelmFlags {
     /// These flags, with those that stand apart.
     #[must_use]
-    pub fn with(self, shared: SharedFlags, account: AccountFlags) -> Settings {
+    pub fn with(self, shared: ApplierFlags, account: AccountFlags) -> Settings {
         Settings {
             helm: self,
             shared,
@@ -138,7 +87,7 @@ pub(crate) fn test_settings(arguments: &[&str]) -> Settings {
         #[command(flatten)]
         helm: HelmFlags,
         #[command(flatten)]
-        shared: SharedFlags,
+        shared: ApplierFlags,
         #[command(flatten)]
         account: AccountFlags,
     }

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use ferro_api::helm::ChartRefKind;
 use ferro_api::meta::Artifact;
 use ferro_artifact::fetch::{DownloadOptions, FetchError, download};
 use ferro_gocompat::semver::Version;
@@ -230,11 +229,11 @@ fn weight(chart: &Chart) -> usize {
 }
 
 /// Whether the version of a chart shows the digest of its source.
-pub(crate) fn is_tracked(kind: ChartRefKind, artifact: &Artifact, is_disabled: bool) -> bool {
+pub(crate) fn is_tracked(kind: &str, artifact: &Artifact, is_disabled: bool) -> bool {
     let has_digest = match kind {
-        ChartRefKind::OCIRepository => true,
-        ChartRefKind::ExternalArtifact => artifact.revision.contains(':'),
-        ChartRefKind::HelmChart => false,
+        "OCIRepository" => true,
+        "ExternalArtifact" => artifact.revision.contains(':'),
+        _ => false,
     };
     has_digest && !is_disabled
 }

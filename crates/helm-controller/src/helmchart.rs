@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use ferro_api::helm::{ChartRefKind, HelmChartTemplate, HelmRelease};
+use ferro_api::helm::{HelmChartTemplate, HelmRelease};
 use ferro_api::source::HelmChart;
 use ferro_api::{FluxObject, controller, label, reason};
 use ferro_apply::error::message;
 use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::Pass;
+use ferro_runtime::sources::{Source, SourceId};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::reconciler::HelmReconciler;
-use crate::source::{Source, SourceId, Standing, non_empty, resource};
+use crate::source::{CHART, non_empty};
 
 /// The name of the HelmChart of a release.
 pub(crate) fn name(release: &HelmRelease) -> String {
@@ -47,7 +48,7 @@ pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>
     };
     let object = object(&pass.object, &template);
     let id = SourceId {
-        kind: ChartRefKind::HelmChart,
+        kind: CHART.kind,
         namespace: namespace(&pass.object, &template),
         name: name(&pass.object),
     };
@@ -68,7 +69,7 @@ pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>
         id.namespace,
         template.spec.source_ref.name
     );
-    let api: Api<Source> = Api::namespaced_with(env.client.clone(), &id.namespace, &resource(id.kind));
+    let api: Api<Source> = Api::namespaced_with(env.client.clone(), &id.namespace, &CHART.resource());
     let params = PatchParams::apply(controller::HELM).force();
     let applied = match api.patch(&id.name, &params, &Patch::Apply(&object)).await {
         Ok(applied) => applied,
@@ -83,7 +84,7 @@ pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>
             return Err(error);
         }
     };
-    let standing = Standing::of(id.kind, applied);
+    let standing = env.sources.standing(id.kind, applied);
     let (reason, word) = match &seen {
         None => (Some(reason::HELM_CHART_CREATED), "created"),
         Some(seen) if seen.resource_version != standing.resource_version => {
@@ -121,7 +122,7 @@ pub(crate) async fn delete(env: &HelmReconciler, pass: &mut Pass<HelmRelease>) -
             BTreeMap::new(),
         );
         env.chart_gone(&SourceId {
-            kind: ChartRefKind::HelmChart,
+            kind: CHART.kind,
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         });
@@ -150,7 +151,7 @@ fn object(release: &HelmRelease, template: &HelmChartTemplate) -> Value {
     );
     let spec = &template.spec;
     let mut value = json!({
-        "apiVersion": resource(ChartRefKind::HelmChart).api_version,
+        "apiVersion": CHART.resource().api_version,
         "kind": HelmChart::KIND,
         "metadata": {
             "name": name(release),

@@ -46,21 +46,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferro_api::helm::HelmRelease;
 use ferro_api::{controller, label};
-use ferro_apply::{Cluster, LiveIndex, Mapper, Ownership};
-use ferro_runtime::controller::{Controller, Options, Triggers};
+use ferro_apply::targets::{TargetOptions, Targets};
+use ferro_apply::{Cluster, Drift, LiveIndex, Mapper, Ownership};
+use ferro_runtime::client::kubeconfig::Trust;
+use ferro_runtime::configs::Configs;
+use ferro_runtime::controller::{Controller, Options};
 use ferro_runtime::events::Recorder;
-use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::flags::{FeatureGates, PaceFlags};
+use ferro_runtime::metrics::Metrics;
 use ferro_runtime::process::{Fatal, Process};
-use kube::runtime::reflector::Store;
-use tokio::sync::{mpsc, watch};
+use ferro_runtime::sources::Sources;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::args::{FEATURE_GATES, PaceFlags, Settings, gate};
+use crate::args::{FEATURE_GATES, Settings, gate};
 use crate::capabilities::Discovery;
 use crate::chart::Charts;
 use crate::reconciler::HelmReconciler;
-use crate::source::{SourceId, Sources};
-use crate::watches::{follow_configs, source_changed};
+use crate::watches::{refers_to, source_changed};
 
 /// Runs the controller until the process stops; it acts only while it holds its lease.
 ///
@@ -95,31 +98,43 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
     )?;
     let releases = Controller::<HelmRelease>::default();
     let (store, triggers) = (releases.store.clone(), releases.triggers.clone());
-    let (drifts, _repaired_by_nobody_yet) = mpsc::unbounded_channel();
+    let (drifted, _repaired_by_nobody_yet) = mpsc::unbounded_channel();
     let live = LiveIndex::reporting_to(
         process.client.clone(),
         ownership(&settings),
         namespace.clone(),
-        drifts,
+        drifted.clone(),
     );
     let cluster = Cluster {
         client: process.client.clone(),
         mapper: Arc::new(Mapper::new(process.client.clone())),
         live,
     };
-    let sources = follow_sources(&process, namespace.clone(), &store, &triggers, &mut tasks).await;
+    let (using, waking) = (store.clone(), triggers.clone());
+    let sources = Sources::follow(
+        &source::KINDS,
+        source::unready,
+        &process,
+        namespace.clone(),
+        &mut tasks,
+        move |id, artifact| source_changed(&using, &waking, id, artifact),
+    )
+    .await;
     if !gates.enabled(gate::DISABLE_CONFIG_WATCHERS) {
-        tasks.spawn(follow_configs(
-            process.client.clone(),
-            namespace.clone(),
-            process.flags.watch_configs_label_selector.clone(),
-            store.clone(),
-            triggers.clone(),
-        ));
+        let configs = Configs {
+            client: process.client.clone(),
+            namespace: namespace.clone(),
+            selector: process.flags.watch_configs_label_selector.clone(),
+            store: store.clone(),
+            triggers: triggers.clone(),
+            refers_to,
+        };
+        tasks.spawn(configs.follow());
     }
+    let options = target_options(&settings, drifted, process.metrics.clone());
     let reconciler = HelmReconciler {
         client: process.client.clone(),
-        cluster,
+        targets: Targets::new(cluster, options),
         sources,
         charts,
         discovery: Discovery::default(),
@@ -156,32 +171,21 @@ fn ownership(settings: &Settings) -> Ownership {
     }
 }
 
-/// Follows the sources; returns once each kind was listed or found to be missing, so that the first passes do not miss a source that is there.
-async fn follow_sources(
-    process: &Process,
-    namespace: Option<String>,
-    store: &Store<HelmRelease>,
-    triggers: &Triggers<HelmRelease>,
-    tasks: &mut JoinSet<()>,
-) -> Arc<Sources> {
-    let sources = Arc::new(Sources::default());
-    let (listed, mut all_listed) = watch::channel(false);
-    let (client, followed) = (process.client.clone(), Arc::clone(&sources));
-    let (store, triggers) = (store.clone(), triggers.clone());
-    tasks.spawn(async move {
-        let changed = |id: &SourceId| {
-            let artifact = followed.get(id).and_then(|standing| standing.artifact);
-            source_changed(&store, &triggers, id, artifact.as_deref());
-        };
-        followed
-            .follow(&client, namespace.as_deref(), &listed, changed)
-            .await;
-    });
-    tokio::select! {
-        _ = all_listed.wait_for(|listed| *listed) => {}
-        () = process.stop.cancelled() => {}
+fn target_options(
+    settings: &Settings,
+    drifts: mpsc::UnboundedSender<Drift>,
+    metrics: Metrics,
+) -> TargetOptions {
+    TargetOptions {
+        ownership: ownership(settings),
+        drifts,
+        trust: Trust {
+            exec: settings.shared.insecure_kubeconfig_exec,
+            insecure_tls: settings.shared.insecure_kubeconfig_tls,
+        },
+        default_account: settings.account.default_service_account.clone(),
+        metrics,
     }
-    sources
 }
 
 /// A panic while something was locked leaves it as it was.

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ferro_runtime::flags::{self, ProcessFlags};
-use helm_controller::args::{AccountFlags, HelmFlags, PaceFlags, SharedFlags};
+use ferro_runtime::flags::{self, AccountFlags, ApplierFlags, PaceFlags, ProcessFlags};
+use helm_controller::args::HelmFlags;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,7 +18,7 @@ struct Args {
     #[command(flatten)]
     helm: HelmFlags,
     #[command(flatten)]
-    shared: SharedFlags,
+    shared: ApplierFlags,
     #[command(flatten)]
     pace: PaceFlags,
     #[command(flatten)]

@@ -6,28 +6,29 @@ use std::time::Duration;
 
 use ferro_api::helm::{ChartNameChangeStrategyKind, HelmRelease, StrategyName};
 use ferro_api::meta::Artifact;
-use ferro_api::{FluxObject, condition, controller, reason};
-use ferro_apply::{Cluster, error::message};
+use ferro_api::{FluxObject, condition, controller, group, reason};
+use ferro_apply::Cluster;
+use ferro_apply::error::message;
+use ferro_apply::targets::{Destination, TargetError, Targets};
 use ferro_artifact::digest::Algorithm;
 use ferro_kstatus::{HealthExpr, HealthExprs};
-use ferro_runtime::client::impersonate;
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
-use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::flags::{FeatureGates, PaceFlags};
 use ferro_runtime::reconcile::{Cause, Outcome, Pass, Reconciler, finish};
-use k8s_openapi::api::core::v1::ServiceAccount;
+use ferro_runtime::sources::{SourceId, Sources};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{Site, Work, release, uninstall};
-use crate::args::{PaceFlags, Settings, gate};
+use crate::action::{self, Site, Work, release, uninstall};
+use crate::args::{Settings, gate};
 use crate::capabilities::Discovery;
 use crate::chart::{ChartError, ChartHead, Charts, is_tracked};
 use crate::conditions::overcome;
 use crate::dependency::{self, Unready};
 use crate::release::{Desired, Target};
-use crate::source::{SourceId, Sources, non_empty};
+use crate::source::{KINDS, non_empty, source_of};
 use crate::storage::Storage;
 use crate::strategy::Strategies;
 use crate::values::{self, compose};
@@ -51,7 +52,7 @@ const JOB: HealthExpr<'static> = HealthExpr {
 pub(crate) struct HelmReconciler {
     /// Of the cluster that the controller runs in, with the controller's rights.
     pub(crate) client: Client,
-    pub(crate) cluster: Cluster,
+    pub(crate) targets: Targets,
     pub(crate) sources: Arc<Sources>,
     pub(crate) charts: Charts,
     pub(crate) discovery: Discovery,
@@ -176,7 +177,7 @@ impl HelmReconciler {
         if let Some(message) = refusal::unsupported(&pass.object) {
             return Err(terminal(pass, reason::RECONCILE_ERROR, message));
         }
-        let Some(source) = SourceId::of(&pass.object) else {
+        let Some(source) = source_of(&pass.object) else {
             let error = "invalid Chart reference".to_owned();
             return Err(Stop(Outcome::Stalled { error }));
         };
@@ -202,6 +203,7 @@ impl HelmReconciler {
         let chart = self.chart(pass, &artifact, tracked).await?;
         let cluster = self
             .cluster_of(&pass.object)
+            .await
             .map_err(|error| failed(pass, reason::REST_CLIENT_ERROR, error, true))?;
         let target = Target::of(&pass.object);
         self.leave_old_target(pass, &target, &chart, (&cluster, &cancel))
@@ -226,12 +228,9 @@ impl HelmReconciler {
     fn may_use(&self, pass: &mut Pass<HelmRelease>, source: &SourceId) -> Result<(), Stop> {
         let foreign = source.namespace != pass.object.namespace().unwrap_or_default();
         let message = if foreign && self.settings.shared.no_cross_namespace_refs {
-            let (kind, id) = (
-                source.kind.as_str(),
-                format!("{}/{}", source.namespace, source.name),
-            );
+            let (kind, id) = (source.kind, format!("{}/{}", source.namespace, source.name));
             format!("cross-namespace references are not allowed: cannot access {kind} {id}")
-        } else if source.kind.as_str() == "ExternalArtifact" && !self.gates.enabled(gate::EXTERNAL_ARTIFACT) {
+        } else if source.kind == "ExternalArtifact" && !self.gates.enabled(gate::EXTERNAL_ARTIFACT) {
             format!("can't access '{source}', ExternalArtifact feature gate is disabled")
         } else {
             return Ok(());
@@ -271,10 +270,12 @@ impl HelmReconciler {
 
     fn artifact(&self, pass: &mut Pass<HelmRelease>, source: &SourceId) -> Result<Arc<Artifact>, Stop> {
         let Some(known) = self.sources.get(source) else {
-            let resource = crate::source::resource(source.kind);
+            let kind = KINDS.iter().find(|kind| kind.kind == source.kind);
             let message = format!(
                 "could not get Source object: {}.{} \"{}\" not found",
-                resource.plural, resource.group, source.name
+                kind.map_or("", |kind| kind.plural),
+                group::SOURCE,
+                source.name
             );
             return Err(failed(pass, reason::ARTIFACT_FAILED, message, false));
         };
@@ -288,9 +289,7 @@ impl HelmReconciler {
         };
         let message = format!(
             "{} '{}/{}' is not ready: {why}",
-            source.kind.as_str(),
-            source.namespace,
-            source.name
+            source.kind, source.namespace, source.name
         );
         tracing::info!("{message}");
         conditions::mark_false(
@@ -341,23 +340,10 @@ impl HelmReconciler {
         }
     }
 
-    /// The cluster with the rights of the release's service account.
-    fn cluster_of(&self, release: &HelmRelease) -> Result<Cluster, String> {
-        let Some(account) = self.account(release) else {
-            return Ok(self.cluster.clone());
-        };
-        let namespace = release.namespace().unwrap_or_default();
-        let client = impersonate(&self.client, &namespace, account)
-            .map_err(|_| format!("'{account}' is no name of a service account"))?;
-        Ok(Cluster {
-            client,
-            ..self.cluster.clone()
-        })
-    }
-
-    fn account<'a>(&'a self, release: &'a HelmRelease) -> Option<&'a str> {
-        let named = non_empty(release.spec.service_account_name.as_deref());
-        named.or_else(|| non_empty(Some(self.settings.account.default_service_account.as_str())))
+    /// The cluster that the release is in, with the rights of its service account.
+    async fn cluster_of(&self, release: &HelmRelease) -> Result<Cluster, String> {
+        let found = self.targets.of(&destination(release)).await;
+        found.map_err(|error| target_text(&error))
     }
 
     /// Uninstalls a release that is somewhere else than the spec wants it.
@@ -416,7 +402,7 @@ impl HelmReconciler {
             tracing::info!("the service account is gone: the release is left as it is");
             return Ok(());
         }
-        let cluster = self.cluster_of(&pass.object)?;
+        let cluster = self.cluster_of(&pass.object).await?;
         let site = site(
             cluster,
             Target::of_snapshot(&last, &storage),
@@ -432,16 +418,31 @@ impl HelmReconciler {
     }
 
     async fn lacks_account(&self, release: &HelmRelease) -> Result<bool, String> {
-        let Some(account) = self.account(release) else {
-            return Ok(false);
-        };
-        let namespace = release.namespace().unwrap_or_default();
-        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &namespace);
-        let found = api.get_metadata_opt(account).await.map_err(|error| {
+        let destination = destination(release);
+        self.targets.lacks_account(&destination).await.map_err(|error| {
+            let account = self.targets.account(&destination).unwrap_or_default();
             let error = message(&error);
             format!("failed to confirm ServiceAccount '{account}' can be used to uninstall release: {error}")
-        })?;
-        Ok(found.is_none())
+        })
+    }
+}
+
+/// Where a release goes, and with whose rights.
+fn destination(release: &HelmRelease) -> Destination<'_> {
+    Destination {
+        owner: action::owner(release),
+        account: release.spec.service_account_name.as_deref(),
+        kube_config: release.spec.kube_config.as_ref(),
+    }
+}
+
+/// Why there is no way to the cluster, in upstream's words.
+fn target_text(error: &TargetError) -> String {
+    match error {
+        TargetError::NotFound { id, problem } | TargetError::Secret { id, problem } => {
+            format!("could not get KubeConfig secret '{id}': {problem}")
+        }
+        error => error.to_string(),
     }
 }
 

@@ -37,8 +37,8 @@ impl KustomizeReconciler {
         let options = ApplyOptions {
             owner: owner(&pass.object),
             force: pass.object.spec.force,
-            concurrency: usize::from(self.flags.concurrent_ssa.max(1)),
-            custom_stage_kinds: self.flags.custom_apply_stage_kinds.clone(),
+            concurrency: usize::from(self.settings.kustomize.concurrent_ssa.max(1)),
+            custom_stage_kinds: self.settings.kustomize.custom_apply_stage_kinds.clone(),
             migrate_version: self.gates.enabled(gate::MIGRATE_API_VERSION),
             ignore: Arc::new(rules),
             exprs: Arc::clone(&work.exprs),
@@ -125,7 +125,7 @@ impl KustomizeReconciler {
                 gone,
                 &new,
                 &owner(&pass.object),
-                usize::from(self.flags.concurrent_ssa.max(1)),
+                usize::from(self.settings.kustomize.concurrent_ssa.max(1)),
             )
             .await
         {

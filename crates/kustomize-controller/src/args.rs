@@ -1,9 +1,7 @@
 //! The flags and feature gates of kustomize-controller (`spec/kustomize-and-notification.md` I.4).
 
-use std::time::Duration;
-
 use clap::Args;
-use ferro_runtime::flags::duration;
+use ferro_runtime::flags::{AccountFlags, ApplierFlags};
 
 /// Names and defaults of the feature gates.
 pub const FEATURE_GATES: [(&str, bool); 12] = [
@@ -36,46 +34,7 @@ pub(crate) mod gate {
     pub(crate) const OBJECT_LEVEL_WORKLOAD_IDENTITY: &str = "ObjectLevelWorkloadIdentity";
 }
 
-/// Flags that every controller has, with defaults of its own; a process that runs several has them once.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct PaceFlags {
-    /// Kustomizations reconciled at once.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    pub concurrent: u16,
-    /// Time after which a Kustomization whose dependencies are not ready is looked at again.
-    #[arg(long, value_parser = duration, default_value = "30s")]
-    pub requeue_dependency: Duration,
-}
-
-impl Default for PaceFlags {
-    fn default() -> Self {
-        Self {
-            concurrent: 4,
-            requeue_dependency: Duration::from_secs(30),
-        }
-    }
-}
-
-/// A flag that other controllers have, too; a process that runs several has it once.
-#[derive(Args, Clone, Debug, Default)]
-pub struct AccountFlags {
-    /// Service account, in the namespace of each Kustomization, with whose rights objects are applied whose Kustomization names none.
-    #[arg(long, default_value = "")]
-    pub default_service_account: String,
-}
-
-impl KustomizeFlags {
-    /// These flags, with those that stand apart.
-    #[must_use]
-    pub fn with_account(self, account: AccountFlags) -> Self {
-        Self {
-            default_service_account: account.default_service_account,
-            ..self
-        }
-    }
-}
-
-/// Flags of kustomize-controller.
+/// Flags of kustomize-controller alone.
 #[derive(Args, Clone, Debug)]
 pub struct KustomizeFlags {
     /// Dry-runs and applies in flight for one Kustomization; up to four times as many where objects are new.
@@ -84,39 +43,18 @@ pub struct KustomizeFlags {
     /// Refuse bases that are fetched from elsewhere.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
     pub no_remote_bases: bool,
-    /// Refuse sources in other namespaces.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
-    pub no_cross_namespace_refs: bool,
-    /// Attempts to fetch an artifact.
-    #[arg(long, default_value_t = 9)]
-    pub http_retry: u32,
-    /// Field managers, besides kubectl's, whose fields are taken over; can be repeated.
-    #[arg(long)]
-    pub override_manager: Vec<String>,
     /// Kinds applied before the rest, as `group/Kind`, or `Kind` in the core group, with commas between.
     #[arg(long, value_delimiter = ',', value_parser = stage_kind)]
     pub custom_apply_stage_kinds: Vec<String>,
-    /// See [`AccountFlags`].
-    #[arg(skip)]
-    pub default_service_account: String,
     /// Service account that decrypts where a Kustomization names none. This version refuses such Kustomizations when this is set.
     #[arg(long, default_value = "")]
     pub default_decryption_service_account: String,
-    /// Service account that reaches remote clusters where the ConfigMap of spec.kubeConfig names none; this version refuses such ConfigMaps.
-    #[arg(long, default_value = "")]
-    pub default_kubeconfig_service_account: String,
     /// Secret with age keys for those who name none; this version refuses encrypted Secrets.
     #[arg(long, default_value = "")]
     pub sops_age_secret: String,
     /// ConfigMap with the address of Vault for those who name none; this version refuses encrypted Secrets.
     #[arg(long, default_value = "")]
     pub sops_vault_configmap: String,
-    /// Run the programs that kubeconfigs of remote clusters authenticate with.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
-    pub insecure_kubeconfig_exec: bool,
-    /// Trust remote clusters without a look at their certificates where the kubeconfig says so.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set)]
-    pub insecure_kubeconfig_tls: bool,
     /// Repair managed objects as soon as they change, not only at the next interval.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, action = clap::ArgAction::Set)]
     pub watch_drift: bool,
@@ -126,6 +64,29 @@ pub struct KustomizeFlags {
     /// Bytes of unpacked artifacts that are kept.
     #[arg(long, default_value_t = 1 << 30)]
     pub artifact_cache_size: u64,
+}
+
+/// All settings of kustomize-controller.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its own.
+    pub kustomize: KustomizeFlags,
+    /// Those that it has in common with others.
+    pub shared: ApplierFlags,
+    /// The service account of those who name none.
+    pub account: AccountFlags,
+}
+
+impl KustomizeFlags {
+    /// These flags, with those that stand apart.
+    #[must_use]
+    pub fn with(self, shared: ApplierFlags, account: AccountFlags) -> Settings {
+        Settings {
+            kustomize: self,
+            shared,
+            account,
+        }
+    }
 }
 
 /// A kind as `group/Kind`, or `Kind` in the core group.
@@ -143,20 +104,22 @@ fn stage_kind(text: &str) -> Result<String, String> {
     }
 }
 
-/// Flags as a command line gives them.
+/// Settings as a command line gives them.
 #[cfg(test)]
-pub(crate) fn test_flags(arguments: &[&str]) -> KustomizeFlags {
+pub(crate) fn test_settings(arguments: &[&str]) -> Settings {
     use clap::Parser;
 
     #[derive(Parser)]
     struct Program {
         #[command(flatten)]
-        flags: KustomizeFlags,
+        kustomize: KustomizeFlags,
+        #[command(flatten)]
+        shared: ApplierFlags,
         #[command(flatten)]
         account: AccountFlags,
     }
     let program = Program::parse_from(["program"].iter().chain(arguments));
-    program.flags.with_account(program.account)
+    program.kustomize.with(program.shared, program.account)
 }
 
 #[cfg(test)]
@@ -165,7 +128,7 @@ mod tests {
 
     #[test]
     fn flags_of_upstreams_lockdown_are_accepted() {
-        let flags = test_flags(&[
+        let settings = test_settings(&[
             "--no-cross-namespace-refs=true",
             "--no-remote-bases=true",
             "--default-service-account=default",
@@ -176,16 +139,16 @@ mod tests {
             "--insecure-kubeconfig-exec",
             "--insecure-kubeconfig-tls=false",
         ]);
-        assert!(flags.no_cross_namespace_refs && flags.no_remote_bases);
-        assert_eq!(flags.default_service_account, "default");
-        assert!(flags.insecure_kubeconfig_exec && !flags.insecure_kubeconfig_tls);
+        assert!(settings.shared.no_cross_namespace_refs && settings.kustomize.no_remote_bases);
+        assert_eq!(settings.account.default_service_account, "default");
+        assert!(settings.shared.insecure_kubeconfig_exec && !settings.shared.insecure_kubeconfig_tls);
     }
 
     #[test]
     fn stage_kinds_may_have_blanks_but_must_be_kinds() {
-        let flags = test_flags(&["--custom-apply-stage-kinds=apps/Deployment, Service"]);
+        let flags = test_settings(&["--custom-apply-stage-kinds=apps/Deployment, Service"]).kustomize;
         assert_eq!(flags.custom_apply_stage_kinds, ["apps/Deployment", "Service"]);
-        assert!(test_flags(&[]).custom_apply_stage_kinds.is_empty());
+        assert!(test_settings(&[]).kustomize.custom_apply_stage_kinds.is_empty());
         assert!(stage_kind("apps/v1/Deployment").is_err() && stage_kind("deployments").is_err());
         assert!(stage_kind("/Service").is_err());
     }

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use crate::lock;
-use crate::source::SourceId;
+use crate::source::source_of;
 
 /// A Kustomization's key.
 pub(crate) type Key = ObjectRef<Kustomization>;
@@ -48,7 +48,7 @@ pub(crate) fn check(
     let applied = dependency
         .status()
         .and_then(|status| status.last_applied_revision.as_deref());
-    if SourceId::of(waiting) == SourceId::of(dependency) && applied != Some(revision) {
+    if source_of(waiting) == source_of(dependency) && applied != Some(revision) {
         return Err(format!("dependency '{subject}' revision is not up to date"));
     }
     Ok(())

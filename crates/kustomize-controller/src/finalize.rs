@@ -9,12 +9,12 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::inventory::inventory;
 use crate::notice::{of_last_applied, with_commit_status};
-use crate::reconciler::{KustomizeReconciler, finished, owner};
+use crate::reconciler::{KustomizeReconciler, destination, finished, owner};
 
 /// Deletes, or leaves, what the inventory names.
 pub(crate) async fn finalize(env: &KustomizeReconciler, pass: &Pass<Kustomization>) -> Result<(), String> {
     remove(env, pass).await?;
-    env.targets.forget(&pass.object);
+    env.targets.forget(&owner(&pass.object));
     // As after each run that leaves the object ready.
     if pass.object.is_ready() && !pass.object.is_suspended() {
         let metadata = with_commit_status(of_last_applied(&pass.object));
@@ -30,13 +30,15 @@ async fn remove(env: &KustomizeReconciler, pass: &Pass<Kustomization>) -> Result
     let entries = inventory(kustomization);
     if entries.is_empty() || !deletes(kustomization) {
         // Where there is no way to the cluster, nothing is known of its objects either.
-        if let Ok(cluster) = env.targets.of(kustomization).await {
+        if let Ok(cluster) = env.targets.of(&destination(kustomization)).await {
             entries.iter().for_each(|entry| cluster.live.release(&entry.id));
         }
         return Ok(());
     }
     let metadata = of_last_applied(kustomization);
-    if env.targets.lacks_account(kustomization).await {
+    let lacks_account = env.targets.lacks_account(&destination(kustomization)).await;
+    // Where that cannot be said it is tried, as if it were there.
+    if lacks_account.unwrap_or_default() {
         let left: Vec<String> = entries.iter().map(|entry| entry.id.to_string()).collect();
         let message = format!("unable to prune objects: \n{}", left.join("\n"));
         tracing::error!("the service account is gone, {message}");
@@ -46,10 +48,10 @@ async fn remove(env: &KustomizeReconciler, pass: &Pass<Kustomization>) -> Result
     }
     let cluster = env
         .targets
-        .of(kustomization)
+        .of(&destination(kustomization))
         .await
         .map_err(|error| error.to_string())?;
-    let concurrency = usize::from(env.flags.concurrent_ssa.max(1));
+    let concurrency = usize::from(env.settings.kustomize.concurrent_ssa.max(1));
     let pruned = match cluster
         .prune(entries, &[], &owner(kustomization), concurrency)
         .await

@@ -29,7 +29,6 @@ mod remote;
 mod scenario;
 mod source;
 mod stop;
-mod target;
 mod variables;
 mod watches;
 
@@ -38,34 +37,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferro_api::kustomize::Kustomization;
 use ferro_api::{controller, label};
+use ferro_apply::targets::{TargetOptions, Targets};
 use ferro_apply::{Cluster, Drift, LiveIndex, Mapper, Ownership};
 use ferro_artifact::fetch::{Cache, CacheOptions};
 use ferro_runtime::client::kubeconfig::Trust;
+use ferro_runtime::configs::Configs;
 use ferro_runtime::controller::{Controller, Options};
 use ferro_runtime::events::Recorder;
-use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::flags::{FeatureGates, PaceFlags};
 use ferro_runtime::metrics::Metrics;
 use ferro_runtime::process::{Fatal, Process};
-use tokio::sync::{mpsc, watch};
+use ferro_runtime::sources::Sources;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::args::{FEATURE_GATES, KustomizeFlags, PaceFlags, gate};
+use crate::args::{FEATURE_GATES, KustomizeFlags, Settings, gate};
 use crate::dependency::Dependents;
 use crate::reconciler::KustomizeReconciler;
 use crate::remote::{Limits, RemoteBases};
-use crate::source::{Lookup, Sources};
-use crate::target::{TargetOptions, Targets};
-use crate::watches::{Repairs, follow_configs, source_changed};
+use crate::watches::{Repairs, refers_to, source_changed};
 
 /// Runs the controller until the process stops; it acts only while it holds its lease.
 ///
 /// # Errors
 /// When a flag cannot be honoured.
-pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Result<(), Fatal> {
+pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Result<(), Fatal> {
     let gates = FeatureGates::parse(&FEATURE_GATES, &process.flags.feature_gates)?;
     let namespace = process.flags.watch_namespace()?;
-    let artifacts = Cache::new(cache_options(&flags))?;
-    let remote_bases = remote_bases(&flags)?;
+    let artifacts = Cache::new(cache_options(&settings))?;
+    let remote_bases = remote_bases(&settings.kustomize)?;
     let Some(leadership) = process.lead(controller::KUSTOMIZE).await else {
         return Ok(());
     };
@@ -82,7 +82,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
     let (drifted, drifts) = mpsc::unbounded_channel();
     let live = LiveIndex::reporting_to(
         process.client.clone(),
-        ownership(&flags),
+        ownership(&settings),
         namespace.clone(),
         drifted.clone(),
     );
@@ -92,18 +92,29 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         live,
     };
 
-    let sources = follow_sources(&process, namespace.clone(), &store, &triggers, &mut tasks).await;
+    let (using, waking) = (store.clone(), triggers.clone());
+    let sources = Sources::follow(
+        &source::KINDS,
+        source::unready,
+        &process,
+        namespace.clone(),
+        &mut tasks,
+        move |id, artifact| source_changed(&using, &waking, id, artifact),
+    )
+    .await;
     if let Some(selector) = config_selector(&gates, &process.flags.watch_configs_label_selector) {
-        tasks.spawn(follow_configs(
-            process.client.clone(),
-            namespace.clone(),
+        let configs = Configs {
+            client: process.client.clone(),
+            namespace: namespace.clone(),
             selector,
-            store.clone(),
-            triggers.clone(),
-        ));
+            store: store.clone(),
+            triggers: triggers.clone(),
+            refers_to,
+        };
+        tasks.spawn(configs.follow());
     }
     let contention = Arc::default();
-    if flags.watch_drift {
+    if settings.kustomize.watch_drift {
         let repairs = Repairs {
             store: store.clone(),
             triggers: triggers.clone(),
@@ -115,7 +126,10 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         tasks.spawn(repairs.run(drifts));
     }
     let wake = Box::new(move |key| triggers.enqueue(key));
-    let targets = Targets::new(cluster, target_options(&flags, drifted, process.metrics.clone()));
+    let targets = Targets::new(
+        cluster,
+        target_options(&settings, drifted, process.metrics.clone()),
+    );
     let reconciler = KustomizeReconciler {
         client: process.client.clone(),
         targets,
@@ -126,7 +140,7 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
         stop: process.stop.clone(),
         artifacts,
         remote_bases,
-        flags: Arc::new(flags),
+        settings: Arc::new(settings),
         pace,
         gates,
         settled: Mutex::default(),
@@ -144,27 +158,27 @@ pub async fn run(process: Process, flags: KustomizeFlags, pace: PaceFlags) -> Re
     Ok(())
 }
 
-fn ownership(flags: &KustomizeFlags) -> Ownership {
+fn ownership(settings: &Settings) -> Ownership {
     Ownership {
         group: group_of(label::KUSTOMIZE_NAME),
         manager: controller::KUSTOMIZE.to_owned(),
-        override_managers: flags.override_manager.clone(),
+        override_managers: settings.shared.override_manager.clone(),
     }
 }
 
 fn target_options(
-    flags: &KustomizeFlags,
+    settings: &Settings,
     drifts: mpsc::UnboundedSender<Drift>,
     metrics: Metrics,
 ) -> TargetOptions {
     TargetOptions {
-        ownership: ownership(flags),
+        ownership: ownership(settings),
         drifts,
         trust: Trust {
-            exec: flags.insecure_kubeconfig_exec,
-            insecure_tls: flags.insecure_kubeconfig_tls,
+            exec: settings.shared.insecure_kubeconfig_exec,
+            insecure_tls: settings.shared.insecure_kubeconfig_tls,
         },
-        default_account: flags.default_service_account.clone(),
+        default_account: settings.account.default_service_account.clone(),
         metrics,
     }
 }
@@ -179,37 +193,6 @@ fn options(pace: PaceFlags) -> Options {
 /// Labels of the ConfigMaps and Secrets whose changes count, if any do.
 fn config_selector(gates: &FeatureGates, selector: &str) -> Option<String> {
     (!gates.enabled(gate::DISABLE_CONFIG_WATCHERS)).then(|| selector.to_owned())
-}
-
-/// Follows the sources; returns once each kind was listed or found to be missing, so that the first runs do not miss a source that is there.
-async fn follow_sources(
-    process: &Process,
-    namespace: Option<String>,
-    store: &kube::runtime::reflector::Store<Kustomization>,
-    triggers: &ferro_runtime::controller::Triggers<Kustomization>,
-    tasks: &mut JoinSet<()>,
-) -> Arc<Sources> {
-    let sources = Arc::new(Sources::default());
-    let (listed, mut all_listed) = watch::channel(false);
-    let (client, followed) = (process.client.clone(), Arc::clone(&sources));
-    let (store, triggers) = (store.clone(), triggers.clone());
-    tasks.spawn(async move {
-        let changed = |id: &source::SourceId| {
-            let revision = match followed.get(id) {
-                Lookup::Artifact(artifact) => Some(artifact.revision.clone()),
-                Lookup::NoArtifact | Lookup::NotFound => None,
-            };
-            source_changed(&store, &triggers, id, revision.as_deref());
-        };
-        followed
-            .follow(&client, namespace.as_deref(), &listed, changed)
-            .await;
-    });
-    tokio::select! {
-        _ = all_listed.wait_for(|listed| *listed) => {}
-        () = process.stop.cancelled() => {}
-    }
-    sources
 }
 
 /// The cache of remote bases, unless they are refused.
@@ -234,11 +217,11 @@ fn cache_path(flags: &KustomizeFlags) -> PathBuf {
     }
 }
 
-fn cache_options(flags: &KustomizeFlags) -> CacheOptions {
+fn cache_options(settings: &Settings) -> CacheOptions {
     CacheOptions {
-        path: cache_path(flags),
-        max_bytes: flags.artifact_cache_size,
-        retries: flags.http_retry,
+        path: cache_path(&settings.kustomize),
+        max_bytes: settings.kustomize.artifact_cache_size,
+        retries: settings.shared.http_retry,
         ..CacheOptions::default()
     }
 }

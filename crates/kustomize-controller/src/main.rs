@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ferro_runtime::flags::{self, ProcessFlags};
-use kustomize_controller::args::{AccountFlags, KustomizeFlags, PaceFlags};
+use ferro_runtime::flags::{self, AccountFlags, ApplierFlags, PaceFlags, ProcessFlags};
+use kustomize_controller::args::KustomizeFlags;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,19 +18,18 @@ struct Args {
     #[command(flatten)]
     kustomize: KustomizeFlags,
     #[command(flatten)]
+    shared: ApplierFlags,
+    #[command(flatten)]
     pace: PaceFlags,
     #[command(flatten)]
     account: AccountFlags,
 }
 
 fn main() -> ExitCode {
-    let Args {
-        process,
-        kustomize,
-        pace,
-        account,
-    } = flags::parse::<Args>();
-    ferro_runtime::process::main("kustomize-controller", process, |process| {
-        kustomize_controller::run(process, kustomize.with_account(account), pace)
+    let args = flags::parse::<Args>();
+    let settings = args.kustomize.with(args.shared, args.account);
+    let pace = args.pace;
+    ferro_runtime::process::main("kustomize-controller", args.process, move |process| {
+        kustomize_controller::run(process, settings, pace)
     })
 }

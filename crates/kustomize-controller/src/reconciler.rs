@@ -8,19 +8,21 @@ use std::sync::{Arc, Mutex};
 use ferro_api::kustomize::Kustomization;
 use ferro_api::meta::{Artifact, Duration};
 use ferro_api::{FluxObject, condition, reason};
+use ferro_apply::targets::{Destination, Targets};
 use ferro_apply::{Cluster, Entry, Owner};
 use ferro_artifact::fetch::{Cache, FetchError, Unpacked};
 use ferro_kstatus::{HealthExpr, HealthExprs};
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
-use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::flags::{FeatureGates, PaceFlags};
 use ferro_runtime::metrics::Metrics;
 use ferro_runtime::reconcile::{Cause, Outcome, Pass, Reconciler};
+use ferro_runtime::sources::Sources;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{KustomizeFlags, PaceFlags, gate};
+use crate::args::{Settings, gate};
 use crate::build::{BuildOptions, Built, build};
 use crate::contention::Contention;
 use crate::dependency::{Dependents, Key};
@@ -32,9 +34,8 @@ use crate::mask::Mask;
 use crate::notice::{of_success, origin_revision};
 use crate::refusal::refuse_unsupported;
 use crate::remote::RemoteBases;
-use crate::source::{Lookup, SourceId, Sources};
+use crate::source::source_of;
 use crate::stop::Stop;
-use crate::target::Targets;
 use crate::variables::{self, Variables, VariablesError};
 
 /// The inputs of the last run that went well: with the same ones and nothing touched, there is nothing to do.
@@ -58,7 +59,7 @@ pub(crate) struct KustomizeReconciler {
     pub(crate) artifacts: Cache,
     /// None where they are refused.
     pub(crate) remote_bases: Option<Arc<RemoteBases>>,
-    pub(crate) flags: Arc<KustomizeFlags>,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) pace: PaceFlags,
     pub(crate) gates: FeatureGates,
     pub(crate) settled: Mutex<HashMap<Key, Settled>>,
@@ -143,12 +144,12 @@ impl KustomizeReconciler {
     async fn gate(&self, pass: &Pass<Kustomization>) -> Result<Work, (Stop, Option<Arc<Artifact>>)> {
         let early = |stop| (stop, None);
         let exprs = Arc::new(compile_exprs(&pass.object).map_err(early)?);
-        refuse_unsupported(&pass.object, &self.gates, &self.flags).map_err(early)?;
+        refuse_unsupported(&pass.object, &self.gates, &self.settings.kustomize).map_err(early)?;
         let artifact = self.artifact(&pass.object).map_err(early)?;
         if let Err(stop) = crate::dependency_gate::ready(self, &pass.object, &artifact.revision).await {
             return Err((stop, Some(artifact)));
         }
-        let cluster = match self.targets.of(&pass.object).await {
+        let cluster = match self.targets.of(&destination(&pass.object)).await {
             Ok(cluster) => cluster,
             Err(error) => {
                 let stop = Stop::failed(reason::RECONCILIATION_FAILED, error);
@@ -172,16 +173,16 @@ impl KustomizeReconciler {
     }
 
     fn artifact(&self, kustomization: &Kustomization) -> Result<Arc<Artifact>, Stop> {
-        let id = SourceId::of(kustomization);
+        let id = source_of(kustomization);
         let foreign = id.namespace != kustomization.namespace().unwrap_or_default();
-        if foreign && self.flags.no_cross_namespace_refs {
+        if foreign && self.settings.shared.no_cross_namespace_refs {
             let message = format!("can't access '{id}', cross-namespace references have been blocked");
             return Err(Stop::Terminal {
                 reason: reason::ACCESS_DENIED,
                 message,
             });
         }
-        if id.kind.as_str() == "ExternalArtifact" && !self.gates.enabled(gate::EXTERNAL_ARTIFACT) {
+        if id.kind == "ExternalArtifact" && !self.gates.enabled(gate::EXTERNAL_ARTIFACT) {
             let message = format!("can't access '{id}', ExternalArtifact feature gate is disabled");
             return Err(Stop::Terminal {
                 reason: reason::ACCESS_DENIED,
@@ -194,20 +195,16 @@ impl KustomizeReconciler {
             event: None,
             after,
         };
-        match self.sources.get(&id) {
-            Lookup::Artifact(artifact) => Ok(artifact),
-            Lookup::NotFound => {
-                let message = format!(
-                    "{}.source.toolkit.fluxcd.io \"{}\" not found",
-                    id.kind.as_str(),
-                    id.name
-                );
+        match self.sources.get(&id).map(|known| known.artifact) {
+            Some(Some(artifact)) => Ok(artifact),
+            None => {
+                let message = format!("{}.source.toolkit.fluxcd.io \"{}\" not found", id.kind, id.name);
                 Err(waiting(
                     message,
                     kustomization.spec.retry_interval_or_default().to_std(),
                 ))
             }
-            Lookup::NoArtifact => {
+            Some(None) => {
                 let after = self.pace.requeue_dependency;
                 let message = format!("Source artifact not found, retrying in {}", Duration::from(after));
                 Err(waiting(message, after))
@@ -475,6 +472,15 @@ pub(crate) fn owner(kustomization: &Kustomization) -> Owner {
     Owner {
         namespace: kustomization.namespace().unwrap_or_default(),
         name: kustomization.name_any(),
+    }
+}
+
+/// Where a Kustomization goes, and with whose rights.
+pub(crate) fn destination(kustomization: &Kustomization) -> Destination<'_> {
+    Destination {
+        owner: owner(kustomization),
+        account: kustomization.spec.service_account_name.as_deref(),
+        kube_config: kustomization.spec.kube_config.as_ref(),
     }
 }
 

@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn rights_that_cannot_be_taken_on_are_refused() {
         let gates = FeatureGates::parse(&[], "").unwrap();
-        let flags = crate::args::test_flags(&[]);
+        let flags = crate::args::test_settings(&[]).kustomize;
         let mut kustomization = Kustomization::default();
         assert!(refuse_unsupported(&kustomization, &gates, &flags).is_ok());
         kustomization.spec.kube_config =
@@ -108,7 +108,7 @@ mod tests {
     fn default_service_accounts_are_never_replaced_by_other_rights() {
         let gates = FeatureGates::parse(&[], "").unwrap();
         let refused = |kustomization: &Kustomization, flag: &str| {
-            let flags = crate::args::test_flags(&[flag]);
+            let flags = crate::args::test_settings(&[flag]).kustomize;
             match refuse_unsupported(kustomization, &gates, &flags) {
                 Err(Stop::Terminal { reason, message }) => Some((reason, message)),
                 _ => None,
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn decryption_account_needs_the_gate_object_level_workload_identity() {
-        let flags = crate::args::test_flags(&[]);
+        let flags = crate::args::test_settings(&[]).kustomize;
         let kustomization: Kustomization = serde_json::from_value(serde_json::json!({
             "spec": { "decryption": { "provider": "sops", "serviceAccountName": "keys" } }
         }))

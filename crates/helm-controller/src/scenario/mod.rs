@@ -6,26 +6,29 @@ mod server;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferro_api::helm::{ChartRefKind, HelmRelease};
+use ferro_api::helm::HelmRelease;
 use ferro_api::meta::Artifact;
 use ferro_api::{FluxObject, condition};
+use ferro_apply::targets::Targets;
 use ferro_apply::{Cluster, LiveIndex, Mapper};
 use ferro_artifact::archive::ArchiveWriter;
 use ferro_artifact::digest::Algorithm;
 use ferro_helm::record::{Record, secret};
 use ferro_runtime::events::{Event, Recorder};
-use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::flags::{FeatureGates, PaceFlags};
+use ferro_runtime::metrics::Metrics;
 use ferro_runtime::reconcile::{Interrupt, Outcome, Pass, Reconciler};
+use ferro_runtime::sources::{SourceId, Sources, Standing};
 use kube::runtime::reflector;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{FEATURE_GATES, PaceFlags, test_settings};
+use crate::args::{FEATURE_GATES, test_settings};
 use crate::capabilities::Discovery;
 use crate::chart::Charts;
 use crate::reconciler::HelmReconciler;
-use crate::source::{SourceId, Sources, Standing};
+use crate::source::{CHART, unready};
 
 use self::server::Server;
 
@@ -47,18 +50,19 @@ impl Scenario {
         let client = server.client();
         let settings = test_settings(arguments);
         let (drifts, _heard_by_nobody) = mpsc::unbounded_channel();
-        let live = LiveIndex::reporting_to(client.clone(), crate::ownership(&settings), None, drifts);
+        let live = LiveIndex::reporting_to(client.clone(), crate::ownership(&settings), None, drifts.clone());
         let cluster = Cluster {
             client: client.clone(),
             mapper: Arc::new(Mapper::new(client.clone())),
             live,
         };
+        let options = crate::target_options(&settings, drifts, Metrics::default());
         let (store, _writer) = reflector::store();
         let (recorder, events) = Recorder::for_test();
         let reconciler = HelmReconciler {
             client,
-            cluster,
-            sources: Arc::new(Sources::default()),
+            targets: Targets::new(cluster, options),
+            sources: Arc::new(Sources::new(unready)),
             charts: Charts::new(0, Duration::from_secs(10), 1 << 20).unwrap(),
             discovery: Discovery::default(),
             store,
@@ -103,7 +107,7 @@ impl Scenario {
             resource_version: "1".into(),
         };
         let id = SourceId {
-            kind: ChartRefKind::HelmChart,
+            kind: CHART.kind,
             namespace: "ns".into(),
             name: "podinfo".into(),
         };

@@ -42,7 +42,7 @@ async fn requeue_dependency_is_the_time_after_which_it_is_looked_again() {
     scenario
         .reconciler
         .sources
-        .set(source_id("GitRepository", "ns"), None);
+        .set(source_id("GitRepository", "ns"), standing(None));
     let (object, outcome) = scenario.run(&kustomization(&json!({}))).await;
     assert_eq!(outcome, Outcome::Wait(Duration::from_secs(7)));
     assert_eq!(ready(&object).2, "Source artifact not found, retrying in 7s");
@@ -90,9 +90,9 @@ async fn concurrent_ssa_bounds_applies_in_flight() {
 
 #[test]
 fn override_manager_adds_to_those_whose_fields_are_taken_over() {
-    let flags = test_flags(&["--override-manager=a", "--override-manager=b"]);
+    let flags = test_settings(&["--override-manager=a", "--override-manager=b"]);
     assert_eq!(crate::ownership(&flags).override_managers, ["a", "b"]);
-    assert!(crate::ownership(&test_flags(&[])).override_managers.is_empty());
+    assert!(crate::ownership(&test_settings(&[])).override_managers.is_empty());
 }
 
 #[test]

@@ -16,24 +16,26 @@ use std::time::Duration;
 use ferro_api::kustomize::Kustomization;
 use ferro_api::meta::Artifact;
 use ferro_api::{FluxObject, condition};
+use ferro_apply::targets::Targets;
 use ferro_apply::{Cluster, LiveIndex, Mapper};
 use ferro_artifact::archive::ArchiveWriter;
 use ferro_artifact::digest::Algorithm;
 use ferro_artifact::fetch::{Cache, CacheOptions};
 use ferro_runtime::events::{Event, Recorder};
-use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::flags::{FeatureGates, PaceFlags};
 use ferro_runtime::metrics::Metrics;
 use ferro_runtime::reconcile::{Interrupt, Outcome, Pass, Reconciler};
+use ferro_runtime::sources::{SourceId, Sources, Standing};
 use kube::runtime::reflector;
 use kube::runtime::watcher::Event as WatchEvent;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{FEATURE_GATES, PaceFlags, test_flags};
+use crate::args::{FEATURE_GATES, test_settings};
 use crate::dependency::Dependents;
 use crate::reconciler::KustomizeReconciler;
-use crate::source::{SourceId, Sources};
+use crate::source::{source_of, unready};
 
 use self::requests::Requests;
 use self::server::Server;
@@ -57,16 +59,16 @@ impl Scenario {
     fn new(arguments: &[&str], gates: &str, files: &[(&str, &str)]) -> Self {
         let server = Server::default();
         let (client, requests) = server.client();
-        let flags = test_flags(arguments);
+        let settings = test_settings(arguments);
         let (drifts, _heard_by_nobody) = mpsc::unbounded_channel();
-        let live = LiveIndex::reporting_to(client.clone(), crate::ownership(&flags), None, drifts.clone());
+        let live = LiveIndex::reporting_to(client.clone(), crate::ownership(&settings), None, drifts.clone());
         let cluster = Cluster {
             client: client.clone(),
             mapper: Arc::new(Mapper::new(client.clone())),
             live,
         };
-        let options = crate::target_options(&flags, drifts, Metrics::default());
-        let targets = crate::target::Targets::new(cluster, options);
+        let options = crate::target_options(&settings, drifts, Metrics::default());
+        let targets = Targets::new(cluster, options);
         let (store, writer) = reflector::store();
         let (recorder, events) = Recorder::for_test();
         let cache = tempfile::tempdir().unwrap();
@@ -79,7 +81,7 @@ impl Scenario {
         let http = ferro_testkit::http::Server::start(move |_| {
             ferro_testkit::http::Response::new(200, bytes.clone())
         });
-        let sources = Sources::default();
+        let sources = Sources::new(unready);
         for kind in ["GitRepository", "ExternalArtifact"] {
             for namespace in ["ns", "other"] {
                 let artifact = Artifact {
@@ -88,7 +90,7 @@ impl Scenario {
                     revision: "main@sha1:1".into(),
                     ..Artifact::default()
                 };
-                sources.set(source_id(kind, namespace), Some(artifact));
+                sources.set(source_id(kind, namespace), standing(Some(artifact)));
             }
         }
         let reconciler = KustomizeReconciler {
@@ -106,7 +108,7 @@ impl Scenario {
                 ..PaceFlags::default()
             },
             gates: FeatureGates::parse(&FEATURE_GATES, gates).unwrap(),
-            flags: Arc::new(flags),
+            settings: Arc::new(settings),
             settled: std::sync::Mutex::default(),
             contention: Arc::default(),
             metrics: Metrics::default(),
@@ -156,7 +158,14 @@ impl Scenario {
 
 fn source_id(kind: &str, namespace: &str) -> SourceId {
     let spec = json!({ "sourceRef": { "kind": kind, "name": "source", "namespace": namespace } });
-    SourceId::of(&kustomization(&spec))
+    source_of(&kustomization(&spec))
+}
+
+fn standing(artifact: Option<Artifact>) -> Standing {
+    Standing {
+        artifact: artifact.map(Arc::new),
+        ..Standing::default()
+    }
 }
 
 fn archive(files: &[(&str, &str)]) -> Vec<u8> {
