@@ -34,6 +34,7 @@ mod refusal;
 mod release;
 #[cfg(test)]
 mod scenario;
+mod site;
 mod snapshot;
 mod source;
 mod state;
@@ -60,9 +61,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::args::{FEATURE_GATES, Settings, gate};
-use crate::capabilities::Discovery;
 use crate::chart::Charts;
 use crate::reconciler::HelmReconciler;
+use crate::site::Discoveries;
 use crate::watches::{refers_to, source_changed};
 
 /// Runs the controller until the process stops; it acts only while it holds its lease.
@@ -137,7 +138,7 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
         targets: Targets::new(cluster, options),
         sources,
         charts,
-        discovery: Discovery::default(),
+        discoveries: Discoveries::default(),
         store,
         wake: Box::new(move |key| triggers.enqueue(key)),
         stop: process.stop.clone(),

@@ -9,7 +9,7 @@ use ferro_api::meta::Artifact;
 use ferro_api::{FluxObject, condition, controller, group, reason};
 use ferro_apply::Cluster;
 use ferro_apply::error::message;
-use ferro_apply::targets::{Destination, TargetError, Targets};
+use ferro_apply::targets::{TargetError, Targets};
 use ferro_artifact::digest::Algorithm;
 use ferro_kstatus::{HealthExpr, HealthExprs};
 use ferro_runtime::conditions;
@@ -21,15 +21,14 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{self, Site, Work, release, uninstall};
+use crate::action::{self, Work, release, uninstall};
 use crate::args::{Settings, gate};
-use crate::capabilities::Discovery;
 use crate::chart::{ChartError, ChartHead, Charts, is_tracked};
 use crate::conditions::overcome;
 use crate::dependency::{self, Unready};
 use crate::release::{Desired, Target};
+use crate::site::{Discoveries, destination, no_way};
 use crate::source::{KINDS, non_empty, source_of};
-use crate::storage::Storage;
 use crate::strategy::Strategies;
 use crate::values::{self, compose};
 use crate::{atomic, helmchart, lock, refusal};
@@ -55,7 +54,7 @@ pub(crate) struct HelmReconciler {
     pub(crate) targets: Targets,
     pub(crate) sources: Arc<Sources>,
     pub(crate) charts: Charts,
-    pub(crate) discovery: Discovery,
+    pub(crate) discoveries: Discoveries,
     pub(crate) store: Store<HelmRelease>,
     pub(crate) wake: Box<dyn Fn(Key) + Send + Sync>,
     /// Cancelled when the process is to stop.
@@ -88,11 +87,12 @@ impl Reconciler for HelmReconciler {
     }
 
     async fn finalize(&self, pass: &mut Pass<HelmRelease>) -> Result<(), String> {
-        if pass.object.is_suspended() {
-            return Ok(());
+        if !pass.object.is_suspended() {
+            self.uninstall(pass).await?;
+            helmchart::delete(self, pass).await?;
         }
-        self.uninstall(pass).await?;
-        helmchart::delete(self, pass).await
+        self.targets.forget(&action::owner(&pass.object));
+        Ok(())
     }
 
     /// Those that wait for a dependency are told as soon as it is ready.
@@ -215,7 +215,7 @@ impl HelmReconciler {
         };
         attempt(pass, &target, &desired);
         Ok(Work {
-            site: site(cluster, target, cancel),
+            site: self.site(cluster, target, cancel),
             desired,
             artifact,
             tracked,
@@ -343,7 +343,7 @@ impl HelmReconciler {
     /// The cluster that the release is in, with the rights of its service account.
     async fn cluster_of(&self, release: &HelmRelease) -> Result<Cluster, String> {
         let found = self.targets.of(&destination(release)).await;
-        found.map_err(|error| target_text(&error))
+        found.map_err(|error| no_way(&error))
     }
 
     /// Uninstalls a release that is somewhere else than the spec wants it.
@@ -370,7 +370,7 @@ impl HelmReconciler {
         let Some(last) = status.history.first() else {
             return Ok(());
         };
-        let site = site(
+        let site = self.site(
             cluster.clone(),
             Target::of_snapshot(last, &storage),
             cancel.clone(),
@@ -398,16 +398,21 @@ impl HelmReconciler {
             tracing::info!("nothing to uninstall: no release is known, or no storage namespace configured");
             return Ok(());
         };
-        if self.lacks_account(&pass.object).await? {
+        let cluster = match self.targets.of(&destination(&pass.object)).await {
+            Ok(cluster) => cluster,
+            Err(error @ TargetError::NotFound { .. }) => {
+                tracing::info!("{}: the release is left as it is", no_way(&error));
+                return Ok(());
+            }
+            Err(error) => return Err(no_way(&error)),
+        };
+        // An account in another cluster is not asked for.
+        if pass.object.spec.kube_config.is_none() && self.lacks_account(&pass.object).await? {
             tracing::info!("the service account is gone: the release is left as it is");
             return Ok(());
         }
-        let cluster = self.cluster_of(&pass.object).await?;
-        let site = site(
-            cluster,
-            Target::of_snapshot(&last, &storage),
-            self.stop.child_token(),
-        );
+        let target = Target::of_snapshot(&last, &storage);
+        let site = self.site(cluster, target, self.stop.child_token());
         uninstall::uninstall(self, pass, &site)
             .await
             .map_err(|error| error.to_string())?;
@@ -424,34 +429,6 @@ impl HelmReconciler {
             let error = message(&error);
             format!("failed to confirm ServiceAccount '{account}' can be used to uninstall release: {error}")
         })
-    }
-}
-
-/// Where a release goes, and with whose rights.
-fn destination(release: &HelmRelease) -> Destination<'_> {
-    Destination {
-        owner: action::owner(release),
-        account: release.spec.service_account_name.as_deref(),
-        kube_config: release.spec.kube_config.as_ref(),
-    }
-}
-
-/// Why there is no way to the cluster, in upstream's words.
-fn target_text(error: &TargetError) -> String {
-    match error {
-        TargetError::NotFound { id, problem } | TargetError::Secret { id, problem } => {
-            format!("could not get KubeConfig secret '{id}': {problem}")
-        }
-        error => error.to_string(),
-    }
-}
-
-fn site(cluster: Cluster, target: Target, cancel: CancellationToken) -> Site {
-    Site {
-        storage: Storage::new(cluster.client.clone(), &target.storage_namespace, &target.name),
-        cluster,
-        target,
-        cancel,
     }
 }
 

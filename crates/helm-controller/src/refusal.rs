@@ -13,7 +13,12 @@ pub(crate) fn unsupported(release: &HelmRelease) -> Option<String> {
             .filter_map(|renderer| renderer.kustomize.as_ref())
     };
     let cases = [
-        (spec.kube_config.is_some(), "spec.kubeConfig"),
+        (
+            spec.kube_config
+                .as_ref()
+                .is_some_and(|remote| remote.config_map_ref.is_some()),
+            "spec.kubeConfig.configMapRef",
+        ),
         (
             spec.wait_strategy
                 .as_ref()
@@ -72,8 +77,12 @@ mod tests {
             None
         );
         assert_eq!(
-            refused(json!({ "kubeConfig": { "secretRef": { "name": "a" } } })).unwrap(),
-            "spec.kubeConfig is not supported by this version; the release is left as it is"
+            refused(json!({ "kubeConfig": { "secretRef": { "name": "a" } } })),
+            None
+        );
+        assert_eq!(
+            refused(json!({ "kubeConfig": { "configMapRef": { "name": "a" } } })).unwrap(),
+            "spec.kubeConfig.configMapRef is not supported by this version; the release is left as it is"
         );
         for spec in [
             json!({ "waitStrategy": { "name": "legacy" } }),

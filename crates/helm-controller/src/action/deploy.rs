@@ -56,7 +56,7 @@ pub(crate) async fn render(
         .get(&work.artifact, work.tracked)
         .await
         .map_err(|error| error.to_string())?;
-    let capabilities = env.discovery.get(&work.site.cluster.client).await?;
+    let capabilities = work.site.discovery.get(&work.site.cluster.client).await?;
     let post_render = PostRender::of(release, PostRenderStrategy::Combined);
     let (cluster, values) = (work.site.cluster.clone(), work.desired.values.clone());
     let described = Release {
@@ -153,7 +153,7 @@ pub(crate) async fn apply_definitions(
         )
     })?;
     if !changes.notable().is_empty() {
-        env.discovery.invalidate();
+        work.site.discovery.invalidate();
         work.site.cluster.mapper.invalidate().await;
     }
     Ok(())

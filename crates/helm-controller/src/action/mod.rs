@@ -22,6 +22,7 @@ use ferro_kstatus::HealthExprs;
 use kube::ResourceExt;
 use tokio_util::sync::CancellationToken;
 
+use crate::capabilities::Discovery;
 use crate::release::{Desired, Target};
 use crate::snapshot;
 use crate::storage::{Storage, StorageError};
@@ -31,6 +32,8 @@ pub(crate) struct Site {
     pub(crate) cluster: Cluster,
     pub(crate) target: Target,
     pub(crate) storage: Storage,
+    /// What is known of the APIs of the cluster.
+    pub(crate) discovery: Arc<Discovery>,
     /// Cuts the work short.
     pub(crate) cancel: CancellationToken,
 }

@@ -1,6 +1,7 @@
 //! Runs of the reconciler against an API server in memory.
 
 mod releases;
+mod remote;
 mod server;
 
 use std::sync::{Arc, Mutex};
@@ -25,9 +26,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{FEATURE_GATES, test_settings};
-use crate::capabilities::Discovery;
 use crate::chart::Charts;
 use crate::reconciler::HelmReconciler;
+use crate::site::Discoveries;
 use crate::source::{CHART, unready};
 
 use self::server::Server;
@@ -64,7 +65,7 @@ impl Scenario {
             targets: Targets::new(cluster, options),
             sources: Arc::new(Sources::new(unready)),
             charts: Charts::new(0, Duration::from_secs(10), 1 << 20).unwrap(),
-            discovery: Discovery::default(),
+            discoveries: Discoveries::default(),
             store,
             wake: Box::new(|_| {}),
             stop: CancellationToken::new(),

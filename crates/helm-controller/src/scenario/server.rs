@@ -8,6 +8,7 @@ use bytes::Bytes;
 use ferro_testkit::api::FakeApi;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ type Response = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
 pub(super) struct Server {
     pub(super) api: FakeApi,
     paths: Arc<Mutex<BTreeSet<String>>>,
+    users: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Server {
@@ -30,6 +32,37 @@ impl Server {
             async move { Ok::<_, Infallible>(server.answer(inner, request).await) }
         });
         Client::new(service, "default")
+    }
+
+    /// Serves on the loopback interface as long as the test runs; its URL.
+    pub(super) async fn serve(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = self.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let server = server.clone();
+                let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+                    let server = server.clone();
+                    async move {
+                        let (parts, body) = request.into_parts();
+                        let bytes = body.collect().await?.to_bytes();
+                        let request = http::Request::from_parts(parts, Body::from(bytes));
+                        let inner = server.api.client();
+                        Ok::<_, hyper::Error>(server.answer(inner, request).await)
+                    }
+                });
+                let stream = hyper_util::rt::TokioIo::new(stream);
+                let connection = hyper::server::conn::http1::Builder::new().serve_connection(stream, service);
+                tokio::spawn(async { connection.await.is_ok() });
+            }
+        });
+        url
+    }
+
+    /// With whose rights was written; without a name, with those of whoever connects.
+    pub(super) fn users(&self) -> Vec<String> {
+        self.users.lock().unwrap().iter().cloned().collect()
     }
 
     /// The objects of a kind in a namespace.
@@ -52,6 +85,11 @@ impl Server {
             parts.uri.path().to_owned(),
             parts.uri.query().unwrap_or_default().to_owned(),
         );
+        let user = parts.headers.get("impersonate-user");
+        let user = user.map_or_else(String::new, |user| user.to_str().unwrap().to_owned());
+        if parts.method != "GET" {
+            self.users.lock().unwrap().insert(user);
+        }
         let bytes = body.collect().await.unwrap().to_bytes();
         match (parts.method.as_str(), path.as_str()) {
             ("GET", "/version") => {

@@ -205,3 +205,20 @@ async fn two_owners_of_an_object_both_put_their_own_in() {
         "apps"
     );
 }
+
+#[tokio::test]
+async fn deletion_waits_for_a_kubeconfig_that_is_gone() {
+    let scenario = Scenario::new(&[], "", &[("a.yaml", &config_map("a", "{k: v}"))]);
+    let (mut object, _) = scenario.run(&kustomization(&json!({}))).await;
+    object.spec.kube_config = serde_json::from_value(json!({ "secretRef": { "name": "gone" } })).unwrap();
+    let finalize = async |object: &Kustomization| scenario.reconciler.finalize(&mut scenario.pass(object)).await;
+    let error = finalize(&object).await.unwrap_err();
+    assert!(
+        error.starts_with("unable to read KubeConfig secret 'ns/gone' error: "),
+        "{error}"
+    );
+    // Who wants nothing deleted does not need it.
+    object.spec.deletion_policy = serde_json::from_value(json!("Orphan")).unwrap();
+    finalize(&object).await.unwrap();
+    assert!(scenario.server.get(CONFIG_MAP).is_some());
+}
