@@ -6,10 +6,12 @@
 //! watch, so that measuring takes next to nothing from what is measured.
 
 mod document;
+mod driver;
 mod helm;
 mod kustomize;
 mod launch;
 mod measure;
+mod releases;
 mod report;
 mod repository;
 mod sources;
@@ -112,6 +114,10 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
         Some("helm") => {
             args.word();
             helm::run(args)
+        }
+        Some("helm-releases") => {
+            args.word();
+            releases::run(args)
         }
         Some("sources") => {
             args.word();

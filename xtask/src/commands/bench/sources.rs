@@ -9,7 +9,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -25,14 +24,12 @@ use xtask::{http, paths, ports};
 
 use super::super::programs::{self, Controller, Profile, Setup, quiet};
 use super::super::{Args, unexpected};
+use super::driver::{LIMIT, for_each, name};
 use super::measure::{Meter, Usage};
 use super::state::Observer;
 use super::{document, report};
 
 const GROUP: &str = "source.toolkit.fluxcd.io/v1";
-const LIMIT: Duration = Duration::from_secs(600);
-/// How many requests the driver has in flight; enough that it is not what limits.
-const PARALLEL: usize = 8;
 /// Versions of what the registry has; the objects share them evenly.
 const VERSIONS: usize = 50;
 
@@ -221,37 +218,9 @@ fn run_one(kind: &'static Kind, count: usize, bin: &Path, program: &Path) -> Res
     })
 }
 
-fn name(index: usize) -> String {
-    format!("app-{index:04}")
-}
-
-fn for_each(count: usize, act: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
-    let act = &act;
-    thread::scope(|scope| {
-        let workers = (0..PARALLEL).map(|worker| {
-            let mine = (worker..count).step_by(PARALLEL);
-            scope.spawn(move || mine.into_iter().try_for_each(act))
-        });
-        let workers: Vec<_> = workers.collect();
-        workers
-            .into_iter()
-            .try_for_each(|it| it.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
-    })
-}
-
 /// Makes the kinds, the namespace and the repository that charts come from.
 fn prepare(cluster: &Cluster, api: &Api, registry: &str) -> Result<()> {
-    let crds = paths::root().join("config/crd/bases");
-    for args in [
-        &["apply", "--server-side"][..],
-        &["wait", "--for=condition=Established", "--timeout=60s"],
-    ] {
-        let mut command = cluster.kubectl();
-        command.args(args).arg("-f").arg(&crds);
-        quiet(command)?;
-    }
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bench"}});
-    api.create("/api/v1/namespaces", &namespace)?;
+    super::driver::prepare(cluster, api)?;
     let spec = json!({"type": "oci", "insecure": true, "url": format!("oci://{registry}/bench")});
     let metadata = json!({"name": "charts", "namespace": "bench"});
     let object = json!({"apiVersion": GROUP, "kind": "HelmRepository", "metadata": metadata, "spec": spec});

@@ -1,4 +1,4 @@
-//! The state of all Kustomizations, kept by one watch.
+//! The state of all objects of a kind, kept by one watch.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -9,13 +9,15 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 use xtask::api::{self, Api, Change};
 
-/// What is looked at of a Kustomization.
+/// What is looked at of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     pub is_ready: bool,
     pub revision: String,
     pub handled: String,
     pub message: String,
+    /// The newest revision of a HelmRelease.
+    pub release: u64,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +120,10 @@ impl Shared {
                 revision: api::text(it, "/status/lastAppliedRevision").to_owned(),
                 handled: api::text(it, "/status/lastHandledReconcileAt").to_owned(),
                 message: message.to_owned(),
+                release: it
+                    .pointer("/status/history/0/version")
+                    .and_then(Value::as_u64)
+                    .unwrap_or_default(),
             };
             state.entries.insert(name, entry);
         }

@@ -1,8 +1,6 @@
 //! The work: N applications of four objects each in one Git repository, one Kustomization for each.
 
-use std::process::Command;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -10,9 +8,8 @@ use serde_json::{Value, json};
 use xtask::api::{self, Api};
 use xtask::cluster::Cluster;
 use xtask::gitserver::{GitServer, Repository};
-use xtask::paths;
 
-use super::super::programs::quiet;
+use super::driver::{self, LIMIT, name};
 use super::measure::Meter;
 use super::state::{Observer, watch_value};
 
@@ -20,9 +17,6 @@ const KUSTOMIZATIONS: &str = "/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/be
 const SOURCES: &str = "/apis/source.toolkit.fluxcd.io/v1/namespaces/bench/gitrepositories";
 const SERVICES: &str = "/api/v1/namespaces/bench/services";
 const REQUESTED_AT: &str = "reconcile.fluxcd.io/requestedAt";
-const LIMIT: Duration = Duration::from_secs(600);
-/// How many requests the driver has in flight; enough that it is not what limits.
-const PARALLEL: usize = 8;
 
 pub(super) struct Workload<'a> {
     count: usize,
@@ -38,18 +32,7 @@ impl<'a> Workload<'a> {
         let repository = server.create("apps")?;
         write_apps(&repository, count, 1)?;
         repository.commit("Add the applications")?;
-        let crds = paths::root().join("config/crd/bases");
-        let kubectl = |args: &[&str]| -> Command {
-            let mut command = cluster.kubectl();
-            command.args(args).arg("-f").arg(&crds);
-            command
-        };
-        quiet(kubectl(&["apply", "--server-side"]))?;
-        quiet(kubectl(&["wait", "--for=condition=Established", "--timeout=60s"]))?;
-        api.create(
-            "/api/v1/namespaces",
-            &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bench"}}),
-        )?;
+        driver::prepare(cluster, &api)?;
         let api = Arc::new(api);
         let observer = Observer::start(Arc::clone(&api), KUSTOMIZATIONS.to_owned());
         Ok(Self {
@@ -147,22 +130,8 @@ impl<'a> Workload<'a> {
 
     /// Does something for every application, several at once.
     fn for_each(&self, act: impl Fn(&Api, usize) -> Result<()> + Sync) -> Result<()> {
-        let (act, api) = (&act, &self.api);
-        thread::scope(|scope| {
-            let workers = (0..PARALLEL).map(|worker| {
-                let mine = (worker..self.count).step_by(PARALLEL);
-                scope.spawn(move || mine.into_iter().try_for_each(|index| act(api, index)))
-            });
-            let workers: Vec<_> = workers.collect();
-            workers
-                .into_iter()
-                .try_for_each(|it| it.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
-        })
+        driver::for_each(self.count, |index| act(&self.api, index))
     }
-}
-
-fn name(index: usize) -> String {
-    format!("app-{index:04}")
 }
 
 fn request(token: &str) -> Value {
