@@ -22,7 +22,7 @@ use crate::{client, logging};
 /// Any error that ends a process.
 pub type Fatal = Box<dyn Error + Send + Sync>;
 
-/// Time for reconciles in flight to come to an end after the signal to stop.
+/// Time for reconciles in flight to come to an end after the signal to stop, unless a controller asks for another.
 const GRACE: Duration = Duration::from_secs(25);
 
 /// What the controllers of a process share. Cheap to clone.
@@ -43,6 +43,7 @@ pub struct Process {
     starting: Arc<Mutex<Pending>>,
     /// Cancelled when this process must not act any more.
     deposed: CancellationToken,
+    grace: Arc<Mutex<Duration>>,
 }
 
 impl Process {
@@ -69,6 +70,11 @@ impl Process {
             flags: Arc::new(flags),
             ..self.clone()
         }
+    }
+
+    /// Sets how long the work may take to end once the process is told to.
+    pub fn set_grace(&self, grace: Duration) {
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = grace;
     }
 
     /// Ends the process, which then exits with an error.
@@ -185,6 +191,7 @@ where
         stop: CancellationToken::new(),
         failed: Arc::new(AtomicBool::new(false)),
         deposed: CancellationToken::new(),
+        grace: Arc::new(Mutex::new(GRACE)),
     };
     let mut servers = JoinSet::new();
     let served = CancellationToken::new();
@@ -202,7 +209,8 @@ where
     let work = controllers(process.clone());
     let bounded = async {
         process.stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+        let grace = *process.grace.lock().unwrap_or_else(PoisonError::into_inner);
+        tokio::time::sleep(grace).await;
     };
     let outcome = tokio::select! {
         outcome = work => outcome,

@@ -45,6 +45,21 @@ pub struct HelmFlags {
     /// How long a download of a chart may take.
     #[arg(long, value_parser = duration, default_value = "30s")]
     pub http_timeout: Duration,
+    /// How long releases that are worked on may take to end when the process is told to.
+    #[arg(long, value_parser = duration, default_value = "600s")]
+    pub graceful_shutdown_timeout: Duration,
+    /// Accepted for compatibility, as the other flags of this name are: memory is not watched.
+    #[arg(long, default_value_t = 95)]
+    pub oom_watch_memory_threshold: u8,
+    /// Accepted for compatibility.
+    #[arg(long, value_parser = duration, default_value = "500ms")]
+    pub oom_watch_interval: Duration,
+    /// Accepted for compatibility.
+    #[arg(long, default_value = "")]
+    pub oom_watch_max_memory_path: String,
+    /// Accepted for compatibility.
+    #[arg(long, default_value = "")]
+    pub oom_watch_current_memory_path: String,
     /// Bytes of unpacked charts that are kept for releases to come.
     #[arg(long, default_value_t = 16 << 20)]
     pub chart_cache_size: usize,
@@ -98,6 +113,21 @@ pub(crate) fn test_settings(arguments: &[&str]) -> Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_of_upstreams_manifests_are_accepted() {
+        let settings = test_settings(&[
+            "--graceful-shutdown-timeout=60s",
+            "--oom-watch-memory-threshold=90",
+            "--oom-watch-interval=1s",
+            "--oom-watch-max-memory-path=/max",
+            "--oom-watch-current-memory-path=/current",
+            "--default-kubeconfig-service-account=default",
+        ]);
+        assert_eq!(settings.helm.graceful_shutdown_timeout, Duration::from_secs(60));
+        let default = test_settings(&[]).helm.graceful_shutdown_timeout;
+        assert_eq!(default, Duration::from_secs(600));
+    }
 
     #[test]
     fn digest_algorithms_are_known_by_name() {

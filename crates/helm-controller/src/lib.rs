@@ -80,6 +80,7 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
         .into());
     }
     let namespace = process.flags.watch_namespace()?;
+    process.set_grace(settings.helm.graceful_shutdown_timeout);
     let helm = &settings.helm;
     let charts = Charts::new(
         settings.shared.http_retry,
@@ -121,21 +122,24 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
         move |id, artifact| source_changed(&using, &waking, id, artifact),
     )
     .await;
-    if !gates.enabled(gate::DISABLE_CONFIG_WATCHERS) {
+    if let Some(selector) = config_selector(&gates, &process.flags.watch_configs_label_selector) {
         let configs = Configs {
             client: process.client.clone(),
             namespace: namespace.clone(),
-            selector: process.flags.watch_configs_label_selector.clone(),
+            selector,
             store: store.clone(),
             triggers: triggers.clone(),
             refers_to,
         };
         tasks.spawn(configs.follow());
     }
-    let options = target_options(&settings, drifted, process.metrics.clone());
+    let targets = Targets::new(
+        cluster,
+        target_options(&settings, drifted, process.metrics.clone()),
+    );
     let reconciler = HelmReconciler {
         client: process.client.clone(),
-        targets: Targets::new(cluster, options),
+        targets,
         sources,
         charts,
         discoveries: Discoveries::default(),
@@ -145,13 +149,11 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
         settings,
         pace,
         gates,
+        jitter: process.flags.interval_jitter_percentage,
         running: Mutex::default(),
         applied_charts: Mutex::default(),
     };
-    let options = Options {
-        manager: reconciler::manager(),
-        concurrent: pace.concurrent,
-    };
+    let options = options(pace);
     releases
         .run(&process, namespace, recorder, options, reconciler)
         .await;
@@ -159,6 +161,18 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
     senders.finish().await;
     leadership.release().await;
     Ok(())
+}
+
+/// Labels of the ConfigMaps and Secrets whose changes count, if any do.
+fn config_selector(gates: &FeatureGates, selector: &str) -> Option<String> {
+    (!gates.enabled(gate::DISABLE_CONFIG_WATCHERS)).then(|| selector.to_owned())
+}
+
+fn options(pace: PaceFlags) -> Options {
+    Options {
+        manager: reconciler::manager(),
+        concurrent: pace.concurrent,
+    }
 }
 
 fn ownership(settings: &Settings) -> Ownership {

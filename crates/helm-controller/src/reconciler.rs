@@ -12,6 +12,7 @@ use ferro_apply::error::message;
 use ferro_apply::targets::{TargetError, Targets};
 use ferro_artifact::digest::Algorithm;
 use ferro_kstatus::{HealthExpr, HealthExprs};
+use ferro_runtime::backoff::jittered;
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
 use ferro_runtime::flags::{FeatureGates, PaceFlags};
@@ -62,6 +63,8 @@ pub(crate) struct HelmReconciler {
     pub(crate) settings: Settings,
     pub(crate) pace: PaceFlags,
     pub(crate) gates: FeatureGates,
+    /// Share of a wait, in percent, by which it is changed at random.
+    pub(crate) jitter: u8,
     /// Passes under way, which a deletion or the end of the process cuts short.
     pub(crate) running: Mutex<HashMap<Key, CancellationToken>>,
     /// HelmCharts as they were last applied, with the generation that this made.
@@ -79,7 +82,11 @@ impl Reconciler for HelmReconciler {
         let cancel = self.stop.child_token();
         lock(&self.running).insert(key.clone(), cancel.clone());
         let outcome = match self.prepare(pass, cancel).await {
-            Ok(work) => Box::pin(atomic::run(self, pass, &work)).await,
+            Ok(work) => match Box::pin(atomic::run(self, pass, &work)).await {
+                // What waits there is the retry of a strategy.
+                Outcome::Wait(interval) => Outcome::Wait(jittered(interval, self.jitter)),
+                outcome => outcome,
+            },
             Err(Stop(outcome)) => outcome,
         };
         lock(&self.running).remove(&key);
@@ -298,7 +305,10 @@ impl HelmReconciler {
             reason::SOURCE_NOT_READY,
             &message,
         );
-        Err(Stop(Outcome::Wait(self.pace.requeue_dependency)))
+        Err(Stop(Outcome::Wait(jittered(
+            self.pace.requeue_dependency,
+            self.jitter,
+        ))))
     }
 
     async fn chart(

@@ -1,5 +1,6 @@
 //! Runs of the reconciler against an API server in memory.
 
+mod flags;
 mod releases;
 mod remote;
 mod server;
@@ -47,6 +48,10 @@ struct Scenario {
 
 impl Scenario {
     fn new(arguments: &[&str]) -> Self {
+        Self::with_gates(arguments, "")
+    }
+
+    fn with_gates(arguments: &[&str], gates: &str) -> Self {
         let server = Server::default();
         let client = server.client();
         let settings = test_settings(arguments);
@@ -70,8 +75,12 @@ impl Scenario {
             wake: Box::new(|_| {}),
             stop: CancellationToken::new(),
             settings,
-            pace: PaceFlags::default(),
-            gates: FeatureGates::parse(&FEATURE_GATES, "").unwrap(),
+            pace: PaceFlags {
+                requeue_dependency: Duration::from_secs(7),
+                ..PaceFlags::default()
+            },
+            gates: FeatureGates::parse(&FEATURE_GATES, gates).unwrap(),
+            jitter: 0,
             running: Mutex::default(),
             applied_charts: Mutex::default(),
         };
@@ -101,18 +110,34 @@ impl Scenario {
             ..Artifact::default()
         };
         self.http.push(http);
+        self.offer(CHART.kind, Some(artifact));
+    }
+
+    /// Has the source of a kind offer an artifact.
+    fn offer(&self, kind: &'static str, artifact: Option<Artifact>) {
         let standing = Standing {
-            artifact: Some(Arc::new(artifact)),
-            unready: None,
+            unready: artifact.is_none().then(|| "does not have an artifact".to_owned()),
+            artifact: artifact.map(Arc::new),
             generation: 1,
             resource_version: "1".into(),
         };
+        let id = SourceId {
+            kind,
+            namespace: "ns".into(),
+            name: "podinfo".into(),
+        };
+        self.reconciler.sources.set(id, standing);
+    }
+
+    /// The artifact that the HelmChart offers.
+    fn published(&self) -> Artifact {
         let id = SourceId {
             kind: CHART.kind,
             namespace: "ns".into(),
             name: "podinfo".into(),
         };
-        self.reconciler.sources.set(id, standing);
+        let artifact = self.reconciler.sources.get(&id).unwrap().artifact.unwrap();
+        Artifact::clone(&artifact)
     }
 
     /// Runs once; the object as it would be written then.

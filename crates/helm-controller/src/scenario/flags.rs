@@ -1,0 +1,159 @@
+//! What flags and feature gates do.
+
+use super::*;
+use ferro_api::reason;
+
+const MAP: (&str, &str) = (
+    "podinfo/templates/map.yaml",
+    "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n",
+);
+const BROKEN: (&str, &str) = (
+    "podinfo/templates/broken.yaml",
+    "apiVersion: v1\nkind: Unknown\nmetadata:\n  name: x\n",
+);
+const DIGEST: &str = "sha256:0cc9a8446c95009ef382f5eade883a67c257f77d50f84e78ecef2aac9428d1e5";
+
+fn from(kind: &str) -> HelmRelease {
+    release(&json!({ "chartRef": { "kind": kind, "name": "podinfo" } }))
+}
+
+#[tokio::test]
+async fn requeue_dependency_is_the_time_after_which_it_is_looked_again() {
+    let mut scenario = Scenario::new(&[]);
+    scenario.offer(CHART.kind, None);
+    let (object, outcome) = scenario.run(&release(&json!({}))).await;
+    assert_eq!(outcome, Outcome::Wait(Duration::from_secs(7)));
+    let message = "HelmChart 'ns/podinfo' is not ready: does not have an artifact".to_owned();
+    assert_eq!(
+        ready(&object),
+        ("False".into(), reason::SOURCE_NOT_READY.into(), message)
+    );
+    scenario.publish("1.0.0", &[MAP]);
+    let (_, outcome) = scenario
+        .run(&release(&json!({ "dependsOn": [{ "name": "none" }] })))
+        .await;
+    assert_eq!(outcome, Outcome::Wait(Duration::from_secs(7)));
+}
+
+#[tokio::test]
+async fn waits_for_sources_are_jittered_those_for_dependencies_are_not() {
+    let mut scenario = Scenario::new(&[]);
+    scenario.reconciler.jitter = 50;
+    scenario.offer(CHART.kind, None);
+    let mut waits = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let (_, outcome) = scenario.run(&release(&json!({}))).await;
+        let Outcome::Wait(wait) = outcome else {
+            unreachable!("{outcome:?}")
+        };
+        assert!((3.5..=10.5).contains(&wait.as_secs_f64()), "{wait:?}");
+        waits.insert(wait);
+    }
+    assert!(waits.len() > 1);
+    scenario.publish("1.0.0", &[MAP]);
+    let waiting = release(&json!({ "dependsOn": [{ "name": "none" }] }));
+    for _ in 0..3 {
+        let (_, outcome) = scenario.run(&waiting).await;
+        assert_eq!(outcome, Outcome::Wait(Duration::from_secs(7)));
+    }
+}
+
+#[tokio::test]
+async fn external_artifact_allows_the_kind() {
+    let mut scenario = Scenario::new(&[]);
+    scenario.publish("1.0.0", &[MAP]);
+    scenario.offer("ExternalArtifact", Some(scenario.published()));
+    let (object, outcome) = scenario.run(&from("ExternalArtifact")).await;
+    assert!(matches!(outcome, Outcome::Stalled { .. }), "{outcome:?}");
+    let message = "can't access 'ExternalArtifact/ns/podinfo', ExternalArtifact feature gate is disabled";
+    assert_eq!(
+        ready(&object),
+        ("False".into(), reason::ACCESS_DENIED.into(), message.into())
+    );
+    let mut scenario = Scenario::with_gates(&[], "ExternalArtifact=true");
+    scenario.publish("1.0.0", &[MAP]);
+    scenario.offer("ExternalArtifact", Some(scenario.published()));
+    let (object, outcome) = scenario.run(&from("ExternalArtifact")).await;
+    assert_eq!(outcome, Outcome::Done, "{:?}", ready(&object));
+}
+
+#[tokio::test]
+async fn disable_chart_digest_tracking_leaves_the_version_of_the_chart() {
+    let attempted = async |gates: &str| {
+        let mut scenario = Scenario::with_gates(&[], gates);
+        scenario.publish("1.0.0", &[MAP]);
+        let artifact = Artifact {
+            revision: format!("1.0.0@{DIGEST}"),
+            ..scenario.published()
+        };
+        scenario.offer("OCIRepository", Some(artifact));
+        let (object, outcome) = scenario.run(&from("OCIRepository")).await;
+        assert_eq!(outcome, Outcome::Done, "{:?}", ready(&object));
+        let status = object.status.unwrap();
+        (
+            status.last_attempted_revision,
+            status.last_attempted_revision_digest,
+        )
+    };
+    assert_eq!(
+        attempted("").await,
+        (Some("1.0.0+0cc9a8446c95".into()), Some(DIGEST.into()))
+    );
+    let untracked = attempted("DisableChartDigestTracking=true").await;
+    assert_eq!(untracked, (Some("1.0.0".into()), None));
+}
+
+#[tokio::test]
+async fn default_to_retry_on_failure_tries_again_after_an_interval() {
+    let outcome = async |gates: &str| {
+        let mut scenario = Scenario::with_gates(&[], gates);
+        scenario.publish("1.0.0", &[BROKEN]);
+        scenario.run(&release(&json!({}))).await.1
+    };
+    assert!(matches!(outcome("").await, Outcome::Stalled { .. }));
+    let retried = outcome("DefaultToRetryOnFailure=true").await;
+    assert_eq!(retried, Outcome::Wait(Duration::from_secs(300)));
+}
+
+#[tokio::test]
+async fn additive_cel_dependency_check_asks_for_readiness_too() {
+    let outcome = async |gates: &str| {
+        let mut scenario = Scenario::with_gates(&[], gates);
+        scenario.publish("1.0.0", &[MAP]);
+        let dependency = json!({ "apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
+            "metadata": { "name": "db", "namespace": "ns", "generation": 1 }, "spec": { "interval": "1h" } });
+        let path = "/apis/helm.toolkit.fluxcd.io/v2/namespaces/ns/helmreleases/db";
+        scenario.server.api.put(path, dependency);
+        let depends = json!([{ "name": "db", "readyExpr": "dep.metadata.name == 'db'" }]);
+        scenario.run(&release(&json!({ "dependsOn": depends }))).await.1
+    };
+    assert_eq!(outcome("").await, Outcome::Done);
+    let additive = outcome("AdditiveCELDependencyCheck=true").await;
+    assert_eq!(additive, Outcome::Wait(Duration::from_secs(7)));
+}
+
+#[test]
+fn disable_config_watchers_leaves_configs_unwatched() {
+    let selector = |gates: &str| {
+        let gates = FeatureGates::parse(&FEATURE_GATES, gates).unwrap();
+        crate::config_selector(&gates, "a=b")
+    };
+    assert_eq!(selector("").as_deref(), Some("a=b"));
+    assert_eq!(selector("DisableConfigWatchers=true"), None);
+}
+
+#[test]
+fn override_manager_adds_to_those_whose_fields_are_taken_over() {
+    let settings = test_settings(&["--override-manager=a", "--override-manager=b"]);
+    assert_eq!(crate::ownership(&settings).override_managers, ["a", "b"]);
+    assert!(crate::ownership(&test_settings(&[])).override_managers.is_empty());
+}
+
+#[test]
+fn concurrent_is_the_number_of_passes_at_once() {
+    let pace = PaceFlags {
+        concurrent: 9,
+        ..PaceFlags::default()
+    };
+    assert_eq!(crate::options(pace).concurrent, 9);
+}
