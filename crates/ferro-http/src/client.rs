@@ -116,6 +116,7 @@ pub struct Request {
     auth: Option<Auth>,
     body: Bytes,
     follows: bool,
+    shows_identity: bool,
 }
 
 impl Request {
@@ -142,6 +143,7 @@ impl Request {
             auth,
             body: Bytes::new(),
             follows: true,
+            shows_identity: true,
         })
     }
 
@@ -178,6 +180,13 @@ impl Request {
         self
     }
 
+    /// Shows no client certificate, for hosts that it is not meant for.
+    #[must_use]
+    pub const fn without_identity(mut self) -> Self {
+        self.shows_identity = false;
+        self
+    }
+
     /// The URL without credentials.
     pub const fn url(&self) -> &SafeUrl {
         &self.url
@@ -187,21 +196,28 @@ impl Request {
 /// An HTTP client; clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: reqwest::Client,
-    /// For hosts on this machine, where the environment may name a proxy for all others.
-    local: Option<reqwest::Client>,
+    own: Connections,
+    /// For hosts that a redirect leads to, where there is a client certificate that is not for them.
+    elsewhere: Option<Connections>,
     max_redirects: usize,
 }
 
-impl Client {
-    /// Makes a client; this is where faulty certificates and proxy addresses show.
-    pub fn new(options: &ClientOptions) -> Result<Self> {
-        let tls = tls::client_config(&options.tls)?;
+/// Connections with the same trust and identity.
+#[derive(Debug, Clone)]
+struct Connections {
+    inner: reqwest::Client,
+    /// For hosts on this machine, where the environment may name a proxy for all others.
+    local: Option<reqwest::Client>,
+}
+
+impl Connections {
+    fn new(options: &ClientOptions, tls: &TlsOptions) -> Result<Self> {
+        let tls = tls::client_config(tls)?;
         let builder = || {
             reqwest::Client::builder()
                 .tls_backend_preconfigured(tls.clone())
                 .user_agent(&options.user_agent)
-                // Followed here, see `send`.
+                // Followed by the client, see `send`.
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
                 .connect_timeout(options.connect_timeout)
@@ -225,30 +241,54 @@ impl Client {
             }
         };
         let inner = with_proxy.build().map_err(invalid)?;
-        Ok(Self {
-            inner,
-            local,
-            max_redirects: options.max_redirects,
-        })
+        Ok(Self { inner, local })
     }
 
-    fn inner_for(&self, url: &SafeUrl) -> &reqwest::Client {
+    fn to(&self, url: &SafeUrl) -> &reqwest::Client {
         match &self.local {
             Some(local) if is_local(url.expose()) => local,
             _ => &self.inner,
         }
     }
+}
+
+impl Client {
+    /// Makes a client; this is where faulty certificates and proxy addresses show.
+    pub fn new(options: &ClientOptions) -> Result<Self> {
+        let elsewhere = options.tls.identity.is_some().then(|| {
+            let tls = TlsOptions {
+                identity: None,
+                ..options.tls.clone()
+            };
+            Connections::new(options, &tls)
+        });
+        Ok(Self {
+            own: Connections::new(options, &options.tls)?,
+            elsewhere: elsewhere.transpose()?,
+            max_redirects: options.max_redirects,
+        })
+    }
+
+    /// The connections for a request, which may show the client certificate or not.
+    fn connections(&self, shows_identity: bool) -> &Connections {
+        match &self.elsewhere {
+            Some(elsewhere) if !shows_identity => elsewhere,
+            _ => &self.own,
+        }
+    }
 
     /// Sends a request once; redirects of GET and HEAD are followed.
     ///
-    /// Credentials go along only to the same host, and only if the connection does not become weaker.
+    /// Credentials, a client certificate included, go along only to the same host, and only if the connection does not become weaker.
     /// Any status is a response; see [`Response::error_for_status`].
     pub async fn send(&self, request: &Request) -> Result<Response> {
         let mut url = request.url.clone();
         let mut auth = request.auth.as_ref().map(Auth::header).transpose()?;
+        let mut shows_identity = request.shows_identity;
         for _ in 0..=self.max_redirects {
             let mut builder = self
-                .inner_for(&url)
+                .connections(shows_identity)
+                .to(&url)
                 .request(request.method.clone(), url.expose().clone())
                 .headers(request.headers.clone());
             if !request.body.is_empty() || request.method == Method::POST {
@@ -268,6 +308,7 @@ impl Client {
             let next = redirect_target(&url, inner.headers())?;
             if !may_keep_auth(&url, &next) {
                 auth = None;
+                shows_identity = false;
             }
             url = next;
         }

@@ -91,6 +91,36 @@ async fn tls_client_certificate_is_presented() {
     assert!(get(&server, trusting(&authority.pem())).await.is_err());
 }
 
+#[tokio::test]
+async fn tls_client_certificate_is_not_shown_to_whom_a_redirect_leads() {
+    let authority = Authority::new("ours");
+    let guarded = || server_config(&authority.server(&[]), Some(&authority.pem()));
+    // It asks for a certificate, and nobody without one gets as far as a request.
+    let other = Server::start_tls(guarded(), |_| Response::new(204, ""));
+    let elsewhere = other.url("/");
+    let server = Server::start_tls(guarded(), move |request| match request.path.as_str() {
+        "/" => Response::new(302, "").header("location", elsewhere.clone()),
+        "/same" => Response::new(302, "").header("location", "/end"),
+        _ => Response::new(204, ""),
+    });
+    let client = Client::new(&ClientOptions {
+        tls: TlsOptions {
+            identity: identity(&authority.client("me")),
+            ..trusting(&authority.pem())
+        },
+        proxy: ProxyOptions::Direct,
+        ..ClientOptions::default()
+    });
+    let client = client.unwrap();
+    let get = async |url: &str| client.send(&Request::get(url).unwrap()).await;
+    assert_eq!(get(&server.url("/same")).await.unwrap().status().as_u16(), 204);
+    assert_eq!(get(&other.url("/")).await.unwrap().status().as_u16(), 204);
+    let error = get(&server.url("/")).await.unwrap_err();
+    assert!(describe(&error).contains(&other.url("/")), "{}", describe(&error));
+    let hidden = Request::get(&server.url("/same")).unwrap().without_identity();
+    assert!(client.send(&hidden).await.is_err());
+}
+
 #[test]
 fn tls_faulty_material_is_named() {
     let make = |tls| {
