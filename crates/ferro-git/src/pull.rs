@@ -511,20 +511,23 @@ fn tips(session: &mut Session, branch: Option<&str>) -> Result<Vec<ObjectId>> {
 
 /// The remote of a submodule: the parent's settings, and its credentials where they may go.
 ///
-/// HTTP credentials stay with their host. An SSH key may be shown to any host that `known_hosts` lists,
+/// HTTP credentials, a client certificate included, stay with their host. An SSH key may be shown to any host that `known_hosts` lists,
 /// as showing it gives nothing away.
 fn submodule_remote(parent: &Remote, url: crate::RepositoryUrl) -> Remote {
+    let is_at_home = ferro_http::may_keep_auth(parent.url.url(), url.url());
     let auth = match &parent.auth {
-        Auth::Http(auth) if ferro_http::may_keep_auth(parent.url.url(), url.url()) => {
-            Auth::Http(auth.clone())
-        }
+        Auth::Http(auth) if is_at_home => Auth::Http(auth.clone()),
         Auth::Ssh(auth) if url.scheme() == Scheme::Ssh => Auth::Ssh(auth.clone()),
         _ => Auth::None,
     };
+    let mut http = parent.http.clone();
+    if !is_at_home {
+        http.tls.identity = None;
+    }
     Remote {
         url,
         auth,
-        http: parent.http.clone(),
+        http,
         ssh: parent.ssh.clone(),
     }
 }

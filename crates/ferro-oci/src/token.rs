@@ -95,11 +95,11 @@ impl Transport {
         let mut url = start.clone();
         for _ in 0..=MAX_REDIRECTS {
             let mut request = Request::to(Method::GET, &url)?.without_redirects();
-            if let Some(auth) = self.credentials.as_basic()
-                && may_keep_auth(&start, &url)
-            {
-                request = request.auth(auth);
-            }
+            request = match self.credentials.as_basic() {
+                _ if !may_keep_auth(&start, &url) => request.without_identity(),
+                Some(auth) => request.auth(auth),
+                None => request,
+            };
             let response = self.send_retrying(&request, true).await?;
             if !response.status().is_redirection() {
                 return read(Method::GET, response).await;

@@ -327,11 +327,11 @@ impl Transport {
         let mut url = start.clone();
         for _ in 0..=MAX_REDIRECTS {
             let mut request = call.request(&url)?;
-            if let Some(auth) = auth
-                && may_keep_auth(start, &url)
-            {
-                request = request.auth(auth.clone());
-            }
+            request = match auth {
+                _ if !may_keep_auth(start, &url) => request.without_identity(),
+                Some(auth) => request.auth(auth.clone()),
+                None => request,
+            };
             let response = self.send_retrying(&request, call.is_repeatable()).await?;
             let follows = matches!(call.method, Method::GET | Method::HEAD);
             if !follows || !is_redirect(response.status()) {

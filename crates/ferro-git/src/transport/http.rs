@@ -23,6 +23,8 @@ pub(crate) struct HttpClient {
     auth: Option<Auth>,
     interrupt: Arc<Interrupt>,
     failure: Failure,
+    /// Whether the repository has turned out to be at a host that no credentials are for.
+    is_elsewhere: bool,
     /// Where the repository is, when the server has redirected us.
     redirected: Option<String>,
 }
@@ -45,6 +47,7 @@ impl HttpClient {
             auth,
             interrupt,
             failure,
+            is_elsewhere: false,
             redirected: None,
         })
     }
@@ -58,6 +61,9 @@ impl HttpClient {
         let mut request = Request::new(method, url).map_err(Error::http)?;
         if let Some(auth) = &self.auth {
             request = request.auth(auth.clone());
+        }
+        if self.is_elsewhere {
+            request = request.without_identity();
         }
         for line in headers {
             let Some((name, value)) = line.as_ref().split_once(':') else {
@@ -115,6 +121,7 @@ impl HttpClient {
         // Credentials stay with the host they are for.
         if !ferro_http::may_keep_auth(&asked, end) {
             self.auth = None;
+            self.is_elsewhere = true;
         }
         self.redirected = Some(base.to_owned());
         Ok(())

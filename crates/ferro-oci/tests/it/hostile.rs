@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferro_oci::{Credentials, Descriptor, Digest, Error, Identifier};
+use ferro_http::{ClientOptions, Identity, ProxyOptions, TlsOptions};
+use ferro_oci::{Access, Client, Credentials, Descriptor, Digest, Error, Identifier, Repository};
 use ferro_testkit::http::{Response, Server};
+use ferro_testkit::tls::{Authority, server_config};
 use tokio::sync::mpsc;
 
 use crate::registry::Registry;
@@ -139,6 +141,41 @@ async fn redirect_to_another_host_gets_no_credentials() {
     let blob = client.blob(&Descriptor::of("x", b"content")).await.unwrap();
     assert_eq!(blob.bytes(100).await.unwrap(), &b"content"[..]);
     assert_eq!(*seen.lock().unwrap(), [""]);
+}
+
+#[tokio::test]
+async fn redirect_to_another_host_gets_no_client_certificate() {
+    let authority = Authority::new("ours");
+    let guarded = || server_config(&authority.server(&[]), Some(&authority.pem()));
+    // Without a certificate nobody gets as far as a request.
+    let store = Server::start_tls(guarded(), |_| Response::new(200, "content"));
+    let target = store.url("/blob");
+    let registry = Server::start_tls(guarded(), move |request| match request.path.as_str() {
+        "/v2/" => Response::new(200, ""),
+        _ => Response::new(307, "").header("location", target.clone()),
+    });
+    let pair = authority.client("me");
+    let http = ClientOptions {
+        tls: TlsOptions {
+            ca: Some(authority.pem().into_bytes()),
+            identity: Some(Identity {
+                certificate: pair.certificate.into_bytes(),
+                key: pair.key.into_bytes().into(),
+            }),
+            insecure_skip_verify: false,
+        },
+        proxy: ProxyOptions::Direct,
+        ..ClientOptions::default()
+    };
+    let repository = Repository::parse(&format!("{}/org/app", registry.address()), false).unwrap();
+    let access = Access {
+        http,
+        credentials: Credentials::Anonymous,
+    };
+    let client = Client::new(&repository, &access).unwrap();
+    let error = client.blob(&Descriptor::of("x", b"content")).await.unwrap_err();
+    let told = ferro_http::describe(&error);
+    assert!(told.contains(&store.url("/blob")), "{told}");
 }
 
 #[tokio::test]
