@@ -58,7 +58,10 @@ pub enum FetchError {
         limit: u64,
     },
     /// The chart is not the one of the index.
-    #[error("digest of chart '{url}' is sha256:{found}, the index says sha256:{expected}")]
+    #[error(
+        "digest of chart '{url}' is sha256:{found}, the index says sha256:{expected}: if the archive was replaced on purpose, have the \
+         index of the repository made again (helm repo index); if not, do not use it"
+    )]
     Digest {
         /// The address.
         url: SafeUrl,
