@@ -8,6 +8,7 @@
 //! * [`notation`]: the same, by certificates and a trust policy.
 //! * [`provenance`]: packages of Helm charts with a `.prov` file beside them.
 //! * [`openpgp`]: detached signatures against keyrings, by the rules of the library that Flux uses (ProtonMail's go-crypto).
+//! * [`tuf`]: metadata of a repository of The Update Framework, from which trust in keyless signatures is renewed.
 //! * [`sshsig`]: signatures of `ssh-keygen -Y sign` against authorized keys.
 //!
 //! # Example
@@ -29,6 +30,7 @@ pub mod notation;
 pub mod openpgp;
 pub mod provenance;
 pub mod sshsig;
+pub mod tuf;
 mod x509;
 
 pub use key::{Hash, KeyError, PublicKey};

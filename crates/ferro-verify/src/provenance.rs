@@ -1,4 +1,7 @@
 //! Provenance of Helm packages (`.prov`): the chart's metadata and the checksum of its package, signed in the clear, as Helm 4.2 verifies it.
+//!
+//! No controller calls this: `HelmChart.spec.verify` knows cosign and notation only, and Flux has no field that would name a keyring. It is
+//! for programs that verify packages as `helm verify` does.
 
 use ferro_yaml::sigs;
 use jiff::Timestamp;

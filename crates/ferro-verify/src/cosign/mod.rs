@@ -26,7 +26,7 @@ use bundle::{Bundle, Content};
 use rekor::Entry;
 
 pub use keyless::{Identity, PatternError};
-pub use root::{RootError, TrustedRoot};
+pub use root::{RootError, TrustedRoot, public};
 
 /// How many signatures are looked at.
 pub const MAX_SIGNATURES: usize = 128;

@@ -13,3 +13,4 @@ mod notation;
 mod provenance;
 mod signed;
 mod tools;
+mod tuf;
