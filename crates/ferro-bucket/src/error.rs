@@ -64,6 +64,15 @@ impl From<ferro_http::Error> for Error {
     }
 }
 
+impl From<ferro_cloud::Error> for Error {
+    fn from(error: ferro_cloud::Error) -> Self {
+        match error {
+            ferro_cloud::Error::Http(error) => Self::Http(error),
+            ferro_cloud::Error::Credential(reason) => Self::Credential(reason),
+        }
+    }
+}
+
 impl Error {
     pub(crate) fn malformed(reason: impl Into<String>) -> Self {
         Self::Malformed {

@@ -1,13 +1,13 @@
 //! Google Cloud Storage, by its JSON API.
 
+use ferro_cloud::{Transport, encode, query};
 use ferro_http::{Auth, Request, Response, Secret};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use crate::transport::{MAX_DOCUMENT, MAX_ERROR_BODY, Transport, encode, query};
 use crate::types::{Listed, Object, Page};
-use crate::{Error, Result};
+use crate::{Error, MAX_DOCUMENT, MAX_ERROR_BODY, Result};
 
 /// Where Google serves everybody.
 const PUBLIC: &str = "https://storage.googleapis.com";
@@ -158,7 +158,7 @@ impl Gcs {
     }
 
     async fn call(&self, url: &str) -> Result<Response> {
-        let make = || {
+        let make = || -> Result<Request> {
             let request = Request::new(Method::GET, url)?;
             Ok(match &self.token {
                 Some(token) => request.auth(Auth::Bearer(token.clone())),

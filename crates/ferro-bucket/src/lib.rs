@@ -4,7 +4,7 @@
 //! `ferro-http`, so that certificates, proxies and limits are those of the workspace; no cloud library is linked.
 //!
 //! * [`Bucket`] is one bucket, with credentials that are ready for use; [`s3`], [`gcs`] and [`azure`] make one.
-//! * [`credential`] gets short-lived credentials: from token services, metadata servers and the environment.
+//! * Short-lived credentials come from `ferro-cloud`, whose [`AwsCredentials`] and [`Transport`] these clients use.
 //!
 //! The reference is what source-controller 1.9 does with minio-go 7, Google's and Azure's libraries for Go: endpoints, host and path style,
 //! regions, ETags (which go into revisions) and the order in which credentials are looked for are equal. Known differences:
@@ -12,7 +12,6 @@
 //! * An object costs one request: the version that a listing named is asked for, instead of first asking which is there.
 //! * Redirects are never followed, as credentials are for one host. An S3 region that the answer names is taken.
 //! * Keys with `.` or `..` as a component are refused.
-//! * Nothing is read from `~/.aws`, `gcloud` or `az`; client certificates for Azure must be PEM.
 //!
 //! # Limits
 //!
@@ -40,18 +39,20 @@
 //! ```
 
 pub mod azure;
-pub mod credential;
 mod error;
 pub mod gcs;
 pub mod s3;
-mod sigv4;
-mod transport;
 mod types;
 
 pub use error::{Error, Result};
-pub use sigv4::AwsCredentials;
-pub use transport::Transport;
+pub use ferro_cloud::{AwsCredentials, Transport};
 pub use types::{Listed, Object};
+
+/// The most of an error's body that is read.
+const MAX_ERROR_BODY: u64 = 64 * 1024;
+
+/// The most of a page of a listing.
+const MAX_DOCUMENT: u64 = 32 << 20;
 
 /// The most pages of a listing.
 pub const MAX_PAGES: u32 = 20_000;

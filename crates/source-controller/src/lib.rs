@@ -5,7 +5,7 @@
 //!
 //! * [`args`]: the flags.
 //! * `reconcile`: what all source kinds share, around the steps of a kind: the check of the storage, classes of failures, conditions, events.
-//! * `auth`: credentials from Secrets.
+//! * `auth`: credentials from Secrets, and from clouds by who the process or a ServiceAccount is.
 //! * `gitrepository`, `ocirepository`, `helmrepository`, `helmchart`: the steps of each kind.
 //! * `verification`: signatures of artifacts in registries.
 //! * `sweep`: removes from the storage what no object owns.
@@ -18,8 +18,7 @@
 //! * The digest of a stored file is computed again only when the file has changed, and once after a start.
 //! * A new artifact has the GitRepositories that include it reconciled at once.
 //! * The storage is swept of what belongs to no object; it is served by replicas that wait for the lease, too.
-//! * Not there yet: `spec.verify` against the public root of Sigstore, the providers aws, azure, gcp and github of kinds other than Bucket, and the kind ExternalArtifact. What is asked of
-//!   them is refused in the conditions, never ignored.
+//! * Not there yet: the kind ExternalArtifact.
 
 pub mod args;
 mod auth;
@@ -40,7 +39,7 @@ use ferro_api::source::{Bucket, GitRepository, HelmChart, HelmRepository, OCIRep
 use ferro_api::{FluxObject, controller};
 use ferro_artifact::server::FileServer;
 use ferro_artifact::storage::{Storage, StorageOptions, advertised_host};
-use ferro_bucket::credential::Environment;
+use ferro_cloud::{Environment, TokenCache};
 use ferro_git::SshOptions;
 use ferro_helmrepo::Limits;
 use ferro_runtime::controller::{Controller, Options};
@@ -54,12 +53,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::SourceFlags;
-use crate::bucket::{BucketMemory, BucketOptions, BucketReconciler, Tokens};
+use crate::auth::cloud::Cloud;
+use crate::bucket::{BucketMemory, BucketOptions, BucketReconciler};
 use crate::gitrepository::{GitCache, GitRepositoryReconciler};
 use crate::helmchart::{Dependants, HelmChartReconciler, Sources, Telling};
 use crate::helmrepository::{Access, HelmRepositoryReconciler, IndexCache};
 use crate::ocirepository::OCIRepositoryReconciler;
 use crate::reconcile::Shared;
+use crate::verification::PublicRoot;
 
 /// Time for the last downloads after the last pass.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -117,10 +118,22 @@ async fn act(
         &process.flags.events_addr,
         &process.stop,
     )?;
+    let cloud = Cloud {
+        client: process.client.clone(),
+        gates,
+        tokens: TokenCache::new(
+            process.flags.token_cache_max_size,
+            process.flags.token_cache_max_duration,
+        ),
+        environment: Environment::Process,
+        default_account: flags.default_service_account.clone(),
+        retry: None,
+    };
     let kinds = Kinds {
         process,
         flags,
-        gates,
+        cloud,
+        public_root: PublicRoot::new(Environment::Process),
         namespace,
         storage,
         recorder,
@@ -156,7 +169,8 @@ async fn act(
 struct Kinds<'a> {
     process: &'a Process,
     flags: &'a SourceFlags,
-    gates: FeatureGates,
+    cloud: Cloud,
+    public_root: PublicRoot,
     namespace: Option<String>,
     storage: &'a Storage,
     recorder: Recorder,
@@ -175,7 +189,7 @@ impl Kinds<'_> {
         };
         let reconciler = GitRepositoryReconciler::new(
             self.shared(),
-            self.gates.clone(),
+            self.cloud.clone(),
             ssh,
             cache,
             controller.store.clone(),
@@ -186,14 +200,9 @@ impl Kinds<'_> {
     }
 
     async fn buckets(&self, controller: Controller<Bucket>, memory: BucketMemory, dependants: &Dependants) {
-        let flags = &self.process.flags;
         let options = BucketOptions {
-            gates: self.gates.clone(),
-            tokens: Tokens::new(flags.token_cache_max_size, flags.token_cache_max_duration),
+            cloud: self.cloud.clone(),
             memory,
-            environment: Environment::Process,
-            default_service_account: self.flags.default_service_account.clone(),
-            retry: None,
         };
         let reconciler = BucketReconciler::new(self.shared(), options, controller.store.clone());
         self.run(controller, Telling::new(reconciler, dependants.clone()))
@@ -203,7 +212,8 @@ impl Kinds<'_> {
     async fn oci_repositories(&self) {
         let controller = Controller::<OCIRepository>::default();
         let store = controller.store.clone();
-        let reconciler = OCIRepositoryReconciler::new(self.shared(), self.gates.clone(), store);
+        let reconciler =
+            OCIRepositoryReconciler::new(self.shared(), self.cloud.clone(), self.public_root.clone(), store);
         self.run(controller, reconciler).await;
     }
 
@@ -221,7 +231,7 @@ impl Kinds<'_> {
             chart: flags.helm_chart_max_size,
             chart_file: flags.helm_chart_file_max_size,
         };
-        let access = Access::new(self.process.client.clone(), limits);
+        let access = Access::new(self.cloud.clone(), limits);
         let cache = IndexCache::new(
             flags.helm_cache_max_size,
             flags.helm_cache_ttl,
@@ -240,6 +250,7 @@ impl Kinds<'_> {
             access,
             cache,
             dependants.clone(),
+            self.public_root.clone(),
         );
         tokio::join!(
             self.run(repositories, Telling::new(repository, dependants.clone())),

@@ -4,15 +4,15 @@ mod shared_key;
 
 use std::time::SystemTime;
 
+use ferro_cloud::{Transport, encode, encode_path, query};
 use ferro_http::{Request, Response, SafeUrl, Secret};
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 
 use crate::s3::{child, parse, text, utf8};
-use crate::transport::{MAX_DOCUMENT, MAX_ERROR_BODY, Transport, encode, encode_path, query};
 use crate::types::{Listed, Object, Page, etag, unquoted};
-use crate::{Error, Result};
+use crate::{Error, MAX_DOCUMENT, MAX_ERROR_BODY, Result};
 
 pub use shared_key::{AccountKey, account_of};
 

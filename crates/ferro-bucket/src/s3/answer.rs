@@ -5,7 +5,7 @@ use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use roxmltree::{Document, Node};
 
-use crate::transport::MAX_ERROR_BODY;
+use crate::MAX_ERROR_BODY;
 use crate::types::{Listed, Page, unquoted};
 use crate::{Error, Result};
 

@@ -5,14 +5,14 @@ mod endpoint;
 
 use std::sync::{Mutex, PoisonError};
 
+use ferro_cloud::sigv4::{EMPTY_SHA256, Scope, Signable, authorization};
+use ferro_cloud::{AwsCredentials, Transport, encode_path, query};
 use ferro_http::{Request, Response, SafeUrl};
 use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 
-use crate::sigv4::{AwsCredentials, EMPTY_SHA256, Scope, Signable, authorization};
-use crate::transport::{MAX_DOCUMENT, Transport, encode_path, query};
 use crate::types::{Object, Page, etag, host_of};
-use crate::{Error, Result};
+use crate::{Error, MAX_DOCUMENT, Result};
 
 pub(crate) use answer::{child, parse, text, utf8};
 pub use endpoint::{Endpoint, check_bucket_name};

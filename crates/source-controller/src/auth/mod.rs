@@ -2,8 +2,14 @@
 //!
 //! Secrets are read when they are needed and never kept: a change is seen by the next pass, and the process holds no copies.
 
+pub(crate) mod cloud;
+#[cfg(test)]
+mod cloud_tests;
+pub(crate) mod identity;
 mod proxy;
 pub(crate) mod registry;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tls;
 
 use std::collections::BTreeMap;

@@ -155,7 +155,7 @@ fn is_wanted(key: &str, matcher: &Matcher) -> bool {
 }
 
 /// The text of an error. Of addresses nothing is shown after the question mark, where signatures are.
-pub(super) fn shown(error: &Error) -> String {
+pub(super) fn shown(error: &dyn std::error::Error) -> String {
     let text = describe(error);
     let words: Vec<&str> = text
         .split(' ')

@@ -6,12 +6,10 @@
 mod access;
 mod build;
 mod download;
-mod identity;
 mod index;
 mod listing;
 mod memory;
 mod provider;
-mod tokens;
 
 #[cfg(test)]
 mod tests;
@@ -22,24 +20,20 @@ use ferro_api::meta::Artifact;
 use ferro_api::source::{Bucket, BucketProvider};
 use ferro_api::{FluxObject, condition, reason};
 use ferro_artifact::storage::ArtifactPath;
-use ferro_bucket::credential::Environment;
-use ferro_http::Retry;
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
-use ferro_runtime::flags::FeatureGates;
 use ferro_runtime::reconcile::{Outcome, Pass, Reconciler};
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
 use tempfile::TempDir;
 
 pub(crate) use self::memory::BucketMemory;
-pub(crate) use self::tokens::Tokens;
 
 use self::build::{Built, Job, LATEST, Last};
 use self::index::Index;
 use self::listing::{Found, Wanted};
 use self::provider::Way;
-use crate::args::OBJECT_LEVEL_WORKLOAD_IDENTITY;
+use crate::auth::cloud::Cloud;
 use crate::reconcile::{
     self, Failure, Settled, Shared, Source, SourceObject, artifact_path, finish, finish_suspended,
     progressive,
@@ -47,17 +41,10 @@ use crate::reconcile::{
 
 /// What the reconciler of Bucket works with.
 pub(crate) struct BucketOptions {
-    pub gates: FeatureGates,
-    /// Credentials that were got from token services.
-    pub tokens: Tokens,
+    /// Where credentials come from that no Secret holds.
+    pub cloud: Cloud,
     /// What artifacts were made of.
     pub memory: BucketMemory,
-    /// Where credentials are found that no Secret holds.
-    pub environment: Environment,
-    /// The ServiceAccount whose cloud identity is used where an object names none; empty for none.
-    pub default_service_account: String,
-    /// How often what may go away is tried again within a pass; by default as is good for the storage.
-    pub retry: Option<Retry>,
 }
 
 /// The reconciler of Bucket.
@@ -150,18 +137,11 @@ impl BucketReconciler {
     /// Refuses a cloud identity of the object's own as long as that is switched off.
     fn check_gate(&self, object: &Bucket) -> Result<(), Failure> {
         let spec = &object.spec;
-        let names_account = spec
-            .service_account_name
-            .as_deref()
-            .is_some_and(|name| !name.is_empty());
         let is_cloud = spec.provider_or_default() != BucketProvider::Generic;
-        if !names_account || !is_cloud || self.options.gates.enabled(OBJECT_LEVEL_WORKLOAD_IDENTITY) {
+        let refusal = self.options.cloud.refusal(spec.service_account_name.as_deref());
+        let Some(message) = refusal.filter(|_| is_cloud) else {
             return Ok(());
-        }
-        let message = format!(
-            "to use spec.serviceAccountName for provider authentication please enable the {OBJECT_LEVEL_WORKLOAD_IDENTITY} feature \
-             gate in the controller"
-        );
+        };
         Err(Failure::fetch(reason::FEATURE_GATE_DISABLED, message).stalling())
     }
 
@@ -186,13 +166,8 @@ impl BucketReconciler {
         secrets: &access::Secrets,
     ) -> Result<(ferro_bucket::Bucket, Found), Failure> {
         let spec = &object.spec;
-        let account = self.options.default_service_account.as_str();
         let way = Way {
-            client: &self.shared.client,
-            tokens: &self.options.tokens,
-            environment: &self.options.environment,
-            retry: self.options.retry,
-            default_account: Some(account).filter(|account| !account.is_empty()),
+            cloud: &self.options.cloud,
         };
         let wanted = Wanted {
             bucket_name: &spec.bucket_name,

@@ -1,23 +1,21 @@
 //! From the spec and the Secrets to a bucket that can be read (`spec/sources-and-images.md` section 14.2).
 
-use std::time::Duration;
-
 use ferro_api::source::{Bucket as Object, BucketProvider};
 use ferro_api::{reason, secret_key as key};
 use ferro_bucket::azure::{Access, AccountKey, Azure, account_of};
-use ferro_bucket::credential::azure::{Application, Certificate};
-use ferro_bucket::credential::gcp::{KeyFault, ServiceAccountKey};
-use ferro_bucket::credential::{Environment, aws, azure, gcp};
 use ferro_bucket::gcs::{EMULATOR, Gcs};
 use ferro_bucket::s3::{Endpoint, S3};
 use ferro_bucket::{AwsCredentials, Bucket, Transport};
-use ferro_http::{ClientOptions, ProxyOptions, Retry, Secret, describe};
-use kube::{Client, ResourceExt};
+use ferro_cloud::azure::{Application, Certificate};
+use ferro_cloud::gcp::{KeyFault, ServiceAccountKey};
+use ferro_cloud::{aws, azure, gcp};
+use ferro_http::{ClientOptions, Secret, describe};
+use kube::ResourceExt;
 
 use super::access::{Secrets, check_sts, check_sts_secret, unauthenticated};
-use super::identity::Identity;
-use super::tokens::{Token, Tokens};
 use crate::auth::SecretData;
+use crate::auth::cloud::Cloud;
+use crate::auth::identity::Identity;
 use crate::reconcile::Failure;
 
 /// Keys of Secrets for S3.
@@ -35,21 +33,13 @@ const AUTHORITY_HOST: &str = "authorityHost";
 const ACCOUNT_KEY: &str = "accountKey";
 const SAS_KEY: &str = "sasKey";
 
-/// A metadata server is near, or is not there.
-const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// What is needed to reach a bucket, besides what the object says.
 pub(super) struct Way<'a> {
-    pub client: &'a Client,
-    pub tokens: &'a Tokens,
-    pub environment: &'a Environment,
-    pub retry: Option<Retry>,
-    /// The ServiceAccount whose cloud identity is used where nothing else is said.
-    pub default_account: Option<&'a str>,
+    pub cloud: &'a Cloud,
 }
 
 /// A step that failed before the bucket was asked, in the words of the reference.
-fn unconfirmed(object: &Object, error: &ferro_bucket::Error) -> Failure {
+fn unconfirmed(object: &Object, error: &ferro_cloud::Error) -> Failure {
     let (name, cause) = (&object.spec.bucket_name, super::listing::shown(error));
     let message = format!("failed to confirm existence of '{name}' bucket: {cause}");
     Failure::fetch(reason::BUCKET_OPERATION_FAILED, message)
@@ -73,35 +63,23 @@ impl Way<'_> {
     }
 
     fn transport(&self, options: &ClientOptions) -> Result<Transport, Failure> {
-        let client = ferro_http::Client::new(options).map_err(|error| unauthenticated(describe(&error)))?;
-        let transport = Transport::new(client);
-        Ok(match self.retry {
-            Some(retry) => transport.with_retry(retry),
-            None => transport,
-        })
+        let transport = self.cloud.transport(options);
+        transport.map_err(|error| unauthenticated(describe(&error)))
     }
 
     fn metadata(&self) -> Result<Transport, Failure> {
-        let options = ClientOptions {
-            proxy: ProxyOptions::Direct,
-            connect_timeout: METADATA_TIMEOUT,
-            idle_timeout: METADATA_TIMEOUT,
-            ..ClientOptions::default()
-        };
-        let once = Retry {
-            retries: 1,
-            min_wait: Duration::from_millis(100),
-            max_wait: Duration::from_millis(100),
-        };
-        Ok(self.transport(&options)?.with_retry(once))
+        let transport = self.cloud.metadata();
+        transport.map_err(|error| unauthenticated(describe(&error)))
     }
 
     /// The ServiceAccount that stands for the object, where it names one or all do.
     fn identity<'o>(&'o self, object: &'o Object) -> Option<Identity<'o>> {
         let own = object.spec.service_account_name.as_deref();
-        let name = own.filter(|name| !name.is_empty()).or(self.default_account)?;
+        let default = Some(self.cloud.default_account.as_str());
+        let mut names = [own, default].into_iter().flatten();
+        let name = names.find(|name| !name.is_empty())?;
         Some(Identity {
-            client: self.client,
+            client: &self.cloud.client,
             namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
             name,
         })
@@ -139,7 +117,7 @@ impl Way<'_> {
         let ambient = aws::Ambient {
             transport: &transport,
             metadata: &metadata,
-            environment: self.environment,
+            environment: &self.cloud.environment,
             region: spec.region.as_deref().filter(|region| !region.is_empty()),
             sts_endpoint,
         };
@@ -147,15 +125,12 @@ impl Way<'_> {
         let inputs = self.inputs("aws", object, secrets);
         let fetch = async {
             match &account {
-                Some(identity) => identity.aws(&ambient).await,
+                Some(identity) => identity.account().await?.aws(&ambient).await,
                 None => aws::ambient(&ambient).await,
             }
         };
-        let token = self.tokens.get(&as_slices(&inputs), fetch, Token::Aws).await;
-        match token.map_err(|error| failed(super::listing::shown(&error)))? {
-            Token::Aws(credentials) => Ok(credentials),
-            Token::Bearer(_) => Err(failed("unexpected kind of credentials".to_owned())),
-        }
+        let token = self.cloud.tokens.get(&as_slices(&inputs), fetch).await;
+        token.map_err(|error| failed(super::listing::shown(&error)))
     }
 
     /// Credentials of the token service of MinIO; none where the spec names no such service.
@@ -171,11 +146,8 @@ impl Way<'_> {
         let transport = self.transport(&secrets.sts_http(object))?;
         let inputs = self.inputs("ldap", object, secrets);
         let fetch = aws::ldap(&transport, &sts.endpoint, username.expose(), &password);
-        let token = self.tokens.get(&as_slices(&inputs), fetch, Token::Aws).await;
-        match token.map_err(|error| unconfirmed(object, &error))? {
-            Token::Aws(credentials) => Ok(Some(credentials)),
-            Token::Bearer(_) => Ok(None),
-        }
+        let token = self.cloud.tokens.get(&as_slices(&inputs), fetch).await;
+        token.map(Some).map_err(|error| unconfirmed(object, &error))
     }
 
     async fn gcs(&self, object: &Object, secrets: &Secrets) -> Result<Bucket, Failure> {
@@ -184,22 +156,25 @@ impl Way<'_> {
             Some((name, secret)) => Some(service_account_key(name, secret)?),
             None => None,
         };
-        let emulator = self.environment.get(EMULATOR);
+        let emulator = self.cloud.environment.get(EMULATOR);
         let token = if emulator.is_some() {
             None
         } else {
-            let metadata = self.metadata()?;
+            let (metadata, env) = (self.metadata()?, &self.cloud.environment);
             let account = self.identity(object);
             let inputs = self.inputs("gcp", object, secrets);
             let fetch = async {
                 match (&key, &account) {
-                    (Some(key), _) => key.token(&transport).await,
-                    (None, Some(identity)) => identity.gcp(&transport, &metadata, self.environment).await,
-                    (None, None) => gcp::ambient(&transport, &metadata, self.environment).await,
+                    (Some(key), _) => key.token(&transport, gcp::STORAGE).await,
+                    (None, Some(identity)) => {
+                        let account = identity.account().await?;
+                        account.gcp(&transport, &metadata, env, gcp::STORAGE).await
+                    }
+                    (None, None) => gcp::ambient(&transport, &metadata, env, gcp::STORAGE).await,
                 }
             };
-            let token = self.tokens.get(&as_slices(&inputs), fetch, Token::Bearer).await;
-            bearer(token.map_err(|error| unconfirmed(object, &error))?)
+            let token = self.cloud.tokens.get(&as_slices(&inputs), fetch).await;
+            Some(token.map_err(|error| unconfirmed(object, &error))?)
         };
         let bucket = Gcs::new(transport, &object.spec.bucket_name, emulator.as_deref(), token);
         bucket.map(Bucket::from).map_err(|error| refused(&error))
@@ -231,32 +206,42 @@ impl Way<'_> {
         transport: &Transport,
         proof: &TokenProof,
     ) -> Result<Access, Failure> {
-        let (metadata, env) = (self.metadata()?, self.environment);
+        let (metadata, env) = (self.metadata()?, &self.cloud.environment);
         let account = self.identity(object);
         let inputs = self.inputs("azure", object, secrets);
         let fetch = async {
             match (proof, &account) {
                 (TokenProof::Secret(application, secret), _) => {
-                    application.by_secret(transport, secret).await
+                    application.by_secret(transport, azure::STORAGE, secret).await
                 }
                 (TokenProof::Certificate(application, certificate), _) => {
-                    application.by_certificate(transport, certificate).await
+                    application
+                        .by_certificate(transport, azure::STORAGE, certificate)
+                        .await
                 }
-                (TokenProof::Managed(client), _) => azure::managed(&metadata, env, Some(client)).await,
-                (TokenProof::Ambient { .. }, Some(identity)) => identity.azure(transport, env).await,
+                (TokenProof::Managed(client), _) => {
+                    azure::managed(&metadata, env, azure::STORAGE, Some(client)).await
+                }
+                (TokenProof::Ambient { .. }, Some(identity)) => {
+                    identity
+                        .account()
+                        .await?
+                        .azure(transport, env, azure::STORAGE)
+                        .await
+                }
                 (TokenProof::Ambient { authority }, None) => {
-                    azure::ambient(transport, &metadata, env, authority.as_deref()).await
+                    azure::ambient(transport, &metadata, env, azure::STORAGE, authority.as_deref()).await
                 }
             }
         };
-        let token = self.tokens.get(&as_slices(&inputs), fetch, Token::Bearer).await;
+        let token = self.cloud.tokens.get(&as_slices(&inputs), fetch).await;
         let is_unnamed = matches!(proof, TokenProof::Ambient { .. })
             && account.is_none()
             && ["AZURE_CLIENT_ID", "AZURE_TENANT_ID"]
                 .iter()
                 .all(|name| env.get(name).is_none());
         match token {
-            Ok(token) => Ok(bearer(token).map_or(Access::Anonymous, Access::Bearer)),
+            Ok(token) => Ok(Access::Bearer(token)),
             // Nobody has named an identity, and the machine has none: the container may be public.
             Err(_) if is_unnamed => Ok(Access::Anonymous),
             Err(error) => Err(unconfirmed(object, &error)),
@@ -283,13 +268,6 @@ impl Way<'_> {
 
 fn as_slices(inputs: &[Vec<u8>]) -> Vec<&[u8]> {
     inputs.iter().map(Vec::as_slice).collect()
-}
-
-fn bearer(token: Token) -> Option<Secret<String>> {
-    match token {
-        Token::Bearer(token) => Some(token),
-        Token::Aws(_) => None,
-    }
 }
 
 /// Whether the address is one of AWS's token services.

@@ -3,38 +3,42 @@
 
 use ferro_api::source::{GitProvider, GitRepository};
 use ferro_api::{reason, secret_key as key};
+use ferro_cloud::github::AppData;
 use ferro_git::{Auth, Remote, RepositoryUrl, SshAuth, SshOptions};
 use ferro_http::{ClientOptions, ProxyOptions, Secret, TlsOptions};
-use ferro_runtime::flags::FeatureGates;
 use kube::{Client, ResourceExt};
+use tokio::time::timeout;
 use url::Url;
 
 use super::identity;
-use crate::args::OBJECT_LEVEL_WORKLOAD_IDENTITY;
+use crate::auth::cloud::{Asker, Cloud};
 use crate::auth::{self, ReadError, SecretData};
 use crate::reconcile::{Failure, namespaced};
+
+/// Keys of Secrets for GitHub Apps, besides that of the app's number.
+const APP_INSTALLATION_ID: &str = "githubAppInstallationID";
+const APP_INSTALLATION_OWNER: &str = "githubAppInstallationOwner";
+const APP_PRIVATE_KEY: &str = "githubAppPrivateKey";
+const APP_BASE_URL: &str = "githubAppBaseURL";
 
 /// Reads the Secrets that `object` refers to and puts together how its repository is reached.
 ///
 /// # Errors
 /// With the condition and the text that the reference gives to each fault.
 pub(super) async fn remote(
-    client: &Client,
-    gates: &FeatureGates,
+    cloud: &Cloud,
     ssh: &SshOptions,
     object: &GitRepository,
 ) -> Result<Remote, Failure> {
+    let client = &cloud.client;
     let proxy = proxy(client, object).await?;
     let url = parse_url(&object.spec.url)?;
     let secret = credentials(client, object).await?;
-    let mut remote = build(&url, secret.as_ref(), proxy).map_err(|error| {
-        let message = format!("failed to configure authentication options: {error}");
-        Failure::fetch(reason::AUTHENTICATION_FAILED, message)
-    })?;
+    let mut remote = build(&url, secret.as_ref(), proxy).map_err(|error| unconfigured(&error.to_string()))?;
     remote.ssh = ssh.clone();
     // A server may be silent for as long as the whole fetch may take, while it counts objects.
-    let timeout = object.spec.timeout_or_default().to_std();
-    (remote.http.connect_timeout, remote.http.idle_timeout) = (timeout, timeout);
+    let patience = object.spec.timeout_or_default().to_std();
+    (remote.http.connect_timeout, remote.http.idle_timeout) = (patience, patience);
     if let (Auth::Ssh(auth), Some(secret)) = (&remote.auth, &secret)
         && auth.passphrase.is_none()
         && identity::is_encrypted(auth.identity.expose())
@@ -45,8 +49,56 @@ pub(super) async fn remote(
         );
         return Err(Failure::fetch(reason::AUTHENTICATION_FAILED, message));
     }
-    check_provider(object, secret.as_ref(), gates)?;
+    check_provider(object, secret.as_ref(), cloud)?;
+    // What a provider gives takes the place of what the Secret or the address has.
+    let login = login(cloud, object, secret.as_ref(), &remote);
+    let login = timeout(patience, login).await;
+    let login = login.map_err(|_| unconfigured("context deadline exceeded"))?;
+    if let Some(auth) = login.map_err(|cause| unconfigured(&cause))? {
+        remote.auth = Auth::Http(auth);
+    }
     Ok(remote)
+}
+
+fn unconfigured(cause: &str) -> Failure {
+    let message = format!("failed to configure authentication options: {cause}");
+    Failure::fetch(reason::AUTHENTICATION_FAILED, message)
+}
+
+/// The login that the provider gives; none where there is no provider.
+async fn login(
+    cloud: &Cloud,
+    object: &GitRepository,
+    secret: Option<&SecretData>,
+    remote: &Remote,
+) -> Result<Option<ferro_http::Auth>, String> {
+    match (object.spec.provider_or_default(), secret) {
+        (GitProvider::GitHub, Some(secret)) => {
+            let auth = cloud.github(&app_data(secret), &remote.http).await;
+            auth.map(Some)
+        }
+        (provider, _) => {
+            let namespace = object.namespace().unwrap_or_default();
+            let asker = Asker {
+                namespace: &namespace,
+                account: object.spec.service_account_name.as_deref(),
+                may_be_object: true,
+                http: &remote.http,
+            };
+            cloud.git(provider, remote.url.url(), &asker).await
+        }
+    }
+}
+
+fn app_data(secret: &SecretData) -> AppData {
+    let text = |key| secret.text(key).expose().clone();
+    AppData {
+        id: text(key::GITHUB_APP_ID),
+        installation_id: text(APP_INSTALLATION_ID),
+        installation_owner: text(APP_INSTALLATION_OWNER),
+        base_url: text(APP_BASE_URL),
+        private_key: Secret::new(secret.get(APP_PRIVATE_KEY).unwrap_or_default().to_vec()),
+    }
 }
 
 async fn proxy(client: &Client, object: &GitRepository) -> Result<ProxyOptions, Failure> {
@@ -211,23 +263,17 @@ fn decoded(text: &str) -> String {
         .into_owned()
 }
 
-/// Refuses providers and Secrets that do not go together, and providers that need a cloud's identity.
-fn check_provider(
-    object: &GitRepository,
-    secret: Option<&SecretData>,
-    gates: &FeatureGates,
-) -> Result<(), Failure> {
+/// Refuses providers and Secrets that do not go together, and identities that the controller does not allow.
+fn check_provider(object: &GitRepository, secret: Option<&SecretData>, cloud: &Cloud) -> Result<(), Failure> {
     let invalid = |message: String| Failure::fetch(reason::INVALID_PROVIDER_CONFIGURATION, message);
     let has_app = secret.is_some_and(|secret| secret.bytes(key::GITHUB_APP_ID).is_some());
-    let provider = object.spec.provider_or_default();
-    match provider {
+    match object.spec.provider_or_default() {
         GitProvider::Generic if has_app => {
             let id = secret.map(|secret| secret.id.as_str()).unwrap_or_default();
             Err(invalid(format!(
                 "secretRef '{id}' has github app data but provider is not set to github"
             )))
         }
-        GitProvider::Generic => Ok(()),
         GitProvider::GitHub if !has_app => {
             let message = "secretRef with github app data must be specified when provider is set to github";
             let failure = invalid(message.to_owned());
@@ -237,24 +283,13 @@ fn check_provider(
                 failure
             })
         }
-        GitProvider::Aws | GitProvider::Azure
-            if object
-                .spec
-                .service_account_name
-                .as_deref()
-                .is_some_and(|name| !name.is_empty())
-                && !gates.enabled(OBJECT_LEVEL_WORKLOAD_IDENTITY) =>
-        {
-            let message = format!(
-                "to use spec.serviceAccountName for provider authentication please enable the \
-                 {OBJECT_LEVEL_WORKLOAD_IDENTITY} feature gate in the controller"
-            );
-            Err(Failure::fetch(reason::FEATURE_GATE_DISABLED, message).stalling())
+        GitProvider::Generic | GitProvider::GitHub => Ok(()),
+        GitProvider::Aws | GitProvider::Azure => {
+            match cloud.refusal(object.spec.service_account_name.as_deref()) {
+                Some(message) => Err(Failure::fetch(reason::FEATURE_GATE_DISABLED, message).stalling()),
+                None => Ok(()),
+            }
         }
-        GitProvider::GitHub | GitProvider::Aws | GitProvider::Azure => Err(invalid(format!(
-            "provider '{provider}' is not supported by this version of the controller"
-        ))
-        .stalling()),
     }
 }
 
@@ -407,7 +442,7 @@ mod tests {
         assert!(parse_url("ssh://").unwrap_err().message.contains("empty host"));
     }
 
-    fn provider(
+    async fn provider(
         provider: GitProvider,
         account: Option<&str>,
         entries: Option<&[(&str, &str)]>,
@@ -416,39 +451,37 @@ mod tests {
         let mut object = GitRepository::default();
         object.spec.provider = Some(provider);
         object.spec.service_account_name = account.map(str::to_owned);
-        let gates = FeatureGates::parse(&crate::args::FEATURE_GATES, gates).unwrap();
+        let cloud = Cloud::for_test(ferro_testkit::api::FakeApi::default().client(), &[], gates);
         let secret = entries.map(secret);
-        let failure = check_provider(&object, secret.as_ref(), &gates).err()?;
+        let failure = check_provider(&object, secret.as_ref(), &cloud).err()?;
         Some((failure.class, failure.message))
     }
 
-    #[test]
-    fn check_provider_refuses_what_does_not_go_together() {
+    #[tokio::test]
+    async fn check_provider_refuses_what_does_not_go_together() {
         let app: &[(&str, &str)] = &[("githubAppID", "1")];
-        assert_eq!(provider(GitProvider::Generic, None, None, ""), None);
+        assert_eq!(provider(GitProvider::Generic, None, None, "").await, None);
         let needs_app = "secretRef with github app data must be specified when provider is set to github";
         assert_eq!(
-            provider(GitProvider::GitHub, None, None, ""),
+            provider(GitProvider::GitHub, None, None, "").await,
             Some((Class::Stalling, needs_app.to_owned()))
         );
         assert_eq!(
-            provider(GitProvider::GitHub, None, Some(&[]), ""),
+            provider(GitProvider::GitHub, None, Some(&[]), "").await,
             Some((Class::Retried, needs_app.to_owned()))
         );
-        let (class, message) = provider(GitProvider::Generic, None, Some(app), "").unwrap();
+        let (class, message) = provider(GitProvider::Generic, None, Some(app), "").await.unwrap();
         assert_eq!(class, Class::Retried);
         assert_eq!(
             message,
             "secretRef 'default/auth' has github app data but provider is not set to github"
         );
-        let (class, message) = provider(GitProvider::Azure, Some("sa"), None, "").unwrap();
+        let (class, message) = provider(GitProvider::Azure, Some("sa"), None, "").await.unwrap();
         assert_eq!(class, Class::Stalling);
         assert!(message.starts_with("to use spec.serviceAccountName"), "{message}");
+        let gate = "ObjectLevelWorkloadIdentity=true";
         for (kind, entries) in [(GitProvider::GitHub, Some(app)), (GitProvider::Aws, None)] {
-            let gate = "ObjectLevelWorkloadIdentity=true";
-            let (class, message) = provider(kind, Some("sa"), entries, gate).unwrap();
-            assert_eq!(class, Class::Stalling);
-            assert!(message.contains("not supported by this version"), "{message}");
+            assert_eq!(provider(kind, Some("sa"), entries, gate).await, None);
         }
     }
 }

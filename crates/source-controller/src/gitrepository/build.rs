@@ -12,7 +12,7 @@ use ferro_api::source::GitRepositoryInclude;
 use ferro_artifact::archive::{ArchiveError, ArchiveLimits, archive_blocking};
 use ferro_artifact::ignore::Matcher;
 use ferro_artifact::revision;
-use ferro_artifact::storage::{ArtifactPath, PublishError, Storage, StorageError, Stored};
+use ferro_artifact::storage::{ArtifactPath, Integrity, PublishError, Storage, StorageError, Stored};
 use ferro_artifact::tree::{
     Content, Directory, DiskDirectory, Mount, MountSource, Overlay, TreeError, components,
 };
@@ -234,7 +234,7 @@ impl Job {
             let message = format!("failed to copy '{name}' include from {from} to {to}: {cause}");
             Failure::storage(reason::COPY_FAILURE, message)
         };
-        let path = ArtifactPath::parse(&artifact.path).map_err(|error| failed(describe(&error)))?;
+        let path = self.check_included_blocking(include, artifact).map_err(failed)?;
         let file = self
             .storage
             .open_blocking(&path)
@@ -242,6 +242,28 @@ impl Job {
         let folder = TempDir::with_prefix("include-").map_err(|error| failed(error.to_string()))?;
         unpack_blocking(file, folder.path(), cancel).map_err(|error| failed(error.to_string()))?;
         Included::find(folder, include).map_err(|error| failed(error.to_string()))
+    }
+
+    /// The place of an artifact that is included. What a status says is not believed: whoever may write one must not read what is stored for
+    /// others, nor have something else included than what was made of the repository.
+    fn check_included_blocking(
+        &self,
+        include: &GitRepositoryInclude,
+        artifact: &Artifact,
+    ) -> Result<ArtifactPath, String> {
+        let path = ArtifactPath::parse(&artifact.path).map_err(|error| describe(&error))?;
+        let own = self.directory.directory();
+        let siblings = own.rsplit_once('/').map_or("", |(siblings, _)| siblings);
+        let name = &include.repository.name;
+        if path.directory() != format!("{siblings}/{name}") {
+            return Err(format!("the artifact '{path}' is none of GitRepository '{name}'"));
+        }
+        match self.storage.verify_blocking(&path, &artifact.digest) {
+            Ok(Integrity::Intact) => Ok(path),
+            Ok(Integrity::Missing) => Err(format!("the artifact '{path}' is not there")),
+            Ok(Integrity::Mismatch { reason }) => Err(format!("the artifact '{path}' is damaged: {reason}")),
+            Err(error) => Err(describe(&error)),
+        }
     }
 
     /// Early versions of the reference kept a link to the newest artifact, which it means to remove but does not.

@@ -22,7 +22,6 @@ use ferro_artifact::revision;
 use ferro_git::{PullOptions, Reference, Remote, SshOptions};
 use ferro_runtime::conditions;
 use ferro_runtime::controller::Triggers;
-use ferro_runtime::flags::FeatureGates;
 use ferro_runtime::reconcile::{Outcome, Pass, Reconciler};
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
@@ -32,6 +31,7 @@ pub(crate) use self::cache::GitCache;
 
 use self::build::{Done, Job};
 use self::verify::{Verification, Verified};
+use crate::auth::cloud::Cloud;
 use crate::reconcile::{
     self, Failure, Settled, Shared, Source, SourceObject, artifact_path, finish, finish_suspended,
     progressive,
@@ -40,7 +40,7 @@ use crate::reconcile::{
 /// The reconciler of GitRepository.
 pub(crate) struct GitRepositoryReconciler {
     shared: Shared,
-    gates: FeatureGates,
+    cloud: Cloud,
     ssh: SshOptions,
     cache: GitCache,
     store: Store<GitRepository>,
@@ -51,7 +51,7 @@ pub(crate) struct GitRepositoryReconciler {
 impl GitRepositoryReconciler {
     pub(crate) fn new(
         shared: Shared,
-        gates: FeatureGates,
+        cloud: Cloud,
         ssh: SshOptions,
         cache: GitCache,
         store: Store<GitRepository>,
@@ -59,7 +59,7 @@ impl GitRepositoryReconciler {
     ) -> Self {
         Self {
             shared,
-            gates,
+            cloud,
             ssh,
             cache,
             store,
@@ -120,7 +120,7 @@ impl Source for GitRepositoryReconciler {
 
     async fn steps(&self, pass: &mut Pass<GitRepository>) -> Result<Settled, Failure> {
         verify::begin(&mut pass.object);
-        let remote = access::remote(&self.shared.client, &self.gates, &self.ssh, &pass.object).await?;
+        let remote = access::remote(&self.cloud, &self.ssh, &pass.object).await?;
         let included = include::artifacts(&self.store, &self.shared, &pass.object)?;
         include::observe(pass, &included);
         let looks_first = looks_first(&pass.object);

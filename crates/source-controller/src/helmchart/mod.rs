@@ -39,7 +39,7 @@ use crate::reconcile::{
     self, Failure, Settled, Shared, Source, SourceObject, artifact_path, finish, finish_suspended,
     progressive,
 };
-use crate::verification;
+use crate::verification::{self, PublicRoot};
 
 /// The link to the newest chart, beside it.
 const LINK: &str = "latest.tar.gz";
@@ -55,6 +55,7 @@ pub(crate) struct HelmChartReconciler {
     access: Access,
     cache: IndexCache,
     dependants: Dependants,
+    public_root: PublicRoot,
     built: Mutex<HashMap<ObjectRef<HelmChart>, Made>>,
 }
 
@@ -75,6 +76,7 @@ impl HelmChartReconciler {
         access: Access,
         cache: IndexCache,
         dependants: Dependants,
+        public_root: PublicRoot,
     ) -> Self {
         Self {
             shared,
@@ -83,6 +85,7 @@ impl HelmChartReconciler {
             access,
             cache,
             dependants,
+            public_root,
             built: Mutex::default(),
         }
     }
@@ -197,9 +200,6 @@ impl HelmChartReconciler {
                 AccessError::Url(_) => invalid(text),
                 AccessError::Secret(_) => {
                     BuildFailure::Other(Failure::fetch(reason::AUTHENTICATION_FAILED, text))
-                }
-                AccessError::Unsupported(_) => {
-                    BuildFailure::Other(Failure::fetch(reason::AUTHENTICATION_FAILED, text).stalling())
                 }
                 AccessError::Construct(_) => {
                     let message = format!("failed to construct Helm client: {text}");

@@ -31,7 +31,9 @@ impl HelmChartReconciler {
                 "not implemented",
             )));
         };
-        let trust = settings.trust(&self.shared, &object.name_any()).await;
+        let trust = settings
+            .trust(&self.shared, &self.public_root, &object.name_any())
+            .await;
         let trust = trust.map_err(|error| BuildFailure::Other(settings.failure(&error)))?;
         let (chart, version) = (&object.spec.chart, object.spec.version_or_default());
         let repository = Repository::Oci(registry.clone());

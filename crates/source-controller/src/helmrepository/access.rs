@@ -7,15 +7,17 @@ use ferro_api::source::{HelmRepository, RegistryProvider};
 use ferro_helmrepo::{HttpOptions, HttpRepository, Limits, OciRepository, Repository};
 use ferro_http::{Auth, ClientOptions, TlsOptions};
 use ferro_oci::{Access as RegistryAccess, Credentials, Keyring, Pool};
-use kube::{Client, ResourceExt};
+use kube::ResourceExt;
+use tokio::time::timeout;
 
+use crate::auth::cloud::{Asker, Cloud};
 use crate::auth::{self, ContentError, SecretData, registry};
 use crate::reconcile::namespaced;
 
 /// What the clients of all Helm repositories share.
 #[derive(Clone)]
 pub(crate) struct Access {
-    client: Client,
+    cloud: Cloud,
     limits: Limits,
     pool: Pool,
     /// The client for repositories that need nothing of their own; it keeps connections.
@@ -25,10 +27,8 @@ pub(crate) struct Access {
 /// Why a repository cannot be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AccessError {
-    /// A Secret is missing or faulty.
+    /// A Secret is missing or faulty, or a cloud gives no login.
     Secret(String),
-    /// This version cannot.
-    Unsupported(String),
     /// The address is faulty.
     Url(String),
     /// The address is not one for the repository's type.
@@ -39,15 +39,15 @@ impl AccessError {
     /// The text without what the condition adds to it.
     pub(crate) fn text(&self) -> &str {
         match self {
-            Self::Secret(text) | Self::Unsupported(text) | Self::Url(text) | Self::Construct(text) => text,
+            Self::Secret(text) | Self::Url(text) | Self::Construct(text) => text,
         }
     }
 }
 
 impl Access {
-    pub(crate) fn new(client: Client, limits: Limits) -> Self {
+    pub(crate) fn new(cloud: Cloud, limits: Limits) -> Self {
         Self {
-            client,
+            cloud,
             limits,
             pool: Pool::default(),
             plain: Arc::default(),
@@ -113,14 +113,12 @@ impl Access {
         }
         let certificates = self.certificates(object).await?;
         let secret = self.secret(object).await?;
+        let http = http_options(certificates.unwrap_or_default());
         let credentials = match &secret {
             Some(secret) => registry_credentials(url, secret, object.spec.insecure)?,
-            None => check_provider(object).map(|()| Credentials::Anonymous)?,
+            None => self.login(object, url, &http).await?,
         };
-        let access = RegistryAccess {
-            http: http_options(certificates.unwrap_or_default()),
-            credentials,
-        };
+        let access = RegistryAccess { http, credentials };
         let timeout = object.spec.timeout_or_default().to_std();
         let (pool, limit) = (self.pool.clone(), self.limits.chart);
         Ok(OciRepository::new(
@@ -131,6 +129,35 @@ impl Access {
             timeout,
             limit,
         ))
+    }
+
+    /// A login that a cloud gives; a HelmRepository names no ServiceAccount, so the process asks for itself.
+    async fn login(
+        &self,
+        object: &HelmRepository,
+        url: &str,
+        http: &ClientOptions,
+    ) -> Result<Credentials, AccessError> {
+        let provider = object.spec.provider.unwrap_or_default();
+        if provider == RegistryProvider::Generic {
+            return Ok(Credentials::Anonymous);
+        }
+        let failed = |cause: String| {
+            AccessError::Secret(format!("failed to get credential from '{provider}': {cause}"))
+        };
+        let repository = repository(url, object.spec.insecure).map_err(failed)?;
+        let namespace = object.namespace().unwrap_or_default();
+        let asker = Asker {
+            namespace: &namespace,
+            account: None,
+            may_be_object: false,
+            http,
+        };
+        let login = self.cloud.registry(provider, repository.registry(), &asker);
+        let login = timeout(object.spec.timeout_or_default().to_std(), login).await;
+        login
+            .unwrap_or_else(|_| Err("context deadline exceeded".to_owned()))
+            .map_err(failed)
     }
 
     async fn secret(&self, object: &HelmRepository) -> Result<Option<SecretData>, AccessError> {
@@ -172,7 +199,7 @@ impl Access {
     ) -> Result<Option<SecretData>, AccessError> {
         let Some(name) = name else { return Ok(None) };
         let namespace = object.namespace().unwrap_or_default();
-        let secret = auth::read(&self.client, &namespace, name).await;
+        let secret = auth::read(&self.cloud.client, &namespace, name).await;
         secret.map(Some).map_err(|error| {
             let id = namespaced(object, name);
             AccessError::Secret(format!("{failed} '{id}': {error}"))
@@ -226,6 +253,12 @@ fn basic(secret: &SecretData) -> Result<Option<Auth>, AccessError> {
     }
 }
 
+/// A repository of the registry; charts are below the address, and the host is what credentials are for.
+fn repository(url: &str, is_insecure: bool) -> Result<ferro_oci::Repository, String> {
+    let name = format!("{}/chart", url.trim_start_matches("oci://"));
+    ferro_oci::Repository::parse(&name, is_insecure).map_err(|error| error.to_string())
+}
+
 /// Credentials for the registry, from a Docker configuration or by themselves.
 fn registry_credentials(
     url: &str,
@@ -237,10 +270,7 @@ fn registry_credentials(
     registry::add_secret(&mut keyring, secret).map_err(|error| failed(ferro_http::describe(&error)))?;
     let name = secret.id.rsplit('/').next().unwrap_or_default();
     if secret.bytes(".dockerconfigjson").is_some() {
-        // Charts are below the address; the host is what credentials are for.
-        let repository = format!("{}/chart", url.trim_start_matches("oci://"));
-        let repository = ferro_oci::Repository::parse(&repository, is_insecure);
-        let repository = repository.map_err(|error| failed(error.to_string()))?;
+        let repository = repository(url, is_insecure).map_err(failed)?;
         return match keyring.resolve(&repository) {
             Credentials::Anonymous => {
                 let host = repository.registry();
@@ -257,16 +287,6 @@ fn registry_credentials(
         (false, false) => Ok(Credentials::basic(username.expose(), password.expose())),
         _ => Err(failed(format!(
             "invalid '{name}' secret data: required fields 'username' and 'password'"
-        ))),
-    }
-}
-
-/// Refuses providers that this version cannot log in to.
-fn check_provider(object: &HelmRepository) -> Result<(), AccessError> {
-    match object.spec.provider {
-        None | Some(RegistryProvider::Generic) => Ok(()),
-        Some(provider) => Err(AccessError::Unsupported(format!(
-            "failed to get credential from '{provider}': the provider is not supported by this version of the controller"
         ))),
     }
 }

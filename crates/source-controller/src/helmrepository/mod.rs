@@ -288,7 +288,6 @@ fn no_access(error: &AccessError) -> Failure {
     let text = error.text().to_owned();
     match error {
         AccessError::Secret(_) => Failure::fetch(reason::AUTHENTICATION_FAILED, text),
-        AccessError::Unsupported(_) => Failure::fetch(reason::AUTHENTICATION_FAILED, text).stalling(),
         AccessError::Url(_) => Failure::fetch(
             reason::URL_INVALID,
             format!("invalid Helm repository URL: {text}"),

@@ -8,11 +8,12 @@ use ferro_api::{reason, secret_key as key};
 use ferro_http::{ClientOptions, ProxyOptions, TlsOptions};
 use ferro_oci::{Access, Credentials, Keyring, Repository};
 use ferro_runtime::events::Severity;
-use ferro_runtime::flags::FeatureGates;
 use ferro_runtime::reconcile::Pass;
-use kube::{Client, ResourceExt};
+use kube::ResourceExt;
+use tokio::time::{Instant, timeout_at};
 
-use crate::args::OBJECT_LEVEL_WORKLOAD_IDENTITY;
+use super::TIMED_OUT;
+use crate::auth::cloud::{Asker, Cloud};
 use crate::auth::{self, ReadError, registry};
 use crate::reconcile::{Failure, namespaced};
 
@@ -21,8 +22,9 @@ const USER_AGENT: &str = "flux/v2";
 
 /// What is needed to find out how a registry is reached.
 pub(super) struct Way<'a> {
-    pub client: &'a Client,
-    pub gates: &'a FeatureGates,
+    pub cloud: &'a Cloud,
+    /// When the object's time is up.
+    pub deadline: Instant,
 }
 
 /// What the Secrets of an object say.
@@ -30,23 +32,6 @@ pub(super) struct Known {
     keyring: Option<Keyring>,
     proxy: ProxyOptions,
     tls: TlsOptions,
-}
-
-impl Known {
-    /// How the repository is reached.
-    pub(super) fn access(self, repository: &Repository) -> Access {
-        Access {
-            http: ClientOptions {
-                user_agent: USER_AGENT.to_owned(),
-                tls: self.tls,
-                proxy: self.proxy,
-                ..ClientOptions::default()
-            },
-            credentials: self
-                .keyring
-                .map_or(Credentials::Anonymous, |keyring| keyring.resolve(repository)),
-        }
-    }
 }
 
 impl Way<'_> {
@@ -64,6 +49,53 @@ impl Way<'_> {
         Ok(Known { keyring, proxy, tls })
     }
 
+    /// How the repository is reached.
+    ///
+    /// # Errors
+    /// When a provider gives no login, with the text of the reference.
+    pub(super) async fn access(
+        &self,
+        object: &OCIRepository,
+        known: Known,
+        repository: &Repository,
+    ) -> Result<Access, Failure> {
+        let http = ClientOptions {
+            user_agent: USER_AGENT.to_owned(),
+            tls: known.tls,
+            proxy: known.proxy,
+            ..ClientOptions::default()
+        };
+        let credentials = match known.keyring {
+            Some(keyring) => keyring.resolve(repository),
+            None => self.login(object, &http, repository).await?,
+        };
+        Ok(Access { http, credentials })
+    }
+
+    async fn login(
+        &self,
+        object: &OCIRepository,
+        http: &ClientOptions,
+        repository: &Repository,
+    ) -> Result<Credentials, Failure> {
+        let provider = object.spec.provider_or_default();
+        let namespace = object.namespace().unwrap_or_default();
+        let asker = Asker {
+            namespace: &namespace,
+            account: service_account(object),
+            may_be_object: true,
+            http,
+        };
+        let login = self.cloud.registry(provider, repository.registry(), &asker);
+        let login = timeout_at(self.deadline, login).await;
+        login
+            .unwrap_or_else(|_| Err(TIMED_OUT.to_owned()))
+            .map_err(|cause| {
+                let message = format!("failed to get credential from {provider}: {cause}");
+                Failure::fetch(reason::AUTHENTICATION_FAILED, message)
+            })
+    }
+
     /// The pull secrets, those of the object before those of its ServiceAccount; none if there are none.
     async fn keyring(&self, pass: &Pass<OCIRepository>) -> Result<Option<Keyring>, Failure> {
         let object = &pass.object;
@@ -74,7 +106,7 @@ impl Way<'_> {
         let namespace = object.namespace().unwrap_or_default();
         let mut secrets = Vec::new();
         if let Some(reference) = &object.spec.secret_ref {
-            let secret = auth::read(self.client, &namespace, &reference.name).await;
+            let secret = auth::read(&self.cloud.client, &namespace, &reference.name).await;
             secrets.push(secret.map_err(|error| {
                 let message = format!("auth secret '{}' not found", reference.name);
                 let none = BTreeMap::new();
@@ -84,7 +116,7 @@ impl Way<'_> {
             })?);
         }
         if let Some(account) = service_account(object) {
-            let pulled = registry::pull_secrets(self.client, &namespace, account).await;
+            let pulled = registry::pull_secrets(&self.cloud.client, &namespace, account).await;
             secrets.extend(pulled.map_err(|error| failed(error.to_string()))?);
         }
         if secrets.is_empty() {
@@ -106,7 +138,7 @@ impl Way<'_> {
             Failure::fetch(reason::AUTHENTICATION_FAILED, message)
         };
         let namespace = object.namespace().unwrap_or_default();
-        let secret = auth::read(self.client, &namespace, &reference.name).await;
+        let secret = auth::read(&self.cloud.client, &namespace, &reference.name).await;
         let secret = secret.map_err(|error| failed(unread(object, &reference.name, error)))?;
         auth::proxy(&secret).map_err(|error| failed(error.to_string()))
     }
@@ -123,7 +155,7 @@ impl Way<'_> {
         };
         let failed = |cause: String| no_transport(&spec.url, &cause);
         let namespace = object.namespace().unwrap_or_default();
-        let secret = auth::read(self.client, &namespace, &reference.name).await;
+        let secret = auth::read(&self.cloud.client, &namespace, &reference.name).await;
         let secret = secret.map_err(|error| failed(unread(object, &reference.name, error)))?;
         let tls = auth::tls(&secret).map_err(|error| failed(error.to_string()))?;
         if tls.ca.is_none() && tls.identity.is_none() {
@@ -136,24 +168,13 @@ impl Way<'_> {
         Ok(tls)
     }
 
-    /// Refuses the identities of clouds, which this version has no part in.
+    /// Refuses identities that the controller does not allow.
     fn check_provider(&self, object: &OCIRepository) -> Result<(), Failure> {
-        let provider = object.spec.provider_or_default();
-        if provider == RegistryProvider::Generic {
-            return Ok(());
-        }
-        if service_account(object).is_some() && !self.gates.enabled(OBJECT_LEVEL_WORKLOAD_IDENTITY) {
-            let message = format!(
-                "to use spec.serviceAccountName for provider authentication please enable the \
-                 {OBJECT_LEVEL_WORKLOAD_IDENTITY} feature gate in the controller"
-            );
-            return Err(Failure::unmarked(reason::FEATURE_GATE_DISABLED, message).stalling());
-        }
-        let message = format!(
-            "failed to get credential from {provider}: this version of the controller has no cloud identity; use provider \
-             generic with a secretRef"
-        );
-        Err(Failure::fetch(reason::AUTHENTICATION_FAILED, message).stalling())
+        let is_cloud = object.spec.provider_or_default() != RegistryProvider::Generic;
+        let refusal = self.cloud.refusal(service_account(object)).filter(|_| is_cloud);
+        refusal.map_or(Ok(()), |message| {
+            Err(Failure::unmarked(reason::FEATURE_GATE_DISABLED, message).stalling())
+        })
     }
 }
 

@@ -20,17 +20,17 @@ use ferro_http::describe;
 use ferro_oci::{Client, Digest, Identifier, Pool, Repository, annotation};
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
-use ferro_runtime::flags::FeatureGates;
 use ferro_runtime::reconcile::{Outcome, Pass, Reconciler};
 use kube::runtime::reflector::Store;
 use tokio::time::{Instant, timeout_at};
 
 use self::build::{Build, Built, LINK};
+use crate::auth::cloud::Cloud;
 use crate::reconcile::{
     self, Failure, Settled, Shared, Source, SourceObject, artifact_path, finish, finish_suspended,
     progressive,
 };
-use crate::verification;
+use crate::verification::{self, PublicRoot};
 
 /// What the reference says where the object's time is up.
 const TIMED_OUT: &str = "context deadline exceeded";
@@ -38,16 +38,23 @@ const TIMED_OUT: &str = "context deadline exceeded";
 /// The reconciler of OCIRepository.
 pub(crate) struct OCIRepositoryReconciler {
     shared: Shared,
-    gates: FeatureGates,
+    cloud: Cloud,
+    public_root: PublicRoot,
     pool: Pool,
     store: Store<OCIRepository>,
 }
 
 impl OCIRepositoryReconciler {
-    pub(crate) fn new(shared: Shared, gates: FeatureGates, store: Store<OCIRepository>) -> Self {
+    pub(crate) fn new(
+        shared: Shared,
+        cloud: Cloud,
+        public_root: PublicRoot,
+        store: Store<OCIRepository>,
+    ) -> Self {
         Self {
             shared,
-            gates,
+            cloud,
+            public_root,
             pool: Pool::default(),
             store,
         }
@@ -100,7 +107,7 @@ impl Source for OCIRepositoryReconciler {
         self.refresh_link(&mut pass.object);
         let is_to_be_verified = pass.object.spec.verify.is_some();
         verification::begin(&mut pass.object, is_to_be_verified);
-        let client = self.client(pass).await?;
+        let client = self.client(pass, deadline).await?;
         let found = find(&pass.object, &client, deadline).await?;
         announce(pass, &found);
         self.verify(pass, &client, &found).await?;
@@ -124,19 +131,20 @@ impl Source for OCIRepositoryReconciler {
 }
 
 impl OCIRepositoryReconciler {
-    async fn client(&self, pass: &Pass<OCIRepository>) -> Result<Client, Failure> {
+    async fn client(&self, pass: &Pass<OCIRepository>, deadline: Instant) -> Result<Client, Failure> {
         let spec = &pass.object.spec;
         let way = access::Way {
-            client: &self.shared.client,
-            gates: &self.gates,
+            cloud: &self.cloud,
+            deadline,
         };
         let known = way.read(pass).await?;
         let repository = Repository::parse_url(&spec.url, spec.insecure).map_err(|error| {
             let message = format!("URL validation failed for '{}': {error}", spec.url);
             Failure::fetch(reason::URL_INVALID, message).stalling()
         })?;
+        let access = way.access(&pass.object, known, &repository).await?;
         self.pool
-            .client(&repository, &known.access(&repository))
+            .client(&repository, &access)
             .map_err(|error| access::no_transport(&spec.url, &describe(&error)))
     }
 
@@ -155,7 +163,7 @@ impl OCIRepositoryReconciler {
         }
         let deadline = Instant::now() + pass.object.spec.timeout_or_default().to_std();
         let verified = settings
-            .verify(&self.shared, client, &found.digest, deadline)
+            .verify(&self.shared, &self.public_root, client, &found.digest, deadline)
             .await;
         if verified.map_err(|error| settings.failure(&error))? == verification::Outcome::Verified {
             verification::record(&mut pass.object, &format!("revision {}", found.revision));

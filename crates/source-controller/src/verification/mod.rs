@@ -6,7 +6,10 @@
 
 mod fetch;
 mod notary;
+mod root;
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +25,8 @@ use ferro_verify::PublicKey;
 use ferro_verify::cosign::{self, Identity, Policy, TrustedRoot};
 use kube::ResourceExt;
 use tokio::time::{Instant, timeout_at};
+
+pub(crate) use self::root::PublicRoot;
 
 use self::notary::Trusted;
 use crate::auth;
@@ -52,9 +57,6 @@ pub(crate) enum VerifyError {
     /// It is not signed as it should be, or that could not be found out.
     #[error("{0}")]
     Failed(String),
-    /// This version cannot find it out.
-    #[error("{0}")]
-    Unsupported(&'static str),
 }
 
 /// What came of a verification.
@@ -145,11 +147,7 @@ impl Settings {
             "failed to verify the signature using provider '{}{keyless}': {error}",
             self.provider
         );
-        let failure = Failure::verification(reason::VERIFICATION_ERROR, message);
-        match error {
-            VerifyError::Failed(_) => failure,
-            VerifyError::Unsupported(_) => failure.stalling(),
-        }
+        Failure::verification(reason::VERIFICATION_ERROR, message)
     }
 
     /// Verifies that the artifact with this digest is signed as it should be.
@@ -159,6 +157,7 @@ impl Settings {
     pub(crate) async fn verify(
         &self,
         shared: &Shared,
+        public: &PublicRoot,
         registry: &Client,
         digest: &Digest,
         deadline: Instant,
@@ -167,7 +166,7 @@ impl Settings {
             .repository()
             .reference(Identifier::Digest(digest.clone()));
         let work = async {
-            let trust = self.trust(shared, &reference.to_string()).await?;
+            let trust = self.trust(shared, public, &reference.to_string()).await?;
             trust.verify(shared, registry, digest).await
         };
         let timed_out = |_| VerifyError::failed(&TIMED_OUT);
@@ -178,7 +177,12 @@ impl Settings {
     ///
     /// # Errors
     /// When a Secret cannot be read, or does not say so.
-    pub(crate) async fn trust(&self, shared: &Shared, what: &str) -> Result<Trust, VerifyError> {
+    pub(crate) async fn trust(
+        &self,
+        shared: &Shared,
+        public: &PublicRoot,
+        what: &str,
+    ) -> Result<Trust, VerifyError> {
         if self.provider == OciVerificationProvider::Notation {
             let none = || VerifyError::Failed(format!("verification secret cannot be empty: '{what}'"));
             let name = self.secret.as_ref().ok_or_else(none)?;
@@ -196,11 +200,14 @@ impl Settings {
         if let Some(name) = &self.secret {
             return self.keys(shared, name).await;
         }
-        let root = root.ok_or(VerifyError::Unsupported(
-            "unable to initialize trusted root: this version of the controller cannot fetch the public one; name a Secret with \
-             trusted_root.json in spec.verify.trustedRootSecretRef",
-        ))?;
-        self.keyless(&root)
+        let root = match root {
+            Some(text) => TrustedRoot::from_json(&text).map_err(|error| VerifyError::failed(&error))?,
+            None => {
+                let root = public.get().await.map_err(VerifyError::Failed)?;
+                root.as_ref().clone()
+            }
+        };
+        self.keyless(root)
     }
 
     async fn trusted_root(&self, shared: &Shared, name: &str) -> Result<Vec<u8>, String> {
@@ -233,8 +240,7 @@ impl Settings {
         })
     }
 
-    fn keyless(&self, root: &[u8]) -> Result<Trust, VerifyError> {
-        let root = TrustedRoot::from_json(root).map_err(|error| VerifyError::failed(&error))?;
+    fn keyless(&self, root: TrustedRoot) -> Result<Trust, VerifyError> {
         let identity = |it: &OidcIdentityMatch| Identity::new(&it.issuer, &it.subject);
         let identities = self.identities.iter().map(identity).collect::<Result<_, _>>();
         let policy = Policy::Keyless {

@@ -30,6 +30,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::auth::cloud::Cloud;
 use crate::helmchart::{Dependants, HelmChartReconciler, Sources};
 use crate::helmrepository::{Access, IndexCache};
 
@@ -65,6 +66,12 @@ impl Bench {
     }
 
     fn within(registry: Registry) -> Self {
+        // Nobody listens there.
+        Self::trusting(registry, &[("TUF_MIRROR", "http://127.0.0.1:1")])
+    }
+
+    /// With variables that say where the public root is.
+    fn trusting(registry: Registry, environment: &[(&str, &str)]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let api = FakeApi::default();
         let options = StorageOptions::new(root.path(), "source-controller.flux-system.svc.");
@@ -85,9 +92,11 @@ impl Bench {
             buckets: None,
         };
         let dependants = Dependants::new(store.clone(), Controller::<HelmChart>::default().triggers);
-        let access = Access::new(api.client(), Limits::default());
+        let access = Access::new(Cloud::for_test(api.client(), &[], ""), Limits::default());
         let cache = IndexCache::new(2, minute, minute);
-        let reconciler = HelmChartReconciler::new(shared, store, sources, access, cache, dependants);
+        let public_root = PublicRoot::new(ferro_cloud::Environment::of(environment));
+        let reconciler =
+            HelmChartReconciler::new(shared, store, sources, access, cache, dependants, public_root);
         let (recorder, events) = Recorder::for_test();
         let text = include_str!("../../../ferro-verify/tests/data/signatures.json");
         let bench = Self {
@@ -338,12 +347,13 @@ async fn faults_of_the_settings_are_named() {
         assert_eq!(bench.pass(&mut object).await, failed(&cause));
         assert_eq!(message_of(&object, "SourceVerified"), cause);
     }
-    // Nobody says what the public root is.
+    // Without a Secret the public root judges, which knows nobody of the tests.
     let mut object = chart(None);
-    assert!(matches!(bench.pass(&mut object).await, Outcome::Stalled { .. }));
+    assert!(matches!(bench.pass(&mut object).await, Outcome::Backoff { .. }));
     let message = message_of(&object, "SourceVerified");
     assert!(
-        message.starts_with("failed to verify the signature using provider 'cosign keyless': unable to initialize trusted root: "),
+        message.starts_with("chart verification error: failed to verify oci://")
+            && message.contains("no matching signatures"),
         "{message}"
     );
 
@@ -373,4 +383,65 @@ async fn charts_on_servers_cannot_be_verified() {
             "SourceVerified=False/VerificationError",
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identities_that_vouch_for_charts_are_judged_by_the_public_root() {
+    const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    let (tuf, folder) = (super::testing::Tuf::start(), tempfile::tempdir().unwrap());
+    let root = folder.path().join("root.json");
+    std::fs::write(&root, tuf.root(1)).unwrap();
+    let (mirror, root) = (tuf.url(), root.to_str().unwrap().to_owned());
+    let environment = [("TUF_MIRROR", mirror.as_str()), ("TUF_ROOT_JSON", &root)];
+    let mut bench = Bench::trusting(Registry::start(), &environment);
+    tuf.publish(1, &bench.fixtures["trustedRoot"].to_string());
+    bench.repository(&bench.registry_url());
+    // What is signed there is no chart, so it is pulled in vain once its signature was found good.
+    let registry = Arc::clone(&bench.registry);
+    let (manifest, digest) = (
+        bench.text("/manifest").to_owned(),
+        bench.text("/digest").to_owned(),
+    );
+    let bundle = bench.fixtures["bundles"]["good"].to_string();
+    registry.put_manifest(CHART, "3.0.0", media_type::OCI_MANIFEST, manifest.as_bytes());
+    registry.put_blob(CHART, bundle.as_bytes());
+    let referrer = json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "artifactType": BUNDLE,
+        "config": Descriptor::of(media_type::EMPTY, b"{}"),
+        "layers": [Descriptor::of(BUNDLE, bundle.as_bytes())],
+        "subject": { "mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": 1 },
+    })
+    .to_string();
+    let listed = registry.put_manifest(CHART, "", media_type::OCI_MANIFEST, referrer.as_bytes());
+    let listed = json!({ "mediaType": media_type::OCI_MANIFEST, "digest": listed, "size": referrer.len(), "artifactType": BUNDLE });
+    let index = json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [listed] });
+    registry.put_manifest(
+        CHART,
+        &digest.replace(':', "-"),
+        media_type::OCI_INDEX,
+        index.to_string().as_bytes(),
+    );
+    for (subject, expected) in [
+        (
+            "^https://github.com/other/",
+            "chart verification error: failed to verify oci://",
+        ),
+        (
+            "^https://github.com/org/",
+            "chart pull error: failed to download chart for remote reference: ",
+        ),
+    ] {
+        let mut object = chart(None);
+        object.spec.version = Some("3.0.0".to_owned());
+        let verify = object.spec.verify.as_mut().unwrap();
+        verify.match_oidc_identity = vec![OidcIdentityMatch {
+            issuer: "^https://token".to_owned(),
+            subject: subject.to_owned(),
+        }];
+        let Outcome::Backoff { error } = bench.pass(&mut object).await else {
+            panic!("{object:?}");
+        };
+        assert!(error.starts_with(expected), "{error}");
+    }
+    assert_eq!(tuf.take_asked().len(), 6);
 }

@@ -27,7 +27,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::storage::FakeS3;
 use super::*;
-use crate::args::FEATURE_GATES;
 
 /// Secrets by name; tests change them.
 type Secrets = Arc<Mutex<BTreeMap<String, BTreeMap<String, String>>>>;
@@ -98,12 +97,8 @@ impl Bench {
             workers: Arc::new(Semaphore::new(2)),
         };
         let options = BucketOptions {
-            gates: FeatureGates::parse(&FEATURE_GATES, gates).unwrap(),
-            tokens: Tokens::new(100, Duration::from_secs(3600)),
+            cloud: Cloud::for_test(shared.client.clone(), environment, gates),
             memory: BucketMemory::at(root.path().join("memory")).unwrap(),
-            environment: Environment::of(environment),
-            default_service_account: String::new(),
-            retry: Some(Retry::never()),
         };
         let (store, writer) = reflector::store();
         let reconciler = BucketReconciler::new(shared, options, store);

@@ -2,6 +2,7 @@
 //! loopback interface.
 
 mod artifact;
+mod provider;
 mod trouble;
 mod verification;
 
@@ -28,7 +29,6 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::args::FEATURE_GATES;
 
 /// A repository served over HTTP.
 struct Git {
@@ -128,6 +128,11 @@ fn api(secrets: Secrets, log: Arc<Mutex<Vec<String>>>) -> Client {
 
 impl Bench {
     fn new(secrets: &[(&str, &[(&str, &str)])]) -> Self {
+        Self::with(secrets, &[], "")
+    }
+
+    /// With variables of the environment, and feature gates.
+    fn with(secrets: &[(&str, &[(&str, &str)])], environment: &[(&str, &str)], gates: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let (data, cache) = (root.path().join("data"), root.path().join("git"));
         std::fs::create_dir_all(&data).unwrap();
@@ -146,12 +151,12 @@ impl Bench {
             stop: CancellationToken::new(),
             workers: Arc::new(Semaphore::new(2)),
         };
-        let gates = FeatureGates::parse(&FEATURE_GATES, "").unwrap();
+        let cloud = Cloud::for_test(shared.client.clone(), environment, gates);
         let (store, writer) = reflector::store();
         let triggers = Controller::<GitRepository>::default().triggers;
         let cache = GitCache::open(cache.to_str().unwrap(), &data, 1 << 30).unwrap();
         let ssh = SshOptions::default();
-        let reconciler = GitRepositoryReconciler::new(shared, gates, ssh, cache, store, triggers);
+        let reconciler = GitRepositoryReconciler::new(shared, cloud, ssh, cache, store, triggers);
         let (recorder, events) = Recorder::for_test();
         Self {
             _root: root,

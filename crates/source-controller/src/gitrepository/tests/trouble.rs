@@ -201,3 +201,62 @@ fn suspended_object_is_observed_and_otherwise_left_alone() {
         (ConditionStatus::True, "stored")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn include_takes_only_what_was_made_of_its_repository() {
+    let (git, other, mut bench) = (Git::new(), Git::new(), Bench::new(&[]));
+    git.commit("App", &[("app.yaml", "a: 1\n")]);
+    other.commit("Lib", &[("lib.yaml", "hunter2\n")]);
+    let mut lib = repository(&other.url());
+    lib.metadata.name = Some("lib".to_owned());
+    bench.pass(&mut lib).await;
+    let good = lib.artifact().unwrap().clone();
+    let foreign = good.path.replace("/default/lib/", "/other/lib/");
+    let place = bench.data.join(&foreign);
+    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+    std::fs::copy(bench.stored(&lib), &place).unwrap();
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let mut object = repository(&git.url());
+    object.spec.include = vec![GitRepositoryInclude {
+        repository: LocalObjectReference {
+            name: "lib".to_owned(),
+        },
+        ..GitRepositoryInclude::default()
+    }];
+    // Who may write the status of an object must not read by it what is stored for others.
+    let prefix = "failed to copy 'lib' include from . to lib: the artifact";
+    for (path, digest, cause) in [
+        (&foreign, &good.digest, "is none of GitRepository 'lib'"),
+        (
+            &good.path.replace("/default/lib/", "/default/app/"),
+            &good.digest,
+            "is none of GitRepository 'lib'",
+        ),
+        (&good.path, &digest, "is damaged: computed digest"),
+        (
+            &good.path.replace(".tar.gz", "x.tar.gz"),
+            &good.digest,
+            "is not there",
+        ),
+    ] {
+        let mut artifact = good.clone();
+        artifact.path.clone_from(path);
+        artifact.digest.clone_from(digest);
+        lib.set_artifact(Some(artifact));
+        bench.show(&lib);
+        bench.pass(&mut object).await;
+        let message = message_of(&object, "StorageOperationFailed");
+        assert!(
+            message.starts_with(&format!("{prefix} '{path}' {cause}")),
+            "{message}"
+        );
+        assert_eq!(object.artifact(), None);
+    }
+    lib.set_artifact(Some(good));
+    bench.show(&lib);
+    assert_eq!(bench.pass(&mut object).await, Outcome::Done);
+    assert_eq!(
+        names(&bench.stored(&object)),
+        [".", "app.yaml", "lib", "lib/lib.yaml"]
+    );
+}

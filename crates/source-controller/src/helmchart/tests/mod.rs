@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::auth::cloud::Cloud;
 use crate::helmrepository::HelmRepositoryReconciler;
 use crate::helmrepository::tests::server::{HelmServer, archive, chart};
 use crate::helmrepository::tests::{
@@ -52,6 +53,11 @@ impl Bench {
     }
 
     fn with(limits: Limits) -> Self {
+        Self::within(limits, &[])
+    }
+
+    /// With variables that say where credentials are.
+    fn within(limits: Limits, environment: &[(&str, &str)]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let data = root.path().join("data");
         std::fs::create_dir_all(&data).unwrap();
@@ -66,7 +72,7 @@ impl Bench {
         };
         let minute = Duration::from_secs(60);
         let cache = IndexCache::new(2, minute, minute);
-        let access = Access::new(api.client(), limits);
+        let access = Access::new(Cloud::for_test(api.client(), environment, ""), limits);
         let (store, writer) = reflector::store();
         let (helm_store, helm) = listed();
         let (git_store, git) = listed();
@@ -80,7 +86,18 @@ impl Bench {
         let dependants = Dependants::new(store.clone(), triggers);
         let repositories =
             HelmRepositoryReconciler::new(shared.clone(), access.clone(), cache.clone(), helm_store);
-        let reconciler = HelmChartReconciler::new(shared.clone(), store, sources, access, cache, dependants);
+        // Nobody listens there.
+        let mirror = [("TUF_MIRROR", "http://127.0.0.1:1")];
+        let public_root = PublicRoot::new(ferro_cloud::Environment::of(&mirror));
+        let reconciler = HelmChartReconciler::new(
+            shared.clone(),
+            store,
+            sources,
+            access,
+            cache,
+            dependants,
+            public_root,
+        );
         let (recorder, events) = Recorder::for_test();
         Self {
             _root: root,

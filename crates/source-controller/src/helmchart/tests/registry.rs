@@ -1,9 +1,10 @@
 //! Charts from a registry.
 
-use ferro_api::source::HelmRepositoryType;
+use ferro_api::source::{HelmRepositoryType, RegistryProvider};
 use ferro_oci::media_type::HELM_CHART;
-use ferro_testkit::http::Response;
+use ferro_testkit::http::{Response, Server};
 use ferro_testkit::registry::{Registry, refusal};
+use ferro_testkit::tls::{Authority, server_config};
 
 use super::*;
 
@@ -170,4 +171,58 @@ async fn registry_that_lies_keeps_the_last_good_chart() {
     );
     assert_eq!(object.artifact(), Some(&artifact));
     assert!(bench.stored(&object).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registry_of_a_cloud_is_logged_in_to_by_the_identity_of_the_machine() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+    let metadata = Server::start(|_| Response::new(200, r#"{"access_token":"aad","expires_in":"3600"}"#));
+    let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":4102444800}"#);
+    let token = format!("e30.{claims}.hunter2");
+    let login = STANDARD.encode(format!("00000000-0000-0000-0000-000000000000:{token}"));
+    let authority = Authority::new("the tests");
+    let registry = Registry::with_tls(server_config(&authority.server(&[]), None), move |request| {
+        if request.path == "/oauth2/exchange" {
+            assert!(String::from_utf8_lossy(&request.body).contains("access_token=aad"));
+            return Some(Response::new(200, format!(r#"{{"refresh_token":"{token}"}}"#)));
+        }
+        let is_known = request.header("authorization") == format!("Basic {login}");
+        (!is_known).then(|| Response::new(401, "").header("www-authenticate", "Basic realm=\"r\""))
+    });
+    push(&registry, "1.0.0");
+    // A cloud of the user's own, whose registries have this name.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cloud.json");
+    let cloud = serde_json::json!({ "containerRegistryDNSSuffix": registry.host(), "resourceManagerEndpoint": "https://rm", "tokenAudience": "https://rm" });
+    std::fs::write(&file, cloud.to_string()).unwrap();
+    let address = metadata.url("");
+    let environment = [
+        ("AZURE_ENVIRONMENT_FILEPATH", file.to_str().unwrap()),
+        ("AZURE_POD_IDENTITY_AUTHORITY_HOST", &address),
+    ];
+    let mut bench = Bench::within(Limits::default(), &environment);
+    secret(&bench.api, "ca", &[("ca.crt", &authority.pem())]);
+    let mut source = source(&registry);
+    source.spec.insecure = false;
+    source.spec.cert_secret_ref = reference("ca");
+    source.spec.provider = Some(RegistryProvider::Azure);
+    bench.add(&mut source).await;
+    let mut object = object(ChartSourceKind::HelmRepository, "app");
+    assert_eq!(bench.pass(&mut object).await, Outcome::Done, "{object:?}");
+    assert_eq!(conditions_of(&object), PULLED);
+    assert!(!bench.events().join("\n").contains("hunter2"));
+
+    source.spec.provider = Some(RegistryProvider::Aws);
+    bench.add(&mut source).await;
+    let mut object = super::object(ChartSourceKind::HelmRepository, "app");
+    let Outcome::Backoff { error } = bench.pass(&mut object).await else {
+        panic!("{object:?}");
+    };
+    let host = registry.host();
+    let expected =
+        format!("failed to get credential from 'aws': invalid AWS registry: '{host}'. must match ");
+    assert!(error.starts_with(&expected), "{error}");
+    assert!(conditions_of(&object).contains(&"FetchFailed=True/AuthenticationFailed".to_owned()));
 }

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::server::HelmServer;
 use super::*;
+use crate::auth::cloud::Cloud;
 
 /// A reconciler with all that it needs.
 struct Bench {
@@ -61,7 +62,7 @@ impl Bench {
         let minute = Duration::from_secs(60);
         let cache = IndexCache::new(cached, minute, minute);
         let (store, writer) = reflector::store();
-        let access = Access::new(api.client(), limits);
+        let access = Access::new(Cloud::for_test(api.client(), &[], ""), limits);
         let reconciler = HelmRepositoryReconciler::new(shared, access, cache.clone(), store);
         let (recorder, events) = Recorder::for_test();
         Self {

@@ -2,6 +2,9 @@
 //! the loopback interface.
 
 mod artifact;
+mod hostile;
+mod provider;
+mod public_root;
 mod selection;
 mod trouble;
 mod verification;
@@ -15,6 +18,7 @@ use ferro_api::meta::LocalObjectReference;
 use ferro_api::source::{LayerSelector, OCIRepositoryRef, OCIRepositorySpec, OciLayerOperation};
 use ferro_api::{ConditionStatus, FluxObject, annotation as object_annotation};
 use ferro_artifact::storage::{Storage, StorageOptions};
+use ferro_cloud::Environment;
 use ferro_oci::media_type;
 use ferro_runtime::events::{Event, Recorder};
 use ferro_runtime::reconcile::Interrupt;
@@ -30,7 +34,6 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::args::FEATURE_GATES;
 
 /// The repository of the tests.
 const APP: &str = "org/app";
@@ -52,6 +55,12 @@ impl Bench {
     }
 
     fn with_gates(gates: &str) -> Self {
+        // Nobody listens there.
+        Self::with(&[("TUF_MIRROR", "http://127.0.0.1:1")], gates)
+    }
+
+    /// With variables of the environment, and feature gates.
+    fn with(environment: &[(&str, &str)], gates: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let data = root.path().join("data");
         std::fs::create_dir_all(&data).unwrap();
@@ -63,9 +72,10 @@ impl Bench {
             stop: CancellationToken::new(),
             workers: Arc::new(Semaphore::new(2)),
         };
-        let gates = FeatureGates::parse(&FEATURE_GATES, gates).unwrap();
+        let cloud = Cloud::for_test(shared.client.clone(), environment, gates);
         let (store, writer) = reflector::store();
-        let reconciler = OCIRepositoryReconciler::new(shared, gates, store);
+        let public_root = PublicRoot::new(Environment::of(environment));
+        let reconciler = OCIRepositoryReconciler::new(shared, cloud, public_root, store);
         let (recorder, events) = Recorder::for_test();
         Self {
             _root: root,

@@ -189,7 +189,7 @@ async fn what_this_version_cannot_do_is_refused() {
     push(&registry, "latest", &[("a", "a")]);
     let mut signed = object(&registry);
     signed.spec.verify = Some(OCIRepositoryVerification::default());
-    assert!(matches!(bench.pass(&mut signed).await, Outcome::Stalled { .. }));
+    assert!(matches!(bench.pass(&mut signed).await, Outcome::Backoff { .. }));
     assert!(signed.artifact().is_none());
     let verified = signed.condition(condition::SOURCE_VERIFIED).unwrap();
     assert_eq!(
@@ -202,10 +202,12 @@ async fn what_this_version_cannot_do_is_refused() {
 
     let mut cloud = object(&registry);
     cloud.spec.provider = Some(RegistryProvider::Aws);
-    assert!(matches!(bench.pass(&mut cloud).await, Outcome::Stalled { .. }));
-    let message = message_of(&cloud, "FetchFailed");
+    assert!(matches!(bench.pass(&mut cloud).await, Outcome::Backoff { .. }));
+    let (host, message) = (registry.host(), message_of(&cloud, "FetchFailed"));
     assert!(
-        message.starts_with("failed to get credential from aws: "),
+        message.starts_with(&format!(
+            "failed to get credential from aws: invalid AWS registry: '{host}'. must match "
+        )),
         "{message}"
     );
     assert_eq!(conditions_of(&cloud)[1], "Ready=False/AuthenticationFailed");

@@ -12,13 +12,13 @@ use super::*;
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 /// A registry with an artifact that others have signed.
-struct Signed {
+pub(super) struct Signed {
     registry: Registry,
-    fixtures: Value,
+    pub(super) fixtures: Value,
 }
 
 impl Signed {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::within(Registry::start())
     }
 
@@ -47,7 +47,7 @@ impl Signed {
     }
 
     /// The object, with signatures to be verified.
-    fn object(&self, verify: OCIRepositoryVerification) -> OCIRepository {
+    pub(super) fn object(&self, verify: OCIRepositoryVerification) -> OCIRepository {
         let mut object = object(&self.registry);
         object.spec.layer_selector = Some(LayerSelector {
             operation: Some(OciLayerOperation::Copy),
@@ -87,7 +87,7 @@ impl Signed {
     }
 
     /// Puts a bundle as cosign 3 does; what a list of referrers says of it.
-    fn put_bundle(&self, bundle: &[u8]) -> Value {
+    pub(super) fn put_bundle(&self, bundle: &[u8]) -> Value {
         self.put_referrer(BUNDLE, BUNDLE, bundle)
     }
 
@@ -107,14 +107,14 @@ impl Signed {
     }
 
     /// Puts the list of referrers where clients keep it for registries that have none.
-    fn put_referrers(&self, referrers: &[Value]) {
+    pub(super) fn put_referrers(&self, referrers: &[Value]) {
         let tag = self.digest().replace(':', "-");
         let index = index(referrers);
         self.registry
             .put_manifest(APP, &tag, media_type::OCI_INDEX, index.as_bytes());
     }
 
-    fn bundle(&self, name: &str) -> Vec<u8> {
+    pub(super) fn bundle(&self, name: &str) -> Vec<u8> {
         serde_json::to_vec(&self.fixtures["bundles"][name]).unwrap()
     }
 }
@@ -147,7 +147,7 @@ fn keyless(identities: &[(&str, &str)]) -> OCIRepositoryVerification {
     }
 }
 
-fn failed(provider: &str, cause: &str) -> Outcome {
+pub(super) fn failed(provider: &str, cause: &str) -> Outcome {
     Outcome::Backoff {
         error: format!("failed to verify the signature using provider '{provider}': {cause}"),
     }

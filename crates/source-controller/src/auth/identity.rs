@@ -1,11 +1,10 @@
 //! The cloud identity of a ServiceAccount of the object's namespace (`spec/sources-and-images.md` section 8.4): its token is exchanged at the
 //! cloud's token service.
 
-use ferro_bucket::credential::azure::Application;
-use ferro_bucket::credential::gcp::Federation;
-use ferro_bucket::credential::{Environment, Expiring, aws, gcp};
-use ferro_bucket::{AwsCredentials, Error, Result, Transport};
-use ferro_http::Secret;
+use ferro_cloud::azure::Application;
+use ferro_cloud::gcp::Federation;
+use ferro_cloud::{AwsCredentials, Environment, Error, Expiring, Result, Transport, aws, gcp};
+use ferro_http::{Secret, describe};
 use ferro_runtime::process::chain;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -27,10 +26,16 @@ const LIFETIME: i64 = 3600;
 const MAX_SESSION: usize = 64;
 
 /// A ServiceAccount.
-pub(super) struct Identity<'a> {
+pub(crate) struct Identity<'a> {
     pub client: &'a Client,
     pub namespace: &'a str,
     pub name: &'a str,
+}
+
+/// A ServiceAccount as it is now.
+pub(crate) struct Account<'a> {
+    identity: &'a Identity<'a>,
+    object: ServiceAccount,
 }
 
 impl Identity<'_> {
@@ -38,20 +43,48 @@ impl Identity<'_> {
         Api::namespaced(self.client.clone(), self.namespace)
     }
 
+    /// `namespace/name`, as messages have it.
+    fn id(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
     fn failed(&self, what: &str, error: &kube::Error) -> Error {
-        let (namespace, name) = (self.namespace, self.name);
         let cause = match error {
             kube::Error::Api(status) => status.message.clone(),
             error => chain(error),
         };
         Error::Credential(format!(
-            "failed to {what} service account '{namespace}/{name}': {cause}"
+            "failed to {what} service account '{}': {cause}",
+            self.id()
         ))
     }
 
-    async fn account(&self) -> Result<ServiceAccount> {
-        let account = self.api().get(self.name).await;
-        account.map_err(|error| self.failed("get", &error))
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub(crate) async fn account(&self) -> Result<Account<'_>> {
+        let object = self.api().get(self.name).await;
+        let object = object.map_err(|error| self.failed("get", &error))?;
+        Ok(Account {
+            identity: self,
+            object,
+        })
+    }
+}
+
+impl Account<'_> {
+    /// What tells it, and whom it stands for, from others: a token for one must not be taken for the other.
+    pub(crate) fn parts(&self) -> Vec<String> {
+        let annotations = [AWS_ROLE, AZURE_CLIENT, AZURE_TENANT, GCP_ACCOUNT, GCP_PROVIDER];
+        let annotations = annotations.map(|name| self.annotation(name).unwrap_or_default().to_owned());
+        let uid = self.object.uid().unwrap_or_default();
+        [self.identity.id(), uid].into_iter().chain(annotations).collect()
+    }
+
+    fn annotation(&self, name: &str) -> Option<&str> {
+        let value = self.object.annotations().get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
     }
 
     async fn token(&self, audience: &str) -> Result<Secret<String>> {
@@ -64,46 +97,58 @@ impl Identity<'_> {
             ..TokenRequest::default()
         };
         let answer = self
+            .identity
             .api()
-            .create_token_request(self.name, &PostParams::default(), &request)
+            .create_token_request(self.identity.name, &PostParams::default(), &request)
             .await;
-        let answer = answer.map_err(|error| self.failed("create kubernetes token for", &error))?;
-        let token = answer.status.unwrap_or_default().token;
+        let failed = |error| self.identity.failed("create kubernetes token for", &error);
+        let token = answer.map_err(failed)?.status.unwrap_or_default().token;
         Ok(Secret::new(token.unwrap_or_default()))
     }
 
+    fn unnamed(&self, cause: &str) -> Error {
+        let id = self.identity.id();
+        Error::Credential(format!(
+            "failed to get provider identity from service account '{id}' annotations: {cause}"
+        ))
+    }
+
+    fn refused(&self, error: &Error) -> Error {
+        let (id, cause) = (self.identity.id(), describe(error));
+        Error::Credential(format!(
+            "failed to create provider access token for service account '{id}': {cause}"
+        ))
+    }
+
     /// Credentials of the role that the ServiceAccount names.
-    pub(super) async fn aws(&self, ambient: &aws::Ambient<'_>) -> Result<Expiring<AwsCredentials>> {
-        let account = self.account().await?;
-        let role = account.annotations().get(AWS_ROLE).cloned().unwrap_or_default();
-        if !is_role(&role) {
-            return Err(invalid(
-                AWS_ROLE,
-                &role,
-                r"^arn:aws[\w-]*:iam::[0-9]{1,30}:role/.{1,200}$",
-            ));
+    pub(crate) async fn aws(&self, ambient: &aws::Ambient<'_>) -> Result<Expiring<AwsCredentials>> {
+        let role = self.annotation(AWS_ROLE).unwrap_or_default();
+        if !is_role(role) {
+            let pattern = r"^arn:aws[\w-]*:iam::[0-9]{1,30}:role/.{1,200}$";
+            return Err(self.unnamed(&invalid(AWS_ROLE, role, pattern)));
         }
-        let endpoint = aws::sts_endpoint(ambient)?;
+        let endpoint = aws::sts_endpoint(ambient).map_err(|error| self.refused(&error))?;
         let region = aws::region(ambient).unwrap_or_default();
-        let session = format!("{}.{}.{region}.fluxcd.io", self.name, self.namespace);
+        let Identity { namespace, name, .. } = self.identity;
+        let session = format!("{name}.{namespace}.{region}.fluxcd.io");
         let session: String = session.chars().take(MAX_SESSION).collect();
         let token = self.token(AWS_AUDIENCE).await?;
-        aws::web_identity(ambient.transport, &endpoint, &role, &session, &token).await
+        let found = aws::web_identity(ambient.transport, &endpoint, role, &session, &token).await;
+        found.map_err(|error| self.refused(&error))
     }
 
     /// A token of the application that the ServiceAccount names.
-    pub(super) async fn azure(
+    pub(crate) async fn azure(
         &self,
         transport: &Transport,
         env: &Environment,
+        scope: &str,
     ) -> Result<Expiring<Secret<String>>> {
-        let account = self.account().await?;
         let annotation = |name: &str, what: &str| {
-            let value = account.annotations().get(name).cloned();
-            value.filter(|value| !value.is_empty()).ok_or_else(|| {
-                Error::Credential(format!(
-                    "azure {what} is not set in the service account annotation {name}"
-                ))
+            let value = self.annotation(name).map(str::to_owned);
+            value.ok_or_else(|| {
+                let cause = format!("azure {what} is not set in the service account annotation {name}");
+                self.unnamed(&cause)
             })
         };
         let application = Application {
@@ -112,51 +157,51 @@ impl Identity<'_> {
             authority: env.get("AZURE_AUTHORITY_HOST").unwrap_or_default(),
         };
         let token = self.token(AZURE_AUDIENCE).await?;
-        application.by_assertion(transport, &token).await
+        let found = application.by_assertion(transport, scope, &token).await;
+        found.map_err(|error| self.refused(&error))
     }
 
     /// A token for what the ServiceAccount may do itself, or for the account that it names.
-    pub(super) async fn gcp(
+    pub(crate) async fn gcp(
         &self,
         transport: &Transport,
         metadata: &Transport,
         env: &Environment,
+        scopes: &[&str],
     ) -> Result<Expiring<Secret<String>>> {
-        let account = self.account().await?;
-        let annotation = |name: &str| {
-            let value = account.annotations().get(name).map(String::as_str);
-            value.filter(|value| !value.is_empty())
-        };
-        let email = annotation(GCP_ACCOUNT);
-        if let Some(email) = email.filter(|email| !is_account(email)) {
-            let pattern = r"^[a-zA-Z0-9-]{1,100}@[a-zA-Z0-9-]{1,100}\.iam\.gserviceaccount\.com$";
-            return Err(invalid(GCP_ACCOUNT, email, pattern));
-        }
-        let (kubernetes, exchanged) = match annotation(GCP_PROVIDER) {
+        let (kubernetes, exchanged) = match self.annotation(GCP_PROVIDER) {
             Some(provider) if !is_provider(provider) => {
                 let pattern = r"^projects/\d{1,30}/locations/global/workloadIdentityPools/[^/]{1,100}/providers/[^/]{1,100}$";
-                return Err(invalid(GCP_PROVIDER, provider, pattern));
+                let cause = invalid(GCP_PROVIDER, provider, pattern);
+                return Err(Error::Credential(format!(
+                    "failed to get provider audience: {cause}"
+                )));
             }
             Some(provider) => {
                 let audience = format!("//iam.googleapis.com/{provider}");
                 (audience.clone(), audience)
             }
             None => {
-                let cluster = gcp::cluster(metadata, env).await?;
+                let cluster = gcp::cluster(metadata, env).await.map_err(|error| {
+                    Error::Credential(format!("failed to get provider audience: {}", describe(&error)))
+                })?;
                 (cluster.pool, cluster.audience)
             }
         };
+        let email = self.annotation(GCP_ACCOUNT);
+        if let Some(email) = email.filter(|email| !is_account(email)) {
+            let pattern = r"^[a-zA-Z0-9-]{1,100}@[a-zA-Z0-9-]{1,100}\.iam\.gserviceaccount\.com$";
+            return Err(self.unnamed(&invalid(GCP_ACCOUNT, email, pattern)));
+        }
         let token = self.token(&kubernetes).await?;
-        Federation::new(exchanged, email)
-            .exchange(transport, &token)
-            .await
+        let federation = Federation::new(exchanged, email);
+        let found = federation.exchange(transport, scopes, &token).await;
+        found.map_err(|error| self.refused(&error))
     }
 }
 
-fn invalid(annotation: &str, value: &str, pattern: &str) -> Error {
-    Error::Credential(format!(
-        "invalid {annotation} annotation: '{value}'. must match {pattern}"
-    ))
+fn invalid(annotation: &str, value: &str, pattern: &str) -> String {
+    format!("invalid {annotation} annotation: '{value}'. must match {pattern}")
 }
 
 fn is_role(arn: &str) -> bool {

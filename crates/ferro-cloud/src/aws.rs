@@ -1,16 +1,13 @@
 //! AWS: the environment, web identity, containers, instances; and the token service of MinIO for LDAP.
 
-use std::time::{Duration, SystemTime};
-
 use ferro_http::{Request, Secret};
 use http::{HeaderName, HeaderValue, Method};
-use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{Environment, Expiring, ask, ask_json, post, read_token};
-use crate::s3::{parse, utf8};
+use crate::environment::read_token;
+use crate::token::{ask, ask_json, post};
 use crate::transport::Transport;
-use crate::{AwsCredentials, Error, Result};
+use crate::{AwsCredentials, Environment, Error, Expiring, Result};
 
 /// Where instances find their metadata.
 const INSTANCE: &str = "http://169.254.169.254";
@@ -28,7 +25,7 @@ pub struct Ambient<'a> {
     pub metadata: &'a Transport,
     /// The variables of the process.
     pub environment: &'a Environment,
-    /// The region of the bucket, where the environment names none.
+    /// The region of what is to be reached, where the environment names none.
     pub region: Option<&'a str>,
     /// The token service to use, in place of the one of the region.
     pub sts_endpoint: Option<&'a str>,
@@ -65,7 +62,7 @@ pub async fn ambient(ambient: &Ambient<'_>) -> Result<Expiring<AwsCredentials>> 
     instance(ambient.metadata, env).await
 }
 
-/// The region that the environment names, or else that of the bucket.
+/// The region that the environment names, or else that of what is to be reached.
 #[must_use]
 pub fn region(ambient: &Ambient<'_>) -> Option<String> {
     let env = ambient.environment;
@@ -87,8 +84,37 @@ pub fn sts_endpoint(ambient: &Ambient<'_>) -> Result<String> {
             "an AWS region is required for authentication: set AWS_REGION or the bucket's region",
         )
     })?;
-    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-    Ok(format!("https://sts.{region}.amazonaws.com{suffix}"))
+    Ok(endpoint(ambient.environment, "STS", &region, |domain| {
+        format!("https://sts.{region}.{domain}")
+    }))
+}
+
+/// The address of a service: what the environment says, as AWS's libraries read it, or what `make` makes of the region's domain.
+pub(crate) fn endpoint(
+    env: &Environment,
+    service: &str,
+    region: &str,
+    make: impl Fn(&str) -> String,
+) -> String {
+    let named = env.get(&format!("AWS_ENDPOINT_URL_{service}"));
+    match named.or_else(|| env.get("AWS_ENDPOINT_URL")) {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => make(domain(region)),
+    }
+}
+
+/// The domain of the services of a region.
+fn domain(region: &str) -> &'static str {
+    const PARTITIONS: [(&str, &str); 6] = [
+        ("cn-", "amazonaws.com.cn"),
+        ("eusc-", "amazonaws.eu"),
+        ("us-iso-", "c2s.ic.gov"),
+        ("us-isob-", "sc2s.sgov.gov"),
+        ("eu-isoe-", "cloud.adc-e.uk"),
+        ("us-isof-", "csp.hci.ic.gov"),
+    ];
+    let found = PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix));
+    found.map_or("amazonaws.com", |(_, domain)| domain)
 }
 
 /// Exchanges the token of a web identity for credentials of `role`.
@@ -140,12 +166,22 @@ pub async fn ldap(
 }
 
 fn sts_credentials(xml: &str, root: &str) -> Result<Expiring<AwsCredentials>> {
-    let document = parse(xml, root)?;
+    let malformed = |problem: &str| Error::credential(format!("STS: the answer is malformed: {problem}"));
+    let document = roxmltree::Document::parse(xml).map_err(|error| malformed(&error.to_string()))?;
+    if document.root_element().tag_name().name() != root {
+        return Err(malformed(&format!("expected {root}")));
+    }
     let credentials = document
         .descendants()
         .find(|node| node.tag_name().name() == "Credentials")
-        .ok_or_else(|| Error::malformed("STS sent no credentials"))?;
-    let text = |name: &str| crate::s3::text(credentials, name).to_owned();
+        .ok_or_else(|| malformed("it has no credentials"))?;
+    let text = |name: &str| {
+        let child = credentials.children().find(|node| node.tag_name().name() == name);
+        child
+            .and_then(|child| child.text())
+            .unwrap_or_default()
+            .to_owned()
+    };
     let value = AwsCredentials {
         access_key: text("AccessKeyId"),
         secret_key: Secret::new(text("SecretAccessKey")),
@@ -154,19 +190,13 @@ fn sts_credentials(xml: &str, root: &str) -> Result<Expiring<AwsCredentials>> {
             .map(Secret::new),
     };
     if value.access_key.is_empty() || value.secret_key.expose().is_empty() {
-        return Err(Error::malformed("STS sent no credentials"));
+        return Err(malformed("it has no credentials"));
     }
-    Ok(expiring(value, &text("Expiration")))
+    Ok(Expiring::until(value, &text("Expiration")))
 }
 
-fn expiring<T>(value: T, until: &str) -> Expiring<T> {
-    let now = SystemTime::now();
-    let seconds = until
-        .parse::<Timestamp>()
-        .ok()
-        .and_then(|until| SystemTime::from(until).duration_since(now).ok())
-        .map_or(0, |left: Duration| left.as_secs());
-    Expiring::for_seconds(value, seconds)
+fn utf8(body: &[u8]) -> Result<&str> {
+    std::str::from_utf8(body).map_err(|_| Error::credential("the answer is not UTF-8"))
 }
 
 /// Credentials as metadata servers write them.
@@ -190,7 +220,7 @@ impl From<Document> for Expiring<AwsCredentials> {
                 .filter(|token| !token.is_empty())
                 .map(Secret::new),
         };
-        expiring(value, &document.expiration)
+        Self::until(value, &document.expiration)
     }
 }
 

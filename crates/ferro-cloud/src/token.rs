@@ -1,15 +1,5 @@
-//! Credentials that are not in a Secret: from token services, metadata servers and the environment of the process.
-//!
-//! They live for an hour at most; [`Expiring`] says how long. Whoever asks keeps them.
+//! What token services have in common: questions, answers, refusals.
 
-pub mod aws;
-pub mod azure;
-pub mod gcp;
-mod jwt;
-
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ferro_http::{Request, Response, Secret};
@@ -17,10 +7,14 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::transport::{MAX_DOCUMENT, Transport};
+use crate::transport::Transport;
 use crate::{Error, Result};
 
-pub use jwt::SigningKey;
+/// The most of a token service's answer that is read.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// The longest that a token is kept, whatever its service says.
+const MAX_SECONDS: u64 = 24 * 3600;
 
 /// Something that is valid for a while.
 #[derive(Clone, Debug)]
@@ -32,70 +26,55 @@ pub struct Expiring<T> {
 }
 
 impl<T> Expiring<T> {
-    fn for_seconds(value: T, seconds: u64) -> Self {
+    /// Something that is valid for so long from now on.
+    #[must_use]
+    pub fn for_seconds(value: T, seconds: u64) -> Self {
         // A service that is wrong about it must not make us keep a token for ever, nor overflow the clock.
-        let seconds = seconds.min(24 * 3600);
-        let until = SystemTime::now() + Duration::from_secs(seconds);
+        let until = SystemTime::now() + Duration::from_secs(seconds.min(MAX_SECONDS));
         Self { value, until }
     }
-}
 
-/// Variables that say where credentials are.
-#[derive(Clone, Debug)]
-pub enum Environment {
-    /// Those of the process.
-    Process,
-    /// These only.
-    Of(Arc<BTreeMap<String, String>>),
-}
-
-impl Environment {
-    /// One with these variables only.
-    #[must_use]
-    pub fn of(variables: &[(&str, &str)]) -> Self {
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Self::Of(Arc::new(variables.collect()))
+    /// Something that is valid until that moment, as a service writes it (RFC 3339); not at all if that is none.
+    pub(crate) fn until(value: T, moment: &str) -> Self {
+        let moment = moment.parse::<jiff::Timestamp>().ok();
+        Self::at(value, moment.map(SystemTime::from))
     }
 
-    /// A variable that is set to something.
+    /// Something that is valid until so many seconds after 1970.
+    pub(crate) fn until_unix(value: T, seconds: u64) -> Self {
+        Self::at(
+            value,
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
+        )
+    }
+
+    fn at(value: T, moment: Option<SystemTime>) -> Self {
+        let left = moment.and_then(|moment| moment.duration_since(SystemTime::now()).ok());
+        Self::for_seconds(value, left.map_or(0, |left| left.as_secs()))
+    }
+
+    /// The same of something else.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<String> {
-        let value = match self {
-            Self::Process => std::env::var(name).ok(),
-            Self::Of(variables) => variables.get(name).cloned(),
-        };
-        value.filter(|value| !value.is_empty())
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Expiring<U> {
+        Expiring {
+            value: make(self.value),
+            until: self.until,
+        }
     }
 }
 
-/// The largest file that holds a token or a key.
-const MAX_FILE: u64 = 1 << 20;
-
-/// Reads a file that the environment names.
-async fn read_file(path: &str) -> Result<Vec<u8>> {
-    use tokio::io::AsyncReadExt as _;
-    let failed = |error: std::io::Error| {
-        Error::credential(format!("failed to read '{}': {error}", Path::new(path).display()))
-    };
-    let file = tokio::fs::File::open(path).await.map_err(failed)?;
-    let mut content = Vec::new();
-    file.take(MAX_FILE)
-        .read_to_end(&mut content)
-        .await
-        .map_err(failed)?;
-    Ok(content)
-}
-
-async fn read_token(path: &str) -> Result<Secret<String>> {
-    let content = String::from_utf8_lossy(&read_file(path).await?).trim().to_owned();
-    Ok(Secret::new(content))
+/// A name and a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: Secret<String>,
 }
 
 /// What token services of the OAuth family answer.
 #[derive(Deserialize)]
-struct TokenAnswer {
+pub(crate) struct TokenAnswer {
     access_token: String,
     /// A number, or at Azure's metadata service a text.
     #[serde(default)]
@@ -103,7 +82,7 @@ struct TokenAnswer {
 }
 
 impl TokenAnswer {
-    fn into_token(self) -> Expiring<Secret<String>> {
+    pub(crate) fn into_token(self) -> Expiring<Secret<String>> {
         let seconds = match &self.expires_in {
             serde_json::Value::String(text) => text.parse().ok(),
             other => other.as_u64(),
@@ -112,16 +91,25 @@ impl TokenAnswer {
     }
 }
 
-/// What they answer when they refuse.
+/// What they answer when they refuse, each family in fields of its own.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RefusalAnswer {
     error: serde_json::Value,
     error_description: String,
+    #[serde(rename = "__type")]
+    kind: String,
+    #[serde(alias = "Message")]
+    message: String,
+    errors: serde_json::Value,
 }
 
 /// Sends a request to a token service; `who` is what errors call it.
-async fn ask(transport: &Transport, who: &str, make: impl Fn() -> Result<Request>) -> Result<Vec<u8>> {
+pub(crate) async fn ask(
+    transport: &Transport,
+    who: &str,
+    make: impl Fn() -> Result<Request>,
+) -> Result<Vec<u8>> {
     let failed = |cause: String| Error::credential(format!("{who}: {cause}"));
     let response: Response = transport
         .send(make)
@@ -129,10 +117,10 @@ async fn ask(transport: &Transport, who: &str, make: impl Fn() -> Result<Request
         .map_err(|error| failed(ferro_http::describe(&error)))?;
     let status = response.status();
     let body = response
-        .bytes(MAX_DOCUMENT)
+        .bytes(MAX_ANSWER)
         .await
         .map_err(|error| failed(ferro_http::describe(&error)))?;
-    if status == StatusCode::OK {
+    if status.is_success() {
         return Ok(body.to_vec());
     }
     Err(failed(refusal(status, &body)))
@@ -150,7 +138,19 @@ fn refusal(status: StatusCode, body: &[u8]) -> String {
             _ => String::new(),
         };
         let description = answer.error_description.lines().next().unwrap_or_default();
-        return join(&[&status.to_string(), &word, description]);
+        let kind = answer.kind.rsplit('#').next().unwrap_or_default();
+        let first = |field: &str| {
+            let error = answer.errors.get(0).and_then(|error| error.get(field));
+            error.and_then(serde_json::Value::as_str).unwrap_or_default()
+        };
+        let texts = [kind, answer.message.as_str(), first("code"), first("message")];
+        return join(
+            &[
+                &[status.to_string().as_str(), &word, description],
+                texts.as_slice(),
+            ]
+            .concat(),
+        );
     }
     let xml = String::from_utf8_lossy(body);
     let Ok(document) = roxmltree::Document::parse(&xml) else {
@@ -168,7 +168,7 @@ fn join(parts: &[&str]) -> String {
     parts.join(": ")
 }
 
-async fn ask_json<T: DeserializeOwned>(
+pub(crate) async fn ask_json<T: DeserializeOwned>(
     transport: &Transport,
     who: &str,
     make: impl Fn() -> Result<Request>,
@@ -180,14 +180,14 @@ async fn ask_json<T: DeserializeOwned>(
 }
 
 /// A form as the body of a POST request.
-fn form(pairs: &[(&str, &str)]) -> String {
+pub(crate) fn form(pairs: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(pairs)
         .finish()
 }
 
 /// A POST request with a form.
-fn post(url: &str, pairs: &[(&str, &str)]) -> Result<Request> {
+pub(crate) fn post(url: &str, pairs: &[(&str, &str)]) -> Result<Request> {
     let request = Request::new(http::Method::POST, url)?.body(form(pairs));
     let kind = http::HeaderValue::from_static("application/x-www-form-urlencoded");
     Ok(request.header(http::header::CONTENT_TYPE, kind))

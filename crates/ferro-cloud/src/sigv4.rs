@@ -1,4 +1,4 @@
-//! AWS Signature Version 4, as headers: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>.
+//! AWS Signature Version 4: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>.
 
 use ferro_http::Secret;
 use jiff::Timestamp;
@@ -16,18 +16,23 @@ pub struct AwsCredentials {
 }
 
 /// The digest of an empty body.
-pub(crate) const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+pub const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// What a signature is valid for.
-pub(crate) struct Scope<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The region of the service.
     pub region: &'a str,
+    /// The service, as AWS calls it in signatures.
     pub service: &'a str,
+    /// The time of the request.
     pub at: Timestamp,
 }
 
 impl Scope<'_> {
     /// The value of `x-amz-date`.
-    pub(crate) fn date(&self) -> String {
+    #[must_use]
+    pub fn date(&self) -> String {
         self.at.strftime("%Y%m%dT%H%M%SZ").to_string()
     }
 
@@ -38,20 +43,23 @@ impl Scope<'_> {
 }
 
 /// A request as it is signed: path and query encoded, the query sorted, header names in lower case and sorted.
-pub(crate) struct Signable<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Signable<'a> {
+    /// The method.
     pub method: &'a str,
+    /// The path.
     pub path: &'a str,
+    /// The query.
     pub query: &'a str,
+    /// The headers that are signed.
     pub headers: &'a [(&'a str, &'a str)],
+    /// The digest of the body in hexadecimal digits.
     pub payload: &'a str,
 }
 
 /// The value of `Authorization`.
-pub(crate) fn authorization(
-    request: &Signable<'_>,
-    credentials: &AwsCredentials,
-    scope: &Scope<'_>,
-) -> String {
+#[must_use]
+pub fn authorization(request: &Signable<'_>, credentials: &AwsCredentials, scope: &Scope<'_>) -> String {
     let names: Vec<&str> = request.headers.iter().map(|(name, _)| *name).collect();
     let names = names.join(";");
     let headers: String = request
@@ -64,10 +72,22 @@ pub(crate) fn authorization(
         request.method, request.path, request.query, request.payload
     );
     let id = scope.id();
+    let signature = signature(&canonical, &scope.date(), credentials, scope);
+    let access_key = &credentials.access_key;
+    format!("AWS4-HMAC-SHA256 Credential={access_key}/{id}, SignedHeaders={names}, Signature={signature}")
+}
+
+/// The signature of a canonical request, which is dated as `date` says.
+pub(crate) fn signature(
+    canonical: &str,
+    date: &str,
+    credentials: &AwsCredentials,
+    scope: &Scope<'_>,
+) -> String {
     let text = format!(
-        "AWS4-HMAC-SHA256\n{}\n{id}\n{}",
-        scope.date(),
-        hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref())
+        "AWS4-HMAC-SHA256\n{date}\n{}\n{}",
+        scope.id(),
+        sha256(canonical.as_bytes())
     );
     let secret = Secret::new(format!("AWS4{}", credentials.secret_key.expose()));
     let day = scope.at.strftime("%Y%m%d").to_string();
@@ -75,9 +95,12 @@ pub(crate) fn authorization(
     for part in [scope.region, scope.service, "aws4_request"] {
         key = mac(key.as_ref(), part);
     }
-    let signature = hex(mac(key.as_ref(), &text).as_ref());
-    let access_key = &credentials.access_key;
-    format!("AWS4-HMAC-SHA256 Credential={access_key}/{id}, SignedHeaders={names}, Signature={signature}")
+    hex(mac(key.as_ref(), &text).as_ref())
+}
+
+/// The digest of `bytes` in hexadecimal digits.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 fn mac(key: &[u8], text: &str) -> hmac::Tag {
@@ -97,7 +120,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn signature(access_key: &str, secret: &str, service: &str, at: &str, request: &Signable<'_>) -> String {
+    fn authorized(access_key: &str, secret: &str, service: &str, at: &str, request: &Signable<'_>) -> String {
         let credentials = AwsCredentials {
             access_key: access_key.to_owned(),
             secret_key: secret.into(),
@@ -150,7 +173,7 @@ mod tests {
                 headers: &host,
                 payload: EMPTY_SHA256,
             };
-            let found = signature("AKIDEXAMPLE", key, "service", "2015-08-30T12:36:00Z", &request);
+            let found = authorized("AKIDEXAMPLE", key, "service", "2015-08-30T12:36:00Z", &request);
             assert_eq!(
                 found,
                 format!(
@@ -199,7 +222,7 @@ mod tests {
                 headers,
                 payload: EMPTY_SHA256,
             };
-            let found = signature(
+            let found = authorized(
                 "AKIAIOSFODNN7EXAMPLE",
                 key,
                 "s3",

@@ -36,7 +36,7 @@ impl SigningKey {
     }
 
     /// A token with these claims; `header` is extended by type and algorithm.
-    pub(super) fn sign(&self, header: &[(&str, Value)], claims: &Value) -> Result<String> {
+    pub(crate) fn sign(&self, header: &[(&str, Value)], claims: &Value) -> Result<String> {
         let mut all = serde_json::Map::new();
         all.insert("alg".to_owned(), "RS256".into());
         all.insert("typ".to_owned(), "JWT".into());

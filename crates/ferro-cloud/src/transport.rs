@@ -7,15 +7,7 @@ use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::sleep;
 
-use crate::Result;
-
-/// The most of an error's body that is read.
-pub(crate) const MAX_ERROR_BODY: u64 = 64 * 1024;
-
-/// The most of a page of a listing, or of a token service's answer.
-pub(crate) const MAX_DOCUMENT: u64 = 32 << 20;
-
-/// How a storage is reached. Clones share connections.
+/// How a service is reached. Clones share connections.
 #[derive(Clone, Debug)]
 pub struct Transport {
     client: Client,
@@ -42,7 +34,13 @@ impl Transport {
     }
 
     /// Sends what `make` makes until it is answered for good; any status is an answer. Redirects are not followed.
-    pub(crate) async fn send(&self, make: impl Fn() -> Result<Request>) -> Result<Response> {
+    ///
+    /// # Errors
+    /// When there is no request to be made, or no answer comes.
+    pub async fn send<E: From<ferro_http::Error>>(
+        &self,
+        make: impl Fn() -> Result<Request, E>,
+    ) -> Result<Response, E> {
         let mut attempt = 0;
         loop {
             let answer = self.client.send(&make()?.without_redirects()).await;
@@ -72,17 +70,20 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
 const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
 /// Encodes one component of a path or query.
-pub(crate) fn encode(text: &str) -> String {
+#[must_use]
+pub fn encode(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
 /// Encodes a path; slashes stay.
-pub(crate) fn encode_path(text: &str) -> String {
+#[must_use]
+pub fn encode_path(text: &str) -> String {
     utf8_percent_encode(text, PATH).to_string()
 }
 
 /// A query in the order that signatures want.
-pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
+#[must_use]
+pub fn query(pairs: &[(&str, &str)]) -> String {
     let mut encoded: Vec<(String, String)> = pairs
         .iter()
         .map(|(key, value)| (encode(key), encode(value)))

@@ -7,14 +7,17 @@ use http::{HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Environment, Expiring, SigningKey, TokenAnswer, ask, ask_json, post, read_file, read_token};
+use crate::environment::{read_file, read_token};
+use crate::token::{TokenAnswer, ask, ask_json, post};
 use crate::transport::{Transport, query};
-use crate::{Error, Result};
+use crate::{Environment, Error, Expiring, Result, SigningKey};
 
-/// What tokens are asked for: reading.
-const SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_only";
+/// The scopes of tokens that read storage.
+pub const STORAGE: &[&str] = &["https://www.googleapis.com/auth/devstorage.read_only"];
+/// The scopes of tokens for all else.
+pub const PLATFORM: &[&str] = &[CLOUD_PLATFORM, "https://www.googleapis.com/auth/userinfo.email"];
 /// What federated tokens are asked for, of which others are made.
-const PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
+const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 const STS: &str = "https://sts.googleapis.com/v1/token";
 const METADATA: &str = "metadata.google.internal";
@@ -78,7 +81,7 @@ impl ServiceAccountKey {
     ///
     /// # Errors
     /// When the key is no RSA key, or the token service refuses.
-    pub async fn token(&self, transport: &Transport) -> Result<Token> {
+    pub async fn token(&self, transport: &Transport, scopes: &[&str]) -> Result<Token> {
         let uri = match self.token_uri.as_str() {
             "" => TOKEN_URI,
             uri => uri,
@@ -89,7 +92,7 @@ impl ServiceAccountKey {
             .unwrap_or_default()
             .as_secs();
         let claims = json!({
-            "iss": self.client_email, "scope": SCOPE, "aud": uri, "iat": now, "exp": now + 3600,
+            "iss": self.client_email, "scope": scopes.join(" "), "aud": uri, "iat": now, "exp": now + 3600,
         });
         let assertion = key.sign(&[("kid", self.private_key_id.as_str().into())], &claims)?;
         let assertion = Secret::new(assertion);
@@ -135,16 +138,26 @@ impl Federation {
     ///
     /// # Errors
     /// When a token service refuses.
-    pub async fn exchange(&self, transport: &Transport, subject: &Secret<String>) -> Result<Token> {
+    pub async fn exchange(
+        &self,
+        transport: &Transport,
+        scopes: &[&str],
+        subject: &Secret<String>,
+    ) -> Result<Token> {
         let url = match self.token_url.as_str() {
             "" => STS,
             url => url,
         };
         let is_direct = self.impersonation_url.is_empty();
+        let scope = if is_direct {
+            scopes.join(" ")
+        } else {
+            CLOUD_PLATFORM.to_owned()
+        };
         let pairs = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
             ("audience", self.audience.as_str()),
-            ("scope", if is_direct { SCOPE } else { PLATFORM }),
+            ("scope", scope.as_str()),
             (
                 "requested_token_type",
                 "urn:ietf:params:oauth:token-type:access_token",
@@ -157,16 +170,23 @@ impl Federation {
         if is_direct {
             return Ok(federated);
         }
-        self.impersonate(transport, &federated.value).await
+        self.impersonate(transport, scopes, &federated.value).await
     }
 
-    async fn impersonate(&self, transport: &Transport, federated: &Secret<String>) -> Result<Token> {
+    async fn impersonate(
+        &self,
+        transport: &Transport,
+        scopes: &[&str],
+        federated: &Secret<String>,
+    ) -> Result<Token> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Answer {
             access_token: String,
+            #[serde(default)]
+            expire_time: String,
         }
-        let body = json!({ "scope": [SCOPE], "lifetime": "3600s" }).to_string();
+        let body = json!({ "scope": scopes, "lifetime": "3600s" }).to_string();
         let make = || {
             let json = HeaderValue::from_static("application/json");
             Ok(Request::new(Method::POST, &self.impersonation_url)?
@@ -175,7 +195,11 @@ impl Federation {
                 .body(body.clone()))
         };
         let answer: Answer = ask_json(transport, "Google service account impersonation", make).await?;
-        Ok(Expiring::for_seconds(Secret::new(answer.access_token), 3600))
+        let token = Secret::new(answer.access_token);
+        Ok(match answer.expire_time.as_str() {
+            "" => Expiring::for_seconds(token, 3600),
+            moment => Expiring::until(token, moment),
+        })
     }
 }
 
@@ -200,9 +224,14 @@ struct CredentialSource {
 ///
 /// # Errors
 /// When there is none, or the file is none that can be used.
-pub async fn ambient(transport: &Transport, metadata: &Transport, env: &Environment) -> Result<Token> {
+pub async fn ambient(
+    transport: &Transport,
+    metadata: &Transport,
+    env: &Environment,
+    scopes: &[&str],
+) -> Result<Token> {
     let Some(path) = env.get("GOOGLE_APPLICATION_CREDENTIALS") else {
-        return from_metadata(metadata, env).await;
+        return from_metadata(metadata, env, scopes).await;
     };
     let content = Secret::new(read_file(&path).await?);
     let unusable = || {
@@ -211,7 +240,7 @@ pub async fn ambient(transport: &Transport, metadata: &Transport, env: &Environm
         ))
     };
     match ServiceAccountKey::parse(content.expose()) {
-        Ok(key) => return key.token(transport).await,
+        Ok(key) => return key.token(transport, scopes).await,
         Err(KeyFault::Type) => {}
         Err(_) => return Err(unusable()),
     }
@@ -225,11 +254,11 @@ pub async fn ambient(transport: &Transport, metadata: &Transport, env: &Environm
         token_url: account.token_url,
         impersonation_url: account.service_account_impersonation_url,
     };
-    federation.exchange(transport, &subject).await
+    federation.exchange(transport, scopes, &subject).await
 }
 
-async fn from_metadata(transport: &Transport, env: &Environment) -> Result<Token> {
-    let pairs = query(&[("scopes", SCOPE)]);
+async fn from_metadata(transport: &Transport, env: &Environment, scopes: &[&str]) -> Result<Token> {
+    let pairs = query(&[("scopes", &scopes.join(","))]);
     let url = metadata_url(env, &format!("instance/service-accounts/default/token?{pairs}"));
     let answer: TokenAnswer = ask_json(transport, METADATA_SERVER, || metadata_request(&url)).await?;
     Ok(answer.into_token())

@@ -11,16 +11,23 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
-use super::{Environment, Expiring, SigningKey, TokenAnswer, ask_json, post, read_file, read_token};
+use crate::environment::{read_file, read_token};
+use crate::sigv4::sha256;
+use crate::token::{TokenAnswer, ask_json, post};
 use crate::transport::{Transport, encode, query};
-use crate::{Error, Result};
+use crate::{Environment, Error, Expiring, Result, SigningKey};
 
 const AUTHORITY: &str = "https://login.microsoftonline.com";
-const SCOPE: &str = "https://storage.azure.com/.default";
-const RESOURCE: &str = "https://storage.azure.com";
+/// What asks for the whole of a resource.
+const DEFAULT: &str = "/.default";
 const INSTANCE: &str = "http://169.254.169.254";
 
-/// A token of Microsoft Entra ID for storage.
+/// The scope of tokens for Azure Blob Storage.
+pub const STORAGE: &str = "https://storage.azure.com/.default";
+/// The scope of tokens for Azure DevOps.
+pub const DEVOPS: &str = "499b84ac-1321-427f-aa17-267ca6975798/.default";
+
+/// A token of Microsoft Entra ID.
 pub type Token = Expiring<Secret<String>>;
 
 /// An application in a tenant.
@@ -39,8 +46,13 @@ impl Application {
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn by_secret(&self, transport: &Transport, secret: &Secret<String>) -> Result<Token> {
-        self.token(transport, &[("client_secret", secret.expose().as_str())])
+    pub async fn by_secret(
+        &self,
+        transport: &Transport,
+        scope: &str,
+        secret: &Secret<String>,
+    ) -> Result<Token> {
+        self.token(transport, scope, &[("client_secret", secret.expose().as_str())])
             .await
     }
 
@@ -48,19 +60,30 @@ impl Application {
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn by_certificate(&self, transport: &Transport, certificate: &Certificate) -> Result<Token> {
+    pub async fn by_certificate(
+        &self,
+        transport: &Transport,
+        scope: &str,
+        certificate: &Certificate,
+    ) -> Result<Token> {
         let assertion = Secret::new(certificate.assertion(self)?);
-        self.by_assertion(transport, &assertion).await
+        self.by_assertion(transport, scope, &assertion).await
     }
 
     /// A token for that of a federated identity.
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn by_assertion(&self, transport: &Transport, assertion: &Secret<String>) -> Result<Token> {
+    pub async fn by_assertion(
+        &self,
+        transport: &Transport,
+        scope: &str,
+        assertion: &Secret<String>,
+    ) -> Result<Token> {
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         self.token(
             transport,
+            scope,
             &[
                 ("client_assertion_type", kind),
                 ("client_assertion", assertion.expose().as_str()),
@@ -77,11 +100,11 @@ impl Application {
         format!("{authority}/{}/oauth2/v2.0/token", encode(&self.tenant))
     }
 
-    async fn token(&self, transport: &Transport, proof: &[(&str, &str)]) -> Result<Token> {
+    async fn token(&self, transport: &Transport, scope: &str, proof: &[(&str, &str)]) -> Result<Token> {
         let mut pairs = vec![
             ("grant_type", "client_credentials"),
             ("client_id", self.client.as_str()),
-            ("scope", SCOPE),
+            ("scope", scope),
         ];
         pairs.extend_from_slice(proof);
         let url = self.url();
@@ -141,9 +164,7 @@ impl Certificate {
                 .collect();
             header.push(("x5c", chain.into()));
         }
-        let id = crate::sigv4::hex(
-            digest::digest(&digest::SHA256, format!("{}{now}", application.client).as_bytes()).as_ref(),
-        );
+        let id = sha256(format!("{}{now}", application.client).as_bytes());
         let claims = json!({
             "aud": application.url(), "iss": application.client, "sub": application.client,
             "jti": id, "nbf": now, "iat": now, "exp": now + 600,
@@ -156,11 +177,17 @@ impl Certificate {
 ///
 /// # Errors
 /// When there is no metadata server, or it refuses.
-pub async fn managed(transport: &Transport, env: &Environment, client: Option<&str>) -> Result<Token> {
+pub async fn managed(
+    transport: &Transport,
+    env: &Environment,
+    scope: &str,
+    client: Option<&str>,
+) -> Result<Token> {
     let base = env
         .get("AZURE_POD_IDENTITY_AUTHORITY_HOST")
         .unwrap_or_else(|| INSTANCE.to_owned());
-    let mut pairs = vec![("api-version", "2018-02-01"), ("resource", RESOURCE)];
+    let resource = scope.strip_suffix(DEFAULT).unwrap_or(scope);
+    let mut pairs = vec![("api-version", "2018-02-01"), ("resource", resource)];
     pairs.extend(client.map(|client| ("client_id", client)));
     let base = base.trim_end_matches('/');
     let url = format!("{base}/metadata/identity/oauth2/token?{}", query(&pairs));
@@ -181,6 +208,7 @@ pub async fn ambient(
     transport: &Transport,
     metadata: &Transport,
     env: &Environment,
+    scope: &str,
     authority: Option<&str>,
 ) -> Result<Token> {
     let client = env.get("AZURE_CLIENT_ID");
@@ -194,20 +222,22 @@ pub async fn ambient(
             authority: authority.unwrap_or_default(),
         };
         if let Some(secret) = env.get("AZURE_CLIENT_SECRET") {
-            return application.by_secret(transport, &Secret::new(secret)).await;
+            return application
+                .by_secret(transport, scope, &Secret::new(secret))
+                .await;
         }
         if let Some(path) = env.get("AZURE_CLIENT_CERTIFICATE_PATH") {
             let pem = Secret::new(read_file(&path).await?);
             let certificate = Certificate::from_pem(pem.expose(), sends_chain(env))?;
-            return application.by_certificate(transport, &certificate).await;
+            return application.by_certificate(transport, scope, &certificate).await;
         }
         if let Some(path) = env.get("AZURE_FEDERATED_TOKEN_FILE") {
             return application
-                .by_assertion(transport, &read_token(&path).await?)
+                .by_assertion(transport, scope, &read_token(&path).await?)
                 .await;
         }
     }
-    managed(metadata, env, client.as_deref()).await
+    managed(metadata, env, scope, client.as_deref()).await
 }
 
 fn sends_chain(env: &Environment) -> bool {
