@@ -25,7 +25,7 @@ pub struct Ambient<'a> {
     pub metadata: &'a Transport,
     /// The variables of the process.
     pub environment: &'a Environment,
-    /// The region of what is to be reached, where the environment names none.
+    /// The region of what is to be reached; that of the environment where there is none.
     pub region: Option<&'a str>,
     /// The token service to use, in place of the one of the region.
     pub sts_endpoint: Option<&'a str>,
@@ -62,13 +62,13 @@ pub async fn ambient(ambient: &Ambient<'_>) -> Result<Expiring<AwsCredentials>> 
     instance(ambient.metadata, env).await
 }
 
-/// The region that the environment names, or else that of what is to be reached.
+/// The region of what is to be reached, or else that of the environment.
 #[must_use]
 pub fn region(ambient: &Ambient<'_>) -> Option<String> {
     let env = ambient.environment;
-    env.get("AWS_REGION")
+    let own = ambient.region.map(str::to_owned);
+    own.or_else(|| env.get("AWS_REGION"))
         .or_else(|| env.get("AWS_DEFAULT_REGION"))
-        .or_else(|| ambient.region.map(str::to_owned))
 }
 
 /// The address of the token service.

@@ -123,9 +123,9 @@ impl Cloud {
     ) -> Result<Credentials, String> {
         let login = match provider {
             RegistryProvider::Generic => return Ok(Credentials::Anonymous),
-            RegistryProvider::Aws => self.amazon(host, asker).await,
-            RegistryProvider::Azure => self.azure(host, asker).await,
-            RegistryProvider::Gcp => self.google(host, asker).await,
+            RegistryProvider::Aws => Box::pin(self.amazon(host, asker)).await,
+            RegistryProvider::Azure => Box::pin(self.azure(host, asker)).await,
+            RegistryProvider::Gcp => Box::pin(self.google(host, asker)).await,
         };
         let login = login.map_err(|error| describe(&error))?;
         Ok(Credentials::basic(&login.username, login.password.expose()))
@@ -142,8 +142,8 @@ impl Cloud {
         asker: &Asker<'_>,
     ) -> Result<Option<Auth>, String> {
         let auth = match provider {
-            GitProvider::Aws => self.code_commit(url, asker).await.map(basic),
-            GitProvider::Azure => self.devops(url, asker).await.map(Auth::Bearer),
+            GitProvider::Aws => Box::pin(self.code_commit(url, asker)).await.map(basic),
+            GitProvider::Azure => Box::pin(self.devops(url, asker)).await.map(Auth::Bearer),
             GitProvider::Generic | GitProvider::GitHub => return Ok(None),
         };
         auth.map(Some).map_err(|error| describe(&error))
@@ -170,7 +170,7 @@ impl Cloud {
             let slices: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
             self.tokens.get(&slices, app.login(&transport)).await
         };
-        let login: Result<Login, Error> = login.await;
+        let login: Result<Login, Error> = Box::pin(login).await;
         login.map(basic).map_err(|error| describe(&error))
     }
 
@@ -189,8 +189,10 @@ impl Cloud {
         let registry = Azure::parse(host, &self.environment).await?;
         let got = self.azure_token(registry.scope(), asker).await;
         let got = got.map_err(|error| no_token("artifact registry", &error))?;
-        // It is the registry that exchanges the token, so it is reached as the registry is.
-        let transport = self.transport(asker.http)?;
+        // It is the registry that exchanges the token, so it is reached as the registry is; but a token is not shown to whoever answers.
+        let mut http = asker.http.clone();
+        http.tls.insecure_skip_verify = false;
+        let transport = self.transport(&http)?;
         let login = registry.login(&transport, &got.token.value);
         let inputs = [
             got.inputs,

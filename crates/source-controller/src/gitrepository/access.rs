@@ -72,6 +72,10 @@ async fn login(
     secret: Option<&SecretData>,
     remote: &Remote,
 ) -> Result<Option<ferro_http::Auth>, String> {
+    if matches!(remote.auth, Auth::Ssh(_)) {
+        // A key is a login already.
+        return Ok(None);
+    }
     match (object.spec.provider_or_default(), secret) {
         (GitProvider::GitHub, Some(secret)) => {
             let auth = cloud.github(&app_data(secret), &remote.http).await;

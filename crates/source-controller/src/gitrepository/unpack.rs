@@ -1,5 +1,5 @@
-//! Unpacks the artifact of another GitRepository, to be placed inside this one. The file is one of our own storage and has the digest that was
-//! recorded for it; what would still leave the folder is refused.
+//! Unpacks the artifact of another GitRepository, to be placed inside this one. The file is one of our own storage and was
+//! found to have the digest that is recorded for it; what would still leave the folder is refused.
 
 use std::fs::File;
 use std::io;

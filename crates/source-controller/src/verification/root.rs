@@ -26,7 +26,8 @@ const FRESH: Duration = Duration::from_secs(24 * 3600);
 /// How long a repository that failed is left alone, as upstream.
 const PAUSE: Duration = Duration::from_secs(60);
 /// How long fetching may take; a verification waits for it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(15);
+const SILENT: &str = "the repository does not answer";
 
 /// The public root, fetched when it is first asked for. Clones share it.
 #[derive(Clone)]
@@ -64,8 +65,11 @@ impl PublicRoot {
     pub(crate) async fn get(&self) -> Result<Arc<TrustedRoot>, String> {
         let mut state = self.0.lock().await;
         if state.ask_again.is_none_or(|moment| moment <= Instant::now()) {
-            let refreshed = timeout(PATIENCE, state.refresh()).await;
-            let refreshed = refreshed.unwrap_or_else(|_| Err("the repository does not answer".to_owned()));
+            // Who waits may give up first; then this has failed, and the next one does not wait for it again.
+            SILENT.clone_into(&mut state.fault);
+            state.ask_again = Some(Instant::now() + PAUSE);
+            let refreshed = timeout(PATIENCE, Box::pin(state.refresh())).await;
+            let refreshed = refreshed.unwrap_or_else(|_| Err(SILENT.to_owned()));
             let rest = if refreshed.is_ok() { FRESH } else { PAUSE };
             state.ask_again = Some(Instant::now() + rest);
             state.fault = refreshed.err().unwrap_or_default();
@@ -174,5 +178,33 @@ impl Source {
         };
         let fetched: ferro_http::Result<_> = fetched.await;
         fetched.map_err(|error| describe(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn repository_that_is_silent_is_waited_for_once() {
+        // Connections are accepted by the system, and nobody ever answers.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mirror = format!("http://{}", listener.local_addr().unwrap());
+        let root = PublicRoot::new(Environment::of(&[(MIRROR, &mirror)]));
+        assert!(timeout(Duration::from_millis(100), root.get()).await.is_err());
+        // The next one has what came with the program, at once.
+        let trusted = timeout(PATIENCE / 2, root.get()).await.unwrap().unwrap();
+        assert_eq!(trusted.rekor_url(), Some("https://rekor.sigstore.dev"));
+    }
+
+    #[tokio::test]
+    async fn root_of_another_repository_must_be_there() {
+        let variables = [(MIRROR, "http://127.0.0.1:1"), (ROOT, "/does/not/exist.json")];
+        let error = PublicRoot::new(Environment::of(&variables))
+            .get()
+            .await
+            .unwrap_err();
+        let start = "unable to initialize trusted root: failed to read '/does/not/exist.json': ";
+        assert!(error.starts_with(start), "{error}");
     }
 }

@@ -79,7 +79,7 @@ impl Tuf {
         )
     }
 
-    fn sign(&self, kind: &str, version: u64, rest: Value) -> Vec<u8> {
+    fn sign(&self, kind: &str, version: u64, rest: &Value) -> Vec<u8> {
         let mut signed =
             json!({ "_type": kind, "spec_version": "1.0", "version": version, "expires": EXPIRES });
         for (key, value) in rest.as_object().unwrap() {
@@ -99,7 +99,7 @@ impl Tuf {
         self.sign(
             "root",
             version,
-            json!({
+            &json!({
                 "consistent_snapshot": true, "keys": { "one": key },
                 "roles": { "root": role, "timestamp": role, "snapshot": role, "targets": role },
             }),
@@ -125,15 +125,15 @@ impl Tuf {
         files.insert("2.root.json".to_owned(), self.root(2));
         files.insert(
             "timestamp.json".to_owned(),
-            self.sign("timestamp", version, meta("snapshot.json")),
+            self.sign("timestamp", version, &meta("snapshot.json")),
         );
         files.insert(
             format!("{version}.snapshot.json"),
-            self.sign("snapshot", version, meta("targets.json")),
+            self.sign("snapshot", version, &meta("targets.json")),
         );
         files.insert(
             format!("{version}.targets.json"),
-            self.sign("targets", version, targets),
+            self.sign("targets", version, &targets),
         );
         files.insert(
             format!("targets/{hash}.trusted_root.json"),

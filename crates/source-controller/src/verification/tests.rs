@@ -388,7 +388,7 @@ async fn charts_on_servers_cannot_be_verified() {
 #[tokio::test(flavor = "multi_thread")]
 async fn identities_that_vouch_for_charts_are_judged_by_the_public_root() {
     const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-    let (tuf, folder) = (super::testing::Tuf::start(), tempfile::tempdir().unwrap());
+    let (tuf, folder) = (testing::Tuf::start(), tempfile::tempdir().unwrap());
     let root = folder.path().join("root.json");
     std::fs::write(&root, tuf.root(1)).unwrap();
     let (mirror, root) = (tuf.url(), root.to_str().unwrap().to_owned());
