@@ -86,7 +86,7 @@ impl Validity {
 /// The public instance of Sigstore as it was when this crate was made: where trust in it begins (see `public/README.md`).
 pub mod public {
     /// The root of trust of its TUF repository.
-    pub const TUF_ROOT: &[u8] = include_bytes!("public/root.json");
+    pub const TUF_ROOT: &[u8] = include_bytes!("public/root.tuf");
     /// Its authorities and logs, in the form of [`TrustedRoot::from_json`](super::TrustedRoot::from_json).
     pub const TRUSTED_ROOT: &[u8] = include_bytes!("public/trusted_root.json");
     /// Where its TUF repository is.

@@ -15,7 +15,7 @@ use ferro_oci::Credentials;
 use ferro_runtime::flags::FeatureGates;
 use kube::Client;
 
-use super::identity::{Account, Identity};
+use super::identity::{Account, Identity, read};
 use crate::args::OBJECT_LEVEL_WORKLOAD_IDENTITY;
 
 /// A metadata server is near, or is not there.
@@ -313,13 +313,6 @@ impl Cloud {
             namespace: asker.namespace,
             name,
         })
-    }
-}
-
-async fn read<'a>(identity: Option<&'a Identity<'a>>) -> Result<Option<Account<'a>>, Error> {
-    match identity {
-        Some(identity) => identity.account().await.map(Some),
-        None => Ok(None),
     }
 }
 

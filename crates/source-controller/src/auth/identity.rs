@@ -63,13 +63,24 @@ impl Identity<'_> {
     ///
     /// # Errors
     /// When there is none, or it cannot be read.
-    pub(crate) async fn account(&self) -> Result<Account<'_>> {
+    async fn account(&self) -> Result<Account<'_>> {
         let object = self.api().get(self.name).await;
         let object = object.map_err(|error| self.failed("get", &error))?;
         Ok(Account {
             identity: self,
             object,
         })
+    }
+}
+
+/// Reads the ServiceAccount that stands for an object, if one does.
+///
+/// # Errors
+/// When it is not there, or cannot be read.
+pub(crate) async fn read<'a>(identity: Option<&'a Identity<'a>>) -> Result<Option<Account<'a>>> {
+    match identity {
+        Some(identity) => identity.account().await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -15,7 +15,7 @@ use kube::ResourceExt;
 use super::access::{Secrets, check_sts, check_sts_secret, unauthenticated};
 use crate::auth::SecretData;
 use crate::auth::cloud::Cloud;
-use crate::auth::identity::Identity;
+use crate::auth::identity::{Account, Identity, read};
 use crate::reconcile::Failure;
 
 /// Keys of Secrets for S3.
@@ -121,11 +121,13 @@ impl Way<'_> {
             region: spec.region.as_deref().filter(|region| !region.is_empty()),
             sts_endpoint,
         };
-        let account = self.identity(object);
-        let inputs = self.inputs("aws", object, secrets);
+        let identity = self.identity(object);
+        let account = read(identity.as_ref()).await;
+        let account = account.map_err(|error| failed(super::listing::shown(&error)))?;
+        let inputs = inputs("aws", object, secrets, account.as_ref());
         let fetch = async {
             match &account {
-                Some(identity) => identity.account().await?.aws(&ambient).await,
+                Some(account) => account.aws(&ambient).await,
                 None => aws::ambient(&ambient).await,
             }
         };
@@ -144,7 +146,7 @@ impl Way<'_> {
         };
         let (username, password) = (text(key::USERNAME), text(key::PASSWORD));
         let transport = self.transport(&secrets.sts_http(object))?;
-        let inputs = self.inputs("ldap", object, secrets);
+        let inputs = inputs("ldap", object, secrets, None);
         let fetch = aws::ldap(&transport, &sts.endpoint, username.expose(), &password);
         let token = self.cloud.tokens.get(&as_slices(&inputs), fetch).await;
         token.map(Some).map_err(|error| unconfirmed(object, &error))
@@ -161,15 +163,14 @@ impl Way<'_> {
             None
         } else {
             let (metadata, env) = (self.metadata()?, &self.cloud.environment);
-            let account = self.identity(object);
-            let inputs = self.inputs("gcp", object, secrets);
+            let identity = self.identity(object).filter(|_| key.is_none());
+            let account = read(identity.as_ref()).await;
+            let account = account.map_err(|error| unconfirmed(object, &error))?;
+            let inputs = inputs("gcp", object, secrets, account.as_ref());
             let fetch = async {
                 match (&key, &account) {
                     (Some(key), _) => key.token(&transport, gcp::STORAGE).await,
-                    (None, Some(identity)) => {
-                        let account = identity.account().await?;
-                        account.gcp(&transport, &metadata, env, gcp::STORAGE).await
-                    }
+                    (None, Some(account)) => account.gcp(&transport, &metadata, env, gcp::STORAGE).await,
                     (None, None) => gcp::ambient(&transport, &metadata, env, gcp::STORAGE).await,
                 }
             };
@@ -207,8 +208,11 @@ impl Way<'_> {
         proof: &TokenProof,
     ) -> Result<Access, Failure> {
         let (metadata, env) = (self.metadata()?, &self.cloud.environment);
-        let account = self.identity(object);
-        let inputs = self.inputs("azure", object, secrets);
+        let is_ambient = matches!(proof, TokenProof::Ambient { .. });
+        let identity = self.identity(object).filter(|_| is_ambient);
+        let account = read(identity.as_ref()).await;
+        let account = account.map_err(|error| unconfirmed(object, &error))?;
+        let inputs = inputs("azure", object, secrets, account.as_ref());
         let fetch = async {
             match (proof, &account) {
                 (TokenProof::Secret(application, secret), _) => {
@@ -222,12 +226,8 @@ impl Way<'_> {
                 (TokenProof::Managed(client), _) => {
                     azure::managed(&metadata, env, azure::STORAGE, Some(client)).await
                 }
-                (TokenProof::Ambient { .. }, Some(identity)) => {
-                    identity
-                        .account()
-                        .await?
-                        .azure(transport, env, azure::STORAGE)
-                        .await
+                (TokenProof::Ambient { .. }, Some(account)) => {
+                    account.azure(transport, env, azure::STORAGE).await
                 }
                 (TokenProof::Ambient { authority }, None) => {
                     azure::ambient(transport, &metadata, env, azure::STORAGE, authority.as_deref()).await
@@ -235,7 +235,7 @@ impl Way<'_> {
             }
         };
         let token = self.cloud.tokens.get(&as_slices(&inputs), fetch).await;
-        let is_unnamed = matches!(proof, TokenProof::Ambient { .. })
+        let is_unnamed = is_ambient
             && account.is_none()
             && ["AZURE_CLIENT_ID", "AZURE_TENANT_ID"]
                 .iter()
@@ -247,23 +247,24 @@ impl Way<'_> {
             Err(error) => Err(unconfirmed(object, &error)),
         }
     }
+}
 
-    /// All that a token depends on.
-    fn inputs(&self, provider: &str, object: &Object, secrets: &Secrets) -> Vec<Vec<u8>> {
-        let spec = &object.spec;
-        let mut inputs = vec![provider.to_owned().into_bytes()];
-        // The proxy is none of it, but who changes it may do so because of what came through the old one.
-        inputs.push(format!("{:?} {:?} {:?}", spec.sts, spec.region, spec.proxy_secret_ref).into_bytes());
-        let identity = self.identity(object).map(|identity| identity.name.to_owned());
-        inputs.push(format!("{} {identity:?}", object.namespace().unwrap_or_default()).into_bytes());
-        for (_, secret) in [&secrets.credentials, &secrets.sts].into_iter().flatten() {
-            for (key, value) in secret.entries() {
-                inputs.push(key.as_bytes().to_vec());
-                inputs.push(value.to_vec());
-            }
+/// All that a token depends on.
+fn inputs(provider: &str, object: &Object, secrets: &Secrets, account: Option<&Account<'_>>) -> Vec<Vec<u8>> {
+    let spec = &object.spec;
+    let mut inputs = vec![provider.to_owned().into_bytes()];
+    // The proxy is none of it, but who changes it may do so because of what came through the old one.
+    inputs.push(format!("{:?} {:?} {:?}", spec.sts, spec.region, spec.proxy_secret_ref).into_bytes());
+    inputs.push(object.namespace().unwrap_or_default().into_bytes());
+    let parts = account.map(Account::parts).unwrap_or_default();
+    inputs.extend(parts.into_iter().map(String::into_bytes));
+    for (_, secret) in [&secrets.credentials, &secrets.sts].into_iter().flatten() {
+        for (key, value) in secret.entries() {
+            inputs.push(key.as_bytes().to_vec());
+            inputs.push(value.to_vec());
         }
-        inputs
     }
+    inputs
 }
 
 fn as_slices(inputs: &[Vec<u8>]) -> Vec<&[u8]> {

@@ -5,6 +5,7 @@ use ferro_api::source::{BucketSts, StsProvider};
 
 use super::storage::error;
 use super::*;
+use crate::auth::testing::Accounts;
 
 fn reference(name: &str) -> Option<LocalObjectReference> {
     Some(LocalObjectReference {
@@ -40,6 +41,60 @@ async fn keys_of_the_secret_sign_and_are_never_told() {
     assert_eq!(conditions_of(&object), READY);
     let text = format!("{:?} {object:?}", bench.events());
     assert!(!text.contains("hunter"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn role_of_the_service_account_signs_for_the_bucket() {
+    let (accounts, exchanges) = (Accounts::default(), Arc::new(Mutex::new(Vec::new())));
+    let log = Arc::clone(&exchanges);
+    let sts = Server::start(move |request| {
+        let form: BTreeMap<String, String> =
+            url::form_urlencoded::parse(&request.body).into_owned().collect();
+        assert_eq!(form["RoleSessionName"], "app.default.eu-west-1.fluxcd.io");
+        let role = form["RoleArn"].rsplit('/').next().unwrap().to_owned();
+        let credentials = format!(
+            "<Credentials><AccessKeyId>{role}</AccessKeyId><SecretAccessKey>hunter2</SecretAccessKey>\
+             <SessionToken>session</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration></Credentials>"
+        );
+        log.lock().unwrap().push(role);
+        let root = "AssumeRoleWithWebIdentityResponse";
+        Response::new(200, format!("<{root}>{credentials}</{root}>"))
+    });
+    let (s3, mut bench) = (FakeS3::new(), Bench::new(&[]));
+    let address = sts.url("");
+    let gate = "ObjectLevelWorkloadIdentity=true";
+    bench.reconciler.options.cloud =
+        Cloud::for_test(accounts.client(), &[("AWS_ENDPOINT_URL_STS", &address)], gate);
+    s3.put("a.yaml", "a: 1\n");
+    let signers = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&signers);
+    s3.instead(move |request| {
+        assert_eq!(request.header("x-amz-security-token"), "session");
+        let authorization = request.header("authorization").to_owned();
+        let signer = authorization
+            .split(['=', '/'])
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned();
+        seen.lock().unwrap().push(signer);
+        None
+    });
+    let mut object = bucket(&s3.endpoint());
+    object.spec.provider = Some(BucketProvider::Aws);
+    object.spec.region = Some("eu-west-1".to_owned());
+    object.spec.service_account_name = Some("app".to_owned());
+    // Another role counts at once, whatever was got for the first.
+    for role in ["one", "one", "two"] {
+        let arn = format!("arn:aws:iam::123456789012:role/{role}");
+        accounts.annotate(json!({ "eks.amazonaws.com/role-arn": arn }));
+        assert_eq!(bench.pass(&mut object).await, Outcome::Done);
+        assert_eq!(conditions_of(&object), READY);
+    }
+    assert_eq!(*exchanges.lock().unwrap(), ["one", "two"]);
+    let mut signers = signers.lock().unwrap().clone();
+    signers.dedup();
+    assert_eq!(signers, ["one", "two"]);
+    assert!(!format!("{:?} {object:?}", bench.events()).contains("hunter2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
