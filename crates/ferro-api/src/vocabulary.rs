@@ -119,6 +119,8 @@ pub mod label {
     pub const PART_OF: &str = "app.kubernetes.io/part-of";
     /// The value of [`PART_OF`]: what tools look for, whoever made the distribution.
     pub const PART_OF_FLUX: &str = "flux";
+    /// What manages an object.
+    pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     /// Name of the controller that a component is or belongs to.
     pub const COMPONENT: &str = "app.kubernetes.io/component";
     /// Name of the installation that a component belongs to.

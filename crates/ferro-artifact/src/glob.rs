@@ -2,13 +2,13 @@
 
 /// The pattern is malformed, as `path.ErrBadPattern` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BadPattern;
+pub struct BadPattern;
 
 /// Matches one path component; a component holds no slash.
 ///
 /// Like Go, a malformed pattern is only noticed when matching reaches the malformed part, and
 /// [`BadPattern`] is returned even where the part before it already failed to match.
-pub(crate) fn matches(pattern: &[u8], name: &[u8]) -> Result<bool, BadPattern> {
+pub fn matches(pattern: &[u8], name: &[u8]) -> Result<bool, BadPattern> {
     let (mut pattern, mut name) = (pattern, name);
     'pattern: while !pattern.is_empty() {
         let (has_star, chunk, rest) = scan_chunk(pattern);

@@ -44,7 +44,7 @@
 pub mod archive;
 pub mod digest;
 pub mod fetch;
-mod glob;
+pub mod glob;
 pub mod ignore;
 pub mod private;
 pub mod revision;

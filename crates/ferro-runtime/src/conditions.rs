@@ -88,6 +88,25 @@ pub fn mark_retrying<K: FluxObject>(object: &mut K) {
     }
 }
 
+/// Gives a condition that is as it was `before` the pass its old transition time back: what a pass says in between is no transition, and
+/// a repeated failure is not written again.
+pub fn keep_times<K: FluxObject>(object: &mut K, before: &[Condition]) {
+    if object.conditions().is_empty() {
+        return;
+    }
+    for condition in object.conditions_mut() {
+        let same = before.iter().find(|old| {
+            old.type_ == condition.type_
+                && old.status == condition.status
+                && old.reason == condition.reason
+                && old.message == condition.message
+        });
+        if let Some(old) = same {
+            condition.last_transition_time = old.last_transition_time;
+        }
+    }
+}
+
 /// Stalled, Reconciling and Ready first, then by generation observed, newest first, then by name.
 pub(crate) fn sort(conditions: &mut [Condition]) {
     let rank = |condition: &Condition| match condition.type_.as_str() {
@@ -232,5 +251,24 @@ mod tests {
             (ready.status, ready.message.as_str()),
             (ConditionStatus::False, "no route")
         );
+    }
+
+    #[test]
+    fn keep_times_restores_the_time_of_a_condition_that_is_as_before() {
+        let mut object = Kustomization::default();
+        mark_reconciling(&mut object, "ProgressingWithRetry", "again");
+        let old = "2020-01-01T00:00:00Z".parse::<jiff::Timestamp>().unwrap();
+        object
+            .conditions_mut()
+            .iter_mut()
+            .for_each(|condition| condition.last_transition_time = old.into());
+        let before = object.conditions().to_vec();
+        mark_reconciling(&mut object, "Progressing", "reconciliation in progress");
+        mark_reconciling(&mut object, "ProgressingWithRetry", "again");
+        keep_times(&mut object, &before);
+        assert_eq!(object.conditions(), before);
+        mark_reconciling(&mut object, "ProgressingWithRetry", "other");
+        keep_times(&mut object, &before);
+        assert_ne!(object.conditions(), before);
     }
 }

@@ -341,6 +341,8 @@ struct Token {
     uid: Option<String>,
     generation: Option<i64>,
     is_deleted: bool,
+    /// Where that is an annotation, it changes without the generation.
+    is_suspended: bool,
     requested_at: Option<String>,
 }
 
@@ -352,6 +354,7 @@ impl Token {
             uid: object.uid(),
             generation: object.meta().generation,
             is_deleted: object.meta().deletion_timestamp.is_some(),
+            is_suspended: object.is_suspended(),
             requested_at: requested_at.or_else(|| known?.requested_at.clone()),
         }
     }

@@ -5,8 +5,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ferro_api::FluxObject;
 use ferro_api::object::FluxStatus;
-use ferro_api::{FluxObject, finalizer};
 use futures::FutureExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -171,8 +171,8 @@ impl<R: Reconciler> Env<R> {
                 gone: false,
             };
         }
-        if !base.finalizers().iter().any(|name| name == finalizer::NAME) {
-            base = match self.writer.finalizer(&base, finalizer::NAME, true).await {
+        if !base.finalizers().iter().any(|name| name == R::FINALIZER) {
+            base = match self.writer.finalizer(&base, R::FINALIZER, true).await {
                 Ok(written) => self.remember(written),
                 Err(error) => return ended(refused(&error)),
             };
@@ -237,7 +237,7 @@ impl<R: Reconciler> Env<R> {
     }
 
     async fn finalize(&self, object: R::Object, interrupt: Interrupt) -> Outcome {
-        if !object.finalizers().iter().any(|name| name == finalizer::NAME) {
+        if !object.finalizers().iter().any(|name| name == R::FINALIZER) {
             return Outcome::Done;
         }
         let (mut pass, drafts) = Pass::new(object, interrupt.clone(), self.recorder.clone());
@@ -255,7 +255,7 @@ impl<R: Reconciler> Env<R> {
             }
             return Outcome::Backoff { error };
         }
-        match self.writer.finalizer(&pass.object, finalizer::NAME, false).await {
+        match self.writer.finalizer(&pass.object, R::FINALIZER, false).await {
             Ok(_) => Outcome::Done,
             Err(error) if is_not_found(&error) => Outcome::Done,
             Err(error) => refused(&error),
@@ -264,7 +264,7 @@ impl<R: Reconciler> Env<R> {
 
     /// Takes from a static object what it has from the time when it was reconciled. One that is suspended is left as it is.
     async fn retire(&self, object: R::Object, interrupt: Interrupt) -> Outcome {
-        let has_finalizer = object.finalizers().iter().any(|name| name == finalizer::NAME);
+        let has_finalizer = object.finalizers().iter().any(|name| name == R::FINALIZER);
         if object.is_suspended() || (!has_finalizer && is_blank(object.status())) {
             return Outcome::Done;
         }

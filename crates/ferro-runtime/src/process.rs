@@ -38,6 +38,9 @@ pub struct Process {
     pub readiness: Readiness,
     /// Cancelled when the process is to stop.
     pub stop: CancellationToken,
+    /// The file servers of the process.
+    #[cfg(feature = "artifacts")]
+    pub artifact_servers: crate::artifacts::Servers,
     failed: Arc<AtomicBool>,
     /// Pending until there is a controller to wait for, or one that waits for its lease.
     starting: Arc<Mutex<Pending>>,
@@ -189,6 +192,8 @@ where
         starting: Arc::new(Mutex::new(readiness.register())),
         readiness,
         stop: CancellationToken::new(),
+        #[cfg(feature = "artifacts")]
+        artifact_servers: crate::artifacts::Servers::default(),
         failed: Arc::new(AtomicBool::new(false)),
         deposed: CancellationToken::new(),
         grace: Arc::new(Mutex::new(GRACE)),

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferro_api::object::FluxObject;
-use ferro_api::{condition, reason};
+use ferro_api::{condition, finalizer, reason};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,9 @@ pub enum Outcome {
 pub trait Reconciler: Send + Sync + 'static {
     /// The kind.
     type Object: FluxObject;
+
+    /// The finalizer that objects of the kind get.
+    const FINALIZER: &'static str = finalizer::NAME;
 
     /// Brings the world to what the object asks for. Changes to `pass.object`'s status are written when it returns.
     fn reconcile(&self, pass: &mut Pass<Self::Object>) -> impl Future<Output = Outcome> + Send;
@@ -155,6 +159,44 @@ impl Interrupt {
     #[must_use]
     pub fn token(&self) -> &CancellationToken {
         &self.token
+    }
+}
+
+/// Returns when a pass is to be cut short: the process stops, or the object is no longer what the pass works on. A
+/// request to reconcile is no reason: it would start a long fetch over and over.
+pub fn ending<K: FluxObject>(
+    stop: &CancellationToken,
+    store: &Store<K>,
+    object: &K,
+    interrupt: &Interrupt,
+) -> impl Future<Output = Outcome> + Send + use<K> {
+    let (stop, store, interrupt) = (stop.clone(), store.clone(), interrupt.clone());
+    let key = ObjectRef::from_obj(object);
+    let generation = object.meta().generation;
+    async move {
+        let mut fires = interrupt.fires();
+        let is_other =
+            |now: &K| now.meta().generation != generation || now.meta().deletion_timestamp.is_some();
+        let changed = async {
+            loop {
+                match interrupt.cause() {
+                    Some(Cause::Shutdown) => return Outcome::Stopped,
+                    Some(Cause::NewWork(_)) if store.get(&key).is_none_or(|now| is_other(&now)) => {
+                        return Outcome::Superseded;
+                    }
+                    // Nothing yet, or a request only: a change may still follow it.
+                    _ => {}
+                }
+                if fires.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Outcome::Stopped,
+            outcome = changed => outcome,
+        }
     }
 }
 

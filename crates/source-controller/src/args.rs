@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use ferro_artifact::digest::Algorithm;
+use ferro_runtime::artifacts::StorageFlags;
 use ferro_runtime::flags::{FeatureGates, duration};
 
 /// Names and defaults of the feature gates.
@@ -24,24 +24,9 @@ pub struct SourceFlags {
     /// Time after which an object that waits for another one is looked at again.
     #[arg(long, value_parser = duration, default_value = "30s")]
     pub requeue_dependency: Duration,
-    /// Folder in which artifacts are stored; must exist.
-    #[arg(long, env = "STORAGE_PATH", default_value = "/data")]
-    pub storage_path: String,
-    /// Address on which artifacts are served.
-    #[arg(long, env = "STORAGE_ADDRESS", default_value = ":9090")]
-    pub storage_addr: String,
-    /// Host, or scheme and host, under which other programs reach the artifacts; by default that of --storage-addr.
-    #[arg(long, env = "STORAGE_ADV_ADDR", default_value = "")]
-    pub storage_adv_addr: String,
-    /// Time for which artifacts that are no longer current are kept.
-    #[arg(long, value_parser = duration, default_value = "1m")]
-    pub artifact_retention_ttl: Duration,
-    /// Artifacts of one object that are kept at most.
-    #[arg(long, default_value_t = 2)]
-    pub artifact_retention_records: usize,
-    /// Algorithm of the digests of artifacts: sha1, sha256, sha384, sha512 or blake3.
-    #[arg(long, value_parser = algorithm, default_value = "sha256")]
-    pub artifact_digest_algo: Algorithm,
+    /// The store of artifacts.
+    #[command(flatten)]
+    pub storage: StorageFlags,
     /// ServiceAccount whose cloud identity is used where an object names none.
     #[arg(long, default_value = "")]
     pub default_service_account: String,
@@ -99,20 +84,11 @@ impl SourceFlags {
     }
 }
 
-fn algorithm(text: &str) -> Result<Algorithm, String> {
-    Algorithm::ALL
-        .into_iter()
-        .find(|algorithm| algorithm.name() == text)
-        .ok_or_else(|| {
-            let known = Algorithm::ALL.map(Algorithm::name).join(", ");
-            format!("unsupported digest algorithm '{text}'; known: {known}")
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::{CommandFactory, Parser};
+    use ferro_artifact::digest::Algorithm;
 
     #[derive(Parser)]
     struct Cli {
@@ -128,7 +104,7 @@ mod tests {
         let flags = Cli::parse_from(["source-controller"]).source;
         assert_eq!(flags.concurrent, 2);
         assert_eq!(flags.requeue_dependency, Duration::from_secs(30));
-        assert_eq!(flags.artifact_digest_algo, Algorithm::Sha256);
+        assert_eq!(flags.storage.artifact_digest_algo, Algorithm::Sha256);
         assert!(flags.ssh_kex_algos.is_empty());
     }
 
@@ -151,7 +127,7 @@ mod tests {
             cli.source.ssh_kex_algos,
             ["curve25519-sha256", "ecdh-sha2-nistp256"]
         );
-        assert_eq!(cli.source.artifact_digest_algo, Algorithm::Blake3);
+        assert_eq!(cli.source.storage.artifact_digest_algo, Algorithm::Blake3);
         assert!(Cli::try_parse_from(["source-controller", "--artifact-digest-algo=md5"]).is_err());
         assert!(Cli::try_parse_from(["source-controller", "--concurrent=0"]).is_err());
     }

@@ -31,26 +31,20 @@ mod reconcile;
 mod sweep;
 mod verification;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ferro_api::source::{Bucket, GitRepository, HelmChart, HelmRepository, OCIRepository};
 use ferro_api::{FluxObject, controller};
-use ferro_artifact::server::FileServer;
-use ferro_artifact::storage::{Storage, StorageOptions, advertised_host};
+use ferro_artifact::storage::Storage;
 use ferro_cloud::{Environment, TokenCache};
 use ferro_git::SshOptions;
 use ferro_helmrepo::Limits;
 use ferro_runtime::controller::{Controller, Options};
 use ferro_runtime::events::Recorder;
-use ferro_runtime::flags::{FeatureGates, listen_addr};
+use ferro_runtime::flags::FeatureGates;
 use ferro_runtime::process::{Fatal, Process};
 use ferro_runtime::reconcile::Reconciler;
-use ferro_runtime::server::bind;
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::args::SourceFlags;
 use crate::auth::cloud::Cloud;
@@ -62,45 +56,21 @@ use crate::ocirepository::OCIRepositoryReconciler;
 use crate::reconcile::Shared;
 use crate::verification::PublicRoot;
 
-/// Time for the last downloads after the last pass.
-const DRAIN: Duration = Duration::from_secs(5);
-
-/// Runs the controller until the process stops. Only the holder of the lease listens: what another replica has in its storage is
-/// of no use, and whoever does not listen is not ready behind the Service of the artifacts.
+/// Runs the controller until the process stops.
 ///
 /// # Errors
 /// When the flags cannot be honoured, the storage cannot be used, or its address is taken.
 pub async fn run(process: Process, flags: SourceFlags) -> Result<(), Fatal> {
     let gates = FeatureGates::parse(&args::FEATURE_GATES, &process.flags.feature_gates)?;
     flags.validate(&gates)?;
+    flags.storage.check()?;
     let namespace = process.flags.watch_namespace()?;
-    let address = listen_addr(&flags.storage_addr)?;
-    // Shows at start when there is no such folder.
-    let server = FileServer::new(flags.storage_path.as_ref())?;
     let Some(leadership) = process.lead(controller::SOURCE).await else {
         return Ok(());
     };
-    let result = lead(&process, &flags, gates, namespace, address, server).await;
+    let act = async |storage: Storage| act(&process, &flags, gates, namespace, &storage).await;
+    let result = process.artifact_servers.serve(&flags.storage, act).await;
     leadership.release().await;
-    result
-}
-
-/// Serves artifacts and makes them.
-async fn lead(
-    process: &Process,
-    flags: &SourceFlags,
-    gates: FeatureGates,
-    namespace: Option<String>,
-    address: SocketAddr,
-    server: FileServer,
-) -> Result<(), Fatal> {
-    let listener = bind(address, "artifacts").await?;
-    let storage = open_storage(flags, listener.local_addr()?.port())?;
-    let (served, mut servers) = (CancellationToken::new(), JoinSet::new());
-    servers.spawn(server.serve(listener, served.clone()));
-    let result = act(process, flags, gates, namespace, &storage).await;
-    served.cancel();
-    finish(servers).await;
     result
 }
 
@@ -280,38 +250,13 @@ impl Kinds<'_> {
             concurrent: self.flags.concurrent,
         };
         let sweeping = sweep::run(
-            self.process.clone(),
-            self.namespace.clone(),
-            self.storage.clone(),
+            self.process,
+            self.namespace.as_deref(),
+            self.storage,
             controller.store.clone(),
         );
         let (namespace, recorder) = (self.namespace.clone(), self.recorder.clone());
         let reconciling = controller.run(self.process, namespace, recorder, options, reconciler);
         tokio::join!(reconciling, sweeping);
-    }
-}
-
-/// Opens the storage, which is served on `port`.
-fn open_storage(flags: &SourceFlags, port: u16) -> Result<Storage, Fatal> {
-    // A port that the system chose has to be known to who fetches.
-    let address = match flags.storage_addr.strip_suffix(":0") {
-        Some(host) => format!("{host}:{port}"),
-        None => flags.storage_addr.clone(),
-    };
-    let hostname = ferro_runtime::hostname();
-    Ok(Storage::open(StorageOptions {
-        base: flags.storage_path.clone().into(),
-        host: advertised_host(&address, &flags.storage_adv_addr, &hostname),
-        algorithm: flags.artifact_digest_algo,
-        retention_ttl: flags.artifact_retention_ttl,
-        retention_records: flags.artifact_retention_records,
-    })?)
-}
-
-/// Lets tasks come to their end, within bounds.
-async fn finish(mut tasks: JoinSet<()>) {
-    let ended = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, ended).await.is_err() {
-        tasks.shutdown().await;
     }
 }

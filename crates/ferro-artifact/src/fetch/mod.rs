@@ -15,7 +15,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared as SharedFuture};
 use tokio::sync::mpsc;
 
-pub use unpack::{UnpackError, UnpackLimits};
+pub use unpack::{UnpackError, UnpackLimits, extract_blocking};
 pub use whole::{DownloadOptions, download};
 
 use crate::digest::{Digest, DigestError};

@@ -87,6 +87,24 @@ pub enum UnpackError {
     },
 }
 
+/// What becomes of symbolic links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Links {
+    /// They are left out, as upstream leaves them out of artifacts.
+    LeftOut,
+    /// They are an error, as upstream has it where an archive is a file that somebody made.
+    Refused,
+}
+
+/// Unpacks a tar.gz that lies within an artifact into `root`, which exists and is empty. Symbolic links are refused.
+///
+/// # Errors
+/// When the archive is damaged, leads out of the folder, holds more than `limits` allow, or the disk does not take it.
+pub fn extract_blocking(archive: impl Read, root: &Path, limits: UnpackLimits) -> Result<(), UnpackError> {
+    let mut archive = archive.take(limits.compressed);
+    entries(&mut archive, root, limits, Links::Refused).map(drop)
+}
+
 /// What was unpacked.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Contents {
@@ -110,7 +128,7 @@ pub(crate) fn unpack_blocking(
         left: limits.compressed,
         exceeded: false,
     };
-    let unpacked = entries(&mut counted, root, limits);
+    let unpacked = entries(&mut counted, root, limits, Links::LeftOut);
     if counted.exceeded {
         return Err(UnpackError::TooLarge {
             limit: limits.compressed,
@@ -132,7 +150,12 @@ pub(crate) fn unpack_blocking(
     })
 }
 
-fn entries(archive: &mut impl Read, root: &Path, limits: UnpackLimits) -> Result<u64, UnpackError> {
+fn entries(
+    archive: &mut impl Read,
+    root: &Path,
+    limits: UnpackLimits,
+    links: Links,
+) -> Result<u64, UnpackError> {
     // Headers and padding count too: an archive of nothing but headers is a bomb as well.
     let headers = limits.entries.saturating_mul(1024);
     let stream = MultiGzDecoder::new(archive).take(limits.unpacked.saturating_add(headers));
@@ -166,7 +189,7 @@ fn entries(archive: &mut impl Read, root: &Path, limits: UnpackLimits) -> Result
         let name = long_name
             .take()
             .unwrap_or_else(|| entry.path_bytes().into_owned());
-        if kind == EntryType::Symlink {
+        if kind == EntryType::Symlink && links == Links::LeftOut {
             continue;
         }
         let path = root.join(relative(&name)?);
@@ -392,6 +415,27 @@ mod tests {
             let (_root, contents) = unpack(&archive(&[(kind, "a", b"")]), UnpackLimits::default());
             assert!(matches!(contents, Err(UnpackError::Kind { .. })), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn extract_refuses_links_and_what_unpack_refuses() {
+        let root = tempfile::tempdir().unwrap();
+        let limits = UnpackLimits {
+            unpacked: 10,
+            ..UnpackLimits::default()
+        };
+        let extract = |entries: &[_]| extract_blocking(archive(entries).as_slice(), root.path(), limits);
+        extract(&[(EntryType::Regular, "a/b", b"text")]).unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("a/b")).unwrap(), "text");
+        let link = extract(&[(EntryType::Symlink, "link", b"")]);
+        assert!(matches!(link, Err(UnpackError::Kind { .. })), "{link:?}");
+        let outside = extract(&[(EntryType::Regular, "../x", b"")]);
+        assert!(matches!(outside, Err(UnpackError::Outside { .. })), "{outside:?}");
+        let large = extract(&[(EntryType::Regular, "large", b"more than ten")]);
+        assert!(
+            matches!(large, Err(UnpackError::TooLarge { limit: 10, .. })),
+            "{large:?}"
+        );
     }
 
     #[test]

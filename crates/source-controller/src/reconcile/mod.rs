@@ -17,11 +17,11 @@ use std::time::Duration;
 use ferro_api::{FluxObject, reason};
 use ferro_artifact::storage::Storage;
 use ferro_runtime::events::Severity;
-use ferro_runtime::reconcile::{Cause, Outcome, Pass};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource};
+use ferro_runtime::reconcile::{Outcome, Pass};
+use kube::Client;
+use kube::runtime::reflector::Store;
 use tokio::sync::Semaphore;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use failure::{Class, Failure};
 pub(crate) use finish::{finish, finish_suspended};
@@ -54,19 +54,9 @@ impl Shared {
         &self,
         work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let lost = || Failure::plain("the worker thread was lost".to_owned());
-        let permit = Arc::clone(&self.workers)
-            .acquire_owned()
+        ferro_runtime::workers::off_thread(&self.workers, work)
             .await
-            .map_err(|_| lost())?;
-        let cancel = CancellationToken::new();
-        let _cancelled_with_the_pass: DropGuard = cancel.clone().drop_guard();
-        let running = tokio::task::spawn_blocking(move || {
-            let result = work(&cancel);
-            drop(permit);
-            result
-        });
-        running.await.map_err(|_| lost())
+            .ok_or_else(|| Failure::plain("the worker thread was lost".to_owned()))
     }
 }
 
@@ -88,7 +78,12 @@ pub(crate) trait Source: Send + Sync {
 /// One pass over an object.
 pub(crate) async fn drive<S: Source>(source: &S, pass: &mut Pass<S::Object>) -> Outcome {
     let before = report::Before::of(&pass.object);
-    let ending = ending(source, &pass.object, pass.interrupt.clone());
+    let ending = ferro_runtime::reconcile::ending(
+        &source.shared().stop,
+        source.store(),
+        &pass.object,
+        &pass.interrupt,
+    );
     let asked = progress::begin(pass);
     let result = tokio::select! {
         biased;
@@ -104,50 +99,13 @@ pub(crate) async fn drive<S: Source>(source: &S, pass: &mut Pass<S::Object>) -> 
     };
     finish(&mut pass.object, &outcome);
     let outcome = finish::unless_unready(&pass.object, outcome);
-    before.keep_times(&mut pass.object);
+    ferro_runtime::conditions::keep_times(&mut pass.object, &before.conditions);
     outcome
 }
 
 async fn checked_steps<S: Source>(source: &S, pass: &mut Pass<S::Object>) -> Result<Settled, Failure> {
     storage::check(source.shared(), pass).await?;
     source.steps(pass).await
-}
-
-/// Returns when the pass is to be cut short: the process stops, or the object is no longer what the pass works on. A
-/// request to reconcile is no reason: it would start a long fetch over and over.
-fn ending<S: Source>(
-    source: &S,
-    object: &S::Object,
-    interrupt: ferro_runtime::reconcile::Interrupt,
-) -> impl Future<Output = Outcome> + Send + use<S> {
-    let (stop, store) = (source.shared().stop.clone(), source.store().clone());
-    let key = ObjectRef::from_obj(object);
-    let generation = object.meta().generation;
-    async move {
-        let mut fires = interrupt.fires();
-        let is_other =
-            |now: &S::Object| now.meta().generation != generation || now.meta().deletion_timestamp.is_some();
-        let changed = async {
-            loop {
-                match interrupt.cause() {
-                    Some(Cause::Shutdown) => return Outcome::Stopped,
-                    Some(Cause::NewWork(_)) if store.get(&key).is_none_or(|now| is_other(&now)) => {
-                        return Outcome::Superseded;
-                    }
-                    // Nothing yet, or a request only: a change may still follow it.
-                    _ => {}
-                }
-                if fires.changed().await.is_err() {
-                    return std::future::pending().await;
-                }
-            }
-        };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => Outcome::Stopped,
-            outcome = changed => outcome,
-        }
-    }
 }
 
 /// Marks the condition of a failure, reports it and says when to try again.

@@ -22,7 +22,7 @@ pub(crate) struct Settled {
 /// What is remembered of an object from before the pass.
 pub(super) struct Before {
     digest: Option<String>,
-    conditions: Vec<Condition>,
+    pub(super) conditions: Vec<Condition>,
 }
 
 impl Before {
@@ -35,38 +35,6 @@ impl Before {
 
     fn has(&self, type_: &str) -> bool {
         self.conditions.iter().any(|condition| condition.type_ == type_)
-    }
-
-    /// Gives a condition that is as it was before the pass its old transition time back: what a pass says in between is no transition, and
-    /// a repeated failure is not written again.
-    pub(super) fn keep_times<K: SourceObject>(&self, object: &mut K) {
-        for condition in object.status_mut_if_any() {
-            let same = self.conditions.iter().find(|old| {
-                old.type_ == condition.type_
-                    && old.status == condition.status
-                    && old.reason == condition.reason
-                    && old.message == condition.message
-            });
-            if let Some(old) = same {
-                condition.last_transition_time = old.last_transition_time;
-            }
-        }
-    }
-}
-
-/// Access to conditions that does not create a status.
-trait ConditionsIfAny {
-    fn status_mut_if_any(&mut self) -> impl Iterator<Item = &mut Condition>;
-}
-
-impl<K: FluxObject> ConditionsIfAny for K {
-    fn status_mut_if_any(&mut self) -> impl Iterator<Item = &mut Condition> {
-        let conditions = if self.status().is_some() {
-            self.conditions_mut().as_mut_slice()
-        } else {
-            &mut []
-        };
-        conditions.iter_mut()
     }
 }
 
@@ -145,26 +113,5 @@ mod tests {
         assert_eq!(news_of(&failed, &old), Some("Succeeded"));
         assert_eq!(news_of(&failed, &failed), None);
         assert_eq!(news_of(&failed, &new), Some("NewArtifact"));
-    }
-
-    #[test]
-    fn keep_times_restores_the_time_of_a_condition_that_is_as_before() {
-        let mut object = object("sha256:1");
-        conditions::mark_reconciling(&mut object, "ProgressingWithRetry", "again");
-        let old = "2020-01-01T00:00:00Z"
-            .parse::<k8s_openapi::jiff::Timestamp>()
-            .unwrap();
-        object
-            .conditions_mut()
-            .iter_mut()
-            .for_each(|condition| condition.last_transition_time = old.into());
-        let before = Before::of(&object);
-        conditions::mark_reconciling(&mut object, "Progressing", "reconciliation in progress");
-        conditions::mark_reconciling(&mut object, "ProgressingWithRetry", "again");
-        before.keep_times(&mut object);
-        assert_eq!(object.conditions(), before.conditions);
-        conditions::mark_reconciling(&mut object, "ProgressingWithRetry", "other");
-        before.keep_times(&mut object);
-        assert_ne!(object.conditions(), before.conditions);
     }
 }
