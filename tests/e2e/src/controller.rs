@@ -79,8 +79,9 @@ impl Controller {
             "--max-retry-delay=2s".to_owned(),
             "--requeue-dependency=1s".to_owned(),
         ];
-        let serves = matches!(setup.program.as_str(), "source-controller" | "ferroflux");
-        let unpacks = matches!(setup.program.as_str(), "kustomize-controller" | "ferroflux");
+        let program = setup.program.as_str();
+        let serves = matches!(program, "source-controller" | "source-watcher" | "ferroflux");
+        let unpacks = matches!(program, "kustomize-controller" | "source-watcher" | "ferroflux");
         if serves {
             let data = setup.dir.join("data");
             std::fs::create_dir_all(&data)?;

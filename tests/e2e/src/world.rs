@@ -35,7 +35,12 @@ pub(crate) fn missing() -> Option<String> {
         return Some("no control plane, run make cluster".to_owned());
     }
     let dir = crate::controller::programs();
-    let names = ["source-controller", "kustomize-controller", "helm-controller"];
+    let names = [
+        "source-controller",
+        "kustomize-controller",
+        "helm-controller",
+        "source-watcher",
+    ];
     let name = names.into_iter().find(|name| !dir.join(name).exists())?;
     Some(format!(
         "no {name} in {}, run cargo build --profile quick",
@@ -60,7 +65,8 @@ impl World {
             ],
         );
         let helm = world.setup("helm-controller", &["--http-retry=1"]);
-        for setup in [source, kustomize, helm] {
+        let watcher = world.setup("source-watcher", &["--http-retry=1"]);
+        for setup in [source, kustomize, helm, watcher] {
             let controller = world.start_controller(setup)?;
             lock(&world.controllers).push(controller);
         }
@@ -216,7 +222,8 @@ impl World {
     pub(crate) fn logs(&self) -> Vec<PathBuf> {
         let mut logs = Vec::new();
         let dirs = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        for dir in dirs.filter(|it| it.file_name().to_string_lossy().contains("controller")) {
+        let is_program = |name: &str| name.contains("controller") || name == "source-watcher";
+        for dir in dirs.filter(|it| is_program(&it.file_name().to_string_lossy())) {
             let files = std::fs::read_dir(dir.path()).into_iter().flatten().flatten();
             logs.extend(
                 files

@@ -12,10 +12,11 @@ use xtask::{http, paths, ports};
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// The programs that people install.
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 6] = [
     "source-controller",
     "kustomize-controller",
     "helm-controller",
+    "source-watcher",
     "ferroflux",
     "flux",
 ];

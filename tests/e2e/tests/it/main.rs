@@ -18,6 +18,7 @@ mod resilience;
 mod scale;
 mod sources;
 mod sources_failing;
+mod sources_generated;
 mod sources_kinds;
 mod tenants;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let all = [
         sources::cases(),
         sources_failing::cases(),
+        sources_generated::cases(),
         sources_kinds::cases(),
         apply::cases(),
         build::cases(),
