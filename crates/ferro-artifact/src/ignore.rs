@@ -7,7 +7,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::glob;
-use crate::tree::{Budget, Directory, EntryKind, TreeError};
+use crate::tree::{Budget, Directory, EntryKind, MountSource, TreeError};
 
 /// The name of the file that holds ignore rules.
 pub const IGNORE_FILE: &str = ".sourceignore";
@@ -212,6 +212,7 @@ impl Matcher {
         cancel: &CancellationToken,
     ) -> Result<Self, TreeError> {
         let mut rules = Rules {
+            root,
             budget: Budget::new(crate::archive::MAX_ENTRIES, cancel),
             path: Vec::new(),
             patterns: Vec::new(),
@@ -244,6 +245,7 @@ impl Matcher {
 
 /// Rules as they are found.
 struct Rules<'a> {
+    root: &'a dyn Directory,
     budget: Budget<'a>,
     path: Vec<Vec<u8>>,
     patterns: Vec<Pattern>,
@@ -264,6 +266,11 @@ impl Rules<'_> {
                         .map_err(|error| error.below(&self.path))?;
                     self.add(&text)?;
                 }
+                EntryKind::Other if entry.name == IGNORE_FILE.as_bytes() => {
+                    if let Some(target) = directory.link(&entry.name)? {
+                        self.add_linked(&target)?;
+                    }
+                }
                 EntryKind::Directory(below) if entry.name != b".git" => {
                     subdirectories.push((entry.name, below));
                 }
@@ -276,6 +283,35 @@ impl Rules<'_> {
             self.path.pop();
         }
         Ok(())
+    }
+
+    /// Adds the rules of the file that a link leads to. Like upstream, they count from where the link is; unlike upstream, a link that leads
+    /// out of the tree leads nowhere.
+    fn add_linked(&mut self, target: &[u8]) -> Result<(), TreeError> {
+        let mut path = self.path.clone();
+        if target.starts_with(b"/") {
+            return Ok(());
+        }
+        for part in target.split(|byte| *byte == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." if path.pop().is_none() => return Ok(()),
+                b".." => {}
+                name => path.push(name.to_vec()),
+            }
+        }
+        let text = crate::tree::with_path(self.root, &path, &mut |found| match found {
+            MountSource::File(content) => content.read_all(MAX_IGNORE_FILE).map(Some),
+            MountSource::Directory(_) => Ok(None),
+        })?;
+        match text
+            .transpose()
+            .map_err(|error| error.below(&self.path))?
+            .flatten()
+        {
+            Some(text) => self.add(&text),
+            None => Ok(()),
+        }
     }
 
     fn add(&mut self, text: &[u8]) -> Result<(), TreeError> {

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -133,6 +133,12 @@ impl<'a> Budget<'a> {
 pub trait Directory {
     /// Its entries, in any order.
     fn entries(&self) -> Result<Vec<Entry<'_>>, TreeError>;
+
+    /// Where the symbolic link `name` leads, as it is written; none where there is no such link.
+    fn link(&self, name: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        let _without_links = name;
+        Ok(None)
+    }
 }
 
 /// A regular file of a tree.
@@ -194,6 +200,10 @@ impl<D: Directory + ?Sized> Directory for &D {
     fn entries(&self) -> Result<Vec<Entry<'_>>, TreeError> {
         (**self).entries()
     }
+
+    fn link(&self, name: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        (**self).link(name)
+    }
 }
 
 impl<C: Content + ?Sized> Content for &C {
@@ -254,6 +264,22 @@ impl Directory for DiskDirectory {
             });
         }
         Ok(entries)
+    }
+
+    fn link(&self, name: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        let path = self.path.join(std::ffi::OsStr::from_bytes(name));
+        match fs::read_link(&path) {
+            Ok(target) => Ok(Some(target.into_os_string().into_vec())),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(source) => Err(TreeError::io(&path, source)),
+        }
     }
 }
 
@@ -422,6 +448,16 @@ impl Directory for Overlay<'_> {
             });
         }
         Ok(entries)
+    }
+
+    fn link(&self, name: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        let is_at_root = |mount: &&Mount<'_>| mount.path.len() == self.depth;
+        match self.mounts.iter().rfind(is_at_root).map(|mount| mount.source) {
+            _ if !self.mounts_in(name, 0).is_empty() => Ok(None),
+            Some(MountSource::Directory(directory)) => directory.link(name),
+            Some(MountSource::File(_)) => Ok(None),
+            None => self.base.link(name),
+        }
     }
 }
 

@@ -177,6 +177,21 @@ impl Directory for GitDirectory<'_> {
         }
         Ok(entries)
     }
+
+    fn link(&self, name: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        let objects = &self.checkout.module(self.module)?.objects;
+        let source = |error: Error| TreeError::Source(Box::new(error));
+        let listed = list(objects, &self.tree).map_err(source)?;
+        let found = listed
+            .into_iter()
+            .find(|(entry, _, mode)| entry == name && *mode == Mode::Link);
+        match found {
+            Some((_, id, _)) if self.checkout.has_file(&join(&self.path, name)) => {
+                read(objects, &id, Kind::Blob).map(Some).map_err(source)
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 struct GitFile<'a> {

@@ -53,6 +53,16 @@ pub enum StorageError {
         /// Why.
         source: io::Error,
     },
+    /// There is no room for more.
+    #[error("the storage is full: failed to {action} '{path}'")]
+    Full {
+        /// What was tried.
+        action: &'static str,
+        /// The path below the base.
+        path: String,
+        /// What is full: the disk, or the share of it that is ours.
+        source: io::Error,
+    },
     /// The disk failed.
     #[error("failed to {action} '{path}'")]
     Io {
@@ -63,6 +73,24 @@ pub enum StorageError {
         /// Why it failed.
         source: io::Error,
     },
+}
+
+impl StorageError {
+    /// A failure of the disk, told from one that is full.
+    fn disk(action: &'static str, path: String, source: io::Error) -> Self {
+        if is_full(&source) {
+            Self::Full { action, path, source }
+        } else {
+            Self::Io { action, path, source }
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Why an artifact could not be published: the storage failed, or what was to be stored.
@@ -89,6 +117,8 @@ pub struct StorageOptions {
     pub retention_ttl: Duration,
     /// How many files of an object are kept at most, the current one included.
     pub retention_records: usize,
+    /// Bytes that the base directory may hold in all; none is bounded by the disk only.
+    pub quota: Option<u64>,
 }
 
 impl StorageOptions {
@@ -100,6 +130,7 @@ impl StorageOptions {
             algorithm: Algorithm::default(),
             retention_ttl: Duration::from_secs(60),
             retention_records: 2,
+            quota: None,
         }
     }
 }
@@ -237,22 +268,23 @@ impl Storage {
         write: impl FnOnce(&mut dyn Write) -> Result<T, E>,
     ) -> Result<(Stored, T), PublishError<E>> {
         let directory = self.make_directory(path)?;
-        let failed = |action| {
-            move |source| StorageError::Io {
-                action,
-                path: path.to_string(),
-                source,
-            }
-        };
+        let failed = |action| move |source| StorageError::disk(action, path.to_string(), source);
         let temp = tempfile::Builder::new()
             .prefix(TEMP_PREFIX)
             .permissions(fs::Permissions::from_mode(FILE_MODE))
             .tempfile_in(&directory)
             .map_err(failed("create a temporary file for"))?;
-        let mut writer = HashingWriter::new(io::BufWriter::new(temp), self.algorithm());
-        let value = write(&mut writer).map_err(PublishError::Content)?;
-        let (buffered, digest, size) = writer.finish();
-        let temp = buffered
+        let bounded = Bounded::new(io::BufWriter::new(temp), self.room());
+        let mut writer = HashingWriter::new(bounded, self.algorithm());
+        let written = write(&mut writer);
+        let (bounded, digest, size) = writer.finish();
+        // Whatever the content makes of it: the cause is ours.
+        if let Some(full) = bounded.full {
+            return Err(failed("write")(full).into());
+        }
+        let value = written.map_err(PublishError::Content)?;
+        let temp = bounded
+            .inner
             .into_inner()
             .map_err(io::IntoInnerError::into_error)
             .map_err(failed("write"))?;
@@ -270,6 +302,12 @@ impl Storage {
             updated: SystemTime::now(),
         };
         Ok((stored, value))
+    }
+
+    /// The bytes that may still be written, where that is bounded, and the bound.
+    fn room(&self) -> Option<(u64, u64)> {
+        let quota = self.inner.options.quota?;
+        Some((quota.saturating_sub(bytes_below(self.base(), 0)), quota))
     }
 
     /// Checks the file at `path` against a digest, in any supported algorithm.
@@ -426,6 +464,66 @@ impl Storage {
     }
 }
 
+/// Passes bytes on while there is room, and remembers when there was none.
+struct Bounded<W> {
+    inner: W,
+    room: Option<(u64, u64)>,
+    full: Option<io::Error>,
+}
+
+impl<W: Write> Bounded<W> {
+    const fn new(inner: W, room: Option<(u64, u64)>) -> Self {
+        Self {
+            inner,
+            room,
+            full: None,
+        }
+    }
+
+    fn refuse(&mut self, error: io::Error) -> io::Error {
+        let kind = error.kind();
+        if is_full(&error) {
+            self.full = Some(error);
+            return kind.into();
+        }
+        error
+    }
+}
+
+impl<W: Write> Write for Bounded<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some((left, quota)) = self.room {
+            let Some(left) = left.checked_sub(bytes.len() as u64) else {
+                let message = format!("all artifacts together may not have more than {quota} bytes");
+                return Err(self.refuse(io::Error::new(io::ErrorKind::QuotaExceeded, message)));
+            };
+            self.room = Some((left, quota));
+        }
+        // All of it, so that what is counted is what was written.
+        match self.inner.write_all(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(error) => Err(self.refuse(error)),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// The bytes of all files below a directory. What cannot be read does not count.
+fn bytes_below(directory: &Path, depth: usize) -> u64 {
+    // Kind, namespace, name, file, and what caches need.
+    const DEEPEST: usize = 16;
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(found) if found.is_dir() && depth < DEEPEST => bytes_below(&entry.path(), depth + 1),
+        Ok(found) if found.is_file() => found.len(),
+        _ => 0,
+    });
+    bytes.sum()
+}
+
 fn open_lock(location: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
@@ -442,4 +540,35 @@ fn remove_if_present(path: &Path) -> io::Result<()> {
 
 fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk without room.
+    struct FullDisk;
+
+    impl Write for FullDisk {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn full_disk_is_told_from_a_broken_one() {
+        let mut bounded = Bounded::new(FullDisk, None);
+        assert_eq!(
+            bounded.write(b"x").unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
+        let error = StorageError::disk("write", "a".to_owned(), bounded.full.unwrap());
+        assert_eq!(error.to_string(), "the storage is full: failed to write 'a'");
+        let error = StorageError::disk("write", "a".to_owned(), io::Error::other("broken"));
+        assert_eq!(error.to_string(), "failed to write 'a'");
+    }
 }

@@ -193,6 +193,32 @@ fn archive_ignore_rules_of_nested_files_apply_to_their_directory() {
 }
 
 #[test]
+fn archive_ignore_file_that_is_a_link_counts_where_it_is() {
+    let link = |target: &str, from: &Path| std::os::unix::fs::symlink(target, from).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("tree");
+    write(&dir, "rules/shared", "*.md\n");
+    write(&dir, "apps/readme.md", "");
+    write(&dir, "other/readme.md", "");
+    write(&dir, "out/readme.md", "");
+    write(&dir, "../outside", "*\n");
+    link("../rules/shared", &dir.join("apps/.sourceignore"));
+    // What leads out, to a directory or nowhere has no rules.
+    link("../../outside", &dir.join("out/.sourceignore"));
+    link("../rules", &dir.join("other/.sourceignore"));
+    link("/etc/hostname", &dir.join("rules/.sourceignore"));
+    link("gone", &dir.join(".sourceignore"));
+    let tree = DiskDirectory::new(&dir);
+    let matcher = Matcher::load_blocking(&tree, None, &Default::default()).unwrap();
+    let (entries, _) = read(&archive(&tree, &matcher).unwrap().0);
+    let files: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| entry.strip_suffix(" 600 0"))
+        .collect();
+    assert_eq!(files, ["other/readme.md", "out/readme.md", "rules/shared"]);
+}
+
+#[test]
 fn archive_beyond_its_limits_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "a", "12345");

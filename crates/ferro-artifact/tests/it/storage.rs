@@ -63,6 +63,44 @@ fn publish_replaces_whole_files_with_closed_modes() {
     assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
 }
 
+#[test]
+fn publish_that_fails_leaves_what_was_there_and_nothing_else() {
+    let (base, storage) = storage();
+    let stored = publish(&storage, "a.tar.gz", "good");
+    let outcome = storage.publish_blocking(&path("a.tar.gz"), |out| {
+        out.write_all(b"half of it")?;
+        Err::<(), _>(std::io::Error::other("the source broke off"))
+    });
+    assert!(matches!(outcome, Err(PublishError::Content(_))), "{outcome:?}");
+    let location = storage.locate(&stored.path);
+    assert_eq!(fs::read_to_string(&location).unwrap(), "good");
+    let files = fs::read_dir(location.parent().unwrap()).unwrap().count();
+    assert_eq!(files, 1, "{}", base.path().display());
+}
+
+#[test]
+fn publish_beyond_the_quota_says_that_the_storage_is_full() {
+    let base = tempfile::tempdir().unwrap();
+    let options = StorageOptions {
+        quota: Some(100),
+        ..StorageOptions::new(base.path(), "host")
+    };
+    let storage = Storage::open(options).unwrap();
+    publish(&storage, "a.tar.gz", &"a".repeat(60));
+    let too_much = |out: &mut dyn Write| out.write_all(&[b'b'; 60]);
+    let outcome = storage.publish_blocking(&path("b.tar.gz"), too_much);
+    let Err(PublishError::Storage(error @ StorageError::Full { .. })) = outcome else {
+        panic!("{outcome:?}");
+    };
+    let expected = "the storage is full: failed to write 'gitrepository/default/app/b.tar.gz'";
+    assert_eq!(error.to_string(), expected);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "all artifacts together may not have more than 100 bytes");
+    // Room that is made can be used.
+    storage.remove_blocking(&path("a.tar.gz")).unwrap();
+    publish(&storage, "b.tar.gz", &"b".repeat(60));
+}
+
 fn sha256(text: &str) -> String {
     ferro_artifact::digest::Algorithm::Sha256
         .digest(text.as_bytes())

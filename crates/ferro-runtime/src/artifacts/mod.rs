@@ -41,6 +41,9 @@ pub struct StorageFlags {
     /// Artifacts of one object that are kept at most.
     #[arg(long, default_value_t = 2)]
     pub artifact_retention_records: usize,
+    /// Bytes that the folder may hold in all; an artifact that does not fit is refused. 0 for no bound but the disk.
+    #[arg(long, default_value_t = 0)]
+    pub storage_quota: u64,
     /// Algorithm of the digests of artifacts: sha1, sha256, sha384, sha512 or blake3.
     #[arg(long, value_parser = algorithm, default_value = "sha256")]
     pub artifact_digest_algo: Algorithm,
@@ -80,6 +83,7 @@ impl StorageFlags {
             algorithm: self.artifact_digest_algo,
             retention_ttl: self.artifact_retention_ttl,
             retention_records: self.artifact_retention_records,
+            quota: Some(self.storage_quota).filter(|bytes| *bytes > 0),
         })?)
     }
 }
@@ -188,6 +192,7 @@ mod tests {
             &path,
             "--storage-adv-addr=watcher.flux-system.svc.",
             "--artifact-digest-algo=blake3",
+            "--storage-quota=10",
         ]);
         let storage = given.open(1).unwrap();
         assert_eq!(storage.algorithm(), Algorithm::Blake3);
@@ -196,6 +201,8 @@ mod tests {
             storage.url(&artifact),
             "http://watcher.flux-system.svc./kind/ns/name/file"
         );
+        let full = storage.publish_blocking(&artifact, |out| out.write_all(&[0; 11]));
+        assert!(full.unwrap_err().to_string().starts_with("the storage is full"));
         let chosen = flags(&[&path, "--storage-addr=127.0.0.1:0"]).open(4711).unwrap();
         assert_eq!(chosen.url(&artifact), "http://127.0.0.1:4711/kind/ns/name/file");
         assert!(Cli::try_parse_from(["program", "--artifact-digest-algo=md5"]).is_err());

@@ -15,6 +15,16 @@ fn external(case: &Case, name: &str) -> Result<Target> {
     case.object("source.toolkit.fluxcd.io/v1", "ExternalArtifact", name)
 }
 
+/// What a generator of two artifacts says.
+const MADE: &str = "reconciliation succeeded, generated 2 artifact(s)";
+
+/// The ExternalArtifact, once it is ready.
+async fn has_artifact(external: &Target) -> Result<Value> {
+    external
+        .expect("Ready", "True", "Succeeded", "Artifact is ready")
+        .await
+}
+
 /// A repository with a GitRepository `app`, and an ArtifactGenerator for it.
 async fn generated(case: &Case, files: &[(&str, &str)], spec: Value) -> Result<(Repository, Target)> {
     let repository = case.repository("app")?;
@@ -39,18 +49,11 @@ async fn generated_artifact_is_applied_and_follows_its_source(case: Case) -> Res
     let traced = json!({"name": "traced", "originRevision": "@git", "copy": copy});
     let outputs = json!({"artifacts": [{"name": "made", "copy": copy}, traced]});
     let (repository, generator) = generated(&case, &files, outputs).await?;
-    generator
-        .expect(
-            "Ready",
-            "True",
-            "Succeeded",
-            "reconciliation succeeded, generated 2 artifact(s)",
-        )
-        .await?;
+    generator.expect("Ready", "True", "Succeeded", MADE).await?;
     let source = json!({"sourceRef": {"kind": "ExternalArtifact", "name": "made"}});
     let kustomization = case.kustomize("app", "made", source).await?;
     let made = external(&case, "made")?;
-    let object = made.ready().await?;
+    let object = has_artifact(&made).await?;
     let artifact = object["status"]["artifact"].clone();
     ensure!(
         text(&artifact, "/revision") == format!("latest@{}", text(&artifact, "/digest")),
@@ -94,11 +97,11 @@ async fn generated_artifacts_come_back_and_go_with_their_generator(case: Case) -
     let copy = json!([{"from": "@git/apps/{app}/**", "to": "@artifact/"}]);
     let spec = json!({"pathPattern": "@git/apps/{app}", "artifacts": [{"name": "app-{app}", "copy": copy}]});
     let (repository, generator) = generated(&case, &files, spec).await?;
-    generator.ready().await?;
+    generator.expect("Ready", "True", "Succeeded", MADE).await?;
     let (one, two) = (external(&case, "app-one")?, external(&case, "app-two")?);
-    let url = text(&one.ready().await?, "/status/artifact/url");
+    let url = text(&has_artifact(&one).await?, "/status/artifact/url");
     ensure!(case.download(&url).await?.0 == 200, "{url}");
-    let labelled = &two.ready().await?["metadata"]["labels"]["app"];
+    let labelled = &has_artifact(&two).await?["metadata"]["labels"]["app"];
     ensure!(*labelled == "two", "{labelled}");
 
     one.delete().await?;
