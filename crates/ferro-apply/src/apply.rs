@@ -205,7 +205,7 @@ impl Cluster {
         all_or_causes(validated, expected, &stop).await
     }
 
-    async fn carry_out(&self, plan: Plan, run: &Run<'_>) -> Result<Action, ObjectFailure> {
+    pub(crate) async fn carry_out(&self, plan: Plan, run: &Run<'_>) -> Result<Action, ObjectFailure> {
         let Plan {
             object,
             mapping,

@@ -18,19 +18,6 @@ fn is_own(entry: &ManagedFieldsEntry, manager: &str) -> bool {
         && entry.subresource.as_deref().unwrap_or_default().is_empty()
 }
 
-/// Whether the entry belongs to a manager whose fields are taken over before an apply (`spec/kustomize-and-notification.md` F.4).
-#[must_use]
-pub fn is_overridden(entry: &ManagedFieldsEntry, manager: &str, extra: &[String]) -> bool {
-    if !entry.subresource.as_deref().unwrap_or_default().is_empty() {
-        return false;
-    }
-    let name = entry.manager.as_deref().unwrap_or_default();
-    let update = entry.operation.as_deref() == Some("Update");
-    name.starts_with("kubectl")
-        || (update && (name == "before-first-apply" || name == manager))
-        || extra.iter().any(|e| e == name)
-}
-
 /// A fingerprint of the fields of `object` that `manager` applied: their paths and their values. None if it applied none.
 #[must_use]
 pub fn owned_hash(object: &Value, entries: &[ManagedFieldsEntry], manager: &str) -> Option<u64> {
@@ -136,18 +123,5 @@ mod tests {
             assert_ne!(hash(changed), original, "{pointer}");
         }
         assert_eq!(owned_hash(&base, &entries, "nobody"), None);
-    }
-
-    #[test]
-    fn is_overridden_knows_kubectl_and_our_own_updates() {
-        let overridden = |manager: &str, operation: &str| {
-            is_overridden(&entry(manager, operation, json!({})), "us", &["extra".into()])
-        };
-        assert!(overridden("kubectl-edit", "Update") && overridden("kubectl", "Apply"));
-        assert!(overridden("us", "Update") && !overridden("us", "Apply"));
-        assert!(overridden("extra", "Apply") && !overridden("flux-client-side-apply", "Update"));
-        let mut scale = entry("kubectl", "Update", json!({}));
-        scale.subresource = Some("scale".into());
-        assert!(!is_overridden(&scale, "us", &[]));
     }
 }

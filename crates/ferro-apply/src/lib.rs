@@ -11,9 +11,9 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`object`], [`order`], [`inventory`], [`changeset`] | objects, their order, what was applied, what was done |
-//! | [`normalise`], [`fields`], [`managed_fields`], [`drift`], [`ignore`], [`immutable`] | pure functions on objects |
+//! | [`normalise`], [`fields`], [`managed_fields`], [`drift`], [`jsondiff`], [`ignore`], [`immutable`] | pure functions on objects |
 //! | [`cluster`], [`mapper`], [`observe`], [`live`], [`targets`] | a cluster, what is known of it, and which one it is |
-//! | [`apply`], [`prune`], [`wait`] | what is done to it |
+//! | [`apply`], [`detect`], [`prune`], [`wait`] | what is done to it |
 //!
 //! Nothing here is global: a [`cluster::Cluster`] is a value, so that a tenant's rights or a remote cluster are another value.
 
@@ -29,12 +29,14 @@
 pub mod apply;
 pub mod changeset;
 pub mod cluster;
+pub mod detect;
 pub mod drift;
 pub mod error;
 pub mod fields;
 pub mod ignore;
 pub mod immutable;
 pub mod inventory;
+pub mod jsondiff;
 pub mod live;
 pub mod managed_fields;
 pub mod mapper;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value, json};
 
-use crate::fields::is_overridden;
+use crate::observe::Ownership;
 
 /// What older tools leave on objects, by the part of the metadata.
 const LEFTOVERS: [(&str, &str); 4] = [
@@ -35,15 +35,16 @@ pub(crate) fn has_leftovers(
 /// The patch holds only for the resource version of `live`: managed fields are replaced as a whole, and an entry
 /// written meanwhile must not be lost.
 #[must_use]
-pub fn migrate(live: &Value, manager: &str, extra_managers: &[String]) -> Option<Value> {
+pub fn migrate(live: &Value, ownership: &Ownership) -> Option<Value> {
     let metadata = live.get("metadata")?;
     let mut operations: Vec<Value> = LEFTOVERS
         .iter()
+        .filter(|_| ownership.undoes_edits)
         .filter(|(part, key)| metadata.get(part).is_some_and(|map| map.get(key).is_some()))
         .map(|(part, key)| json!({"op": "remove", "path": format!("/metadata/{part}/{}", escape(key))}))
         .collect();
     if let Some(entries) = metadata.get("managedFields").and_then(Value::as_array)
-        && let Some(folded) = fold(entries, manager, extra_managers)
+        && let Some(folded) = fold(entries, ownership)
     {
         operations.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": folded}));
     }
@@ -84,10 +85,11 @@ fn escape(key: &str) -> String {
 }
 
 /// Folds the entries of overridden managers into the entry of `manager`, which comes last; `None` when there are none.
-fn fold(entries: &[Value], manager: &str, extra_managers: &[String]) -> Option<Vec<Value>> {
+fn fold(entries: &[Value], ownership: &Ownership) -> Option<Vec<Value>> {
+    let manager = ownership.manager.as_str();
     let overridden = |entry: &Value| {
         serde_json::from_value::<ManagedFieldsEntry>(entry.clone())
-            .is_ok_and(|entry| is_overridden(&entry, manager, extra_managers))
+            .is_ok_and(|entry| ownership.overrides(&entry))
     };
     let (taken, mut kept): (Vec<Value>, Vec<Value>) = entries.iter().cloned().partition(overridden);
     let first = taken.first()?;
@@ -140,6 +142,15 @@ mod tests {
 
     const US: &str = "kustomize-controller";
 
+    fn us(extra: &[String]) -> Ownership {
+        Ownership {
+            group: "kustomize.toolkit.fluxcd.io".into(),
+            manager: US.into(),
+            override_managers: extra.to_vec(),
+            undoes_edits: true,
+        }
+    }
+
     fn entry(manager: &str, operation: &str, fields: Value) -> Value {
         json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields})
     }
@@ -149,7 +160,7 @@ mod tests {
     }
 
     fn folded(entries: Vec<Value>, extra: &[String]) -> Option<Value> {
-        let patch = migrate(&object(entries), US, extra)?;
+        let patch = migrate(&object(entries), &us(extra))?;
         assert_eq!(
             patch[1],
             json!({"op": "replace", "path": "/metadata/resourceVersion", "value": "7"})
@@ -169,10 +180,10 @@ mod tests {
                 entry("flux-client-side-apply", "Update", json!({})),
             ],
         ] {
-            assert_eq!(migrate(&object(entries), US, &[]), None);
+            assert_eq!(migrate(&object(entries), &us(&[])), None);
         }
-        assert_eq!(migrate(&json!({"metadata": {"name": "a"}}), US, &[]), None);
-        assert_eq!(migrate(&json!(1), US, &[]), None);
+        assert_eq!(migrate(&json!({"metadata": {"name": "a"}}), &us(&[])), None);
+        assert_eq!(migrate(&json!(1), &us(&[])), None);
     }
 
     #[test]
@@ -258,7 +269,7 @@ mod tests {
             "labels": {"fluxcd.io/sync-gc-mark": "z"}
         }});
         assert_eq!(
-            migrate(&live, US, &[]),
+            migrate(&live, &us(&[])),
             Some(json!([
                 {"op": "remove", "path": "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration"},
                 {"op": "remove", "path": "/metadata/annotations/kustomize.toolkit.fluxcd.io~1checksum"},

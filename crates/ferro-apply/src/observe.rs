@@ -2,11 +2,12 @@
 
 use ferro_kstatus::Health;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
-use crate::fields::{is_overridden, owned_hash};
+use crate::fields::owned_hash;
 use crate::managed_fields::has_leftovers;
 use crate::object::{ObjectId, hash_value};
 
@@ -19,6 +20,8 @@ pub struct Ownership {
     pub manager: String,
     /// Further managers whose fields are taken over.
     pub override_managers: Vec<String>,
+    /// Whether edits with kubectl are undone, and what it leaves on objects is removed.
+    pub undoes_edits: bool,
 }
 
 impl Ownership {
@@ -26,6 +29,20 @@ impl Ownership {
     #[must_use]
     pub fn key(&self, name: &str) -> String {
         format!("{}/{name}", self.group)
+    }
+
+    /// Whether the entry belongs to a manager whose fields are taken over before an apply (`spec/kustomize-and-notification.md` F.4).
+    #[must_use]
+    pub fn overrides(&self, entry: &ManagedFieldsEntry) -> bool {
+        if !entry.subresource.as_deref().unwrap_or_default().is_empty() {
+            return false;
+        }
+        let name = entry.manager.as_deref().unwrap_or_default();
+        let update = entry.operation.as_deref() == Some("Update");
+        let edits = name.starts_with("kubectl") || (update && name == "before-first-apply");
+        (edits && self.undoes_edits)
+            || (update && name == self.manager)
+            || self.override_managers.iter().any(|known| known == name)
     }
 }
 
@@ -119,16 +136,14 @@ pub fn observe(mut object: DynamicObject, ownership: &Ownership, now: Timestamp)
     let entries = object.metadata.managed_fields.take().unwrap_or_default();
     let markers = Markers::read(ownership, &object);
     let owner = owner_of(&object, ownership);
-    let edited = entries
-        .iter()
-        .any(|entry| is_overridden(entry, &ownership.manager, &ownership.override_managers))
-        || has_leftovers(object.labels(), object.annotations());
+    let edited = entries.iter().any(|entry| ownership.overrides(entry))
+        || ownership.undoes_edits && has_leftovers(object.labels(), object.annotations());
     let last_writer = entries
         .iter()
         .filter(|entry| entry.manager.as_deref() != Some(&ownership.manager))
         // Times have no fractions of a second; among equals the one whose edits are undone is the one to name.
         .max_by_key(|entry| {
-            let overridden = is_overridden(entry, &ownership.manager, &ownership.override_managers);
+            let overridden = ownership.overrides(entry);
             (entry.time.as_ref().map(|time| time.0), overridden)
         })
         .and_then(|entry| entry.manager.clone());
@@ -253,6 +268,7 @@ mod tests {
             group: "kustomize.toolkit.fluxcd.io".into(),
             manager: "kustomize-controller".into(),
             override_managers: vec![],
+            undoes_edits: true,
         }
     }
 
@@ -323,5 +339,30 @@ mod tests {
         assert!(!is_transient(
             &json!({"apiVersion": "x/v1", "kind": "Job", "spec": {"ttlSecondsAfterFinished": 1}})
         ));
+    }
+
+    #[test]
+    fn overrides_knows_kubectl_and_our_own_updates() {
+        let entry = |manager: &str, operation: &str| ManagedFieldsEntry {
+            manager: Some(manager.to_owned()),
+            operation: Some(operation.to_owned()),
+            ..ManagedFieldsEntry::default()
+        };
+        let mut us = Ownership {
+            manager: "us".into(),
+            override_managers: vec!["extra".into()],
+            ..ownership()
+        };
+        let overridden =
+            |us: &Ownership, manager: &str, operation: &str| us.overrides(&entry(manager, operation));
+        assert!(overridden(&us, "kubectl-edit", "Update") && overridden(&us, "kubectl", "Apply"));
+        assert!(overridden(&us, "us", "Update") && !overridden(&us, "us", "Apply"));
+        assert!(overridden(&us, "extra", "Apply") && !overridden(&us, "flux-client-side-apply", "Update"));
+        let mut scale = entry("kubectl", "Update");
+        scale.subresource = Some("scale".into());
+        assert!(!us.overrides(&scale));
+        us.undoes_edits = false;
+        assert!(!overridden(&us, "kubectl-edit", "Update") && overridden(&us, "extra", "Update"));
+        assert!(overridden(&us, "us", "Update") && !overridden(&us, "before-first-apply", "Update"));
     }
 }

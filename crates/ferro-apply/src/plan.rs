@@ -52,9 +52,9 @@ pub(crate) enum Step {
 }
 
 /// What an object is like in the cluster: the facts, and the whole of it if it was read.
-struct Present {
-    seen: Observation,
-    live: Option<Value>,
+pub(crate) struct Present {
+    pub(crate) seen: Observation,
+    pub(crate) live: Option<Value>,
 }
 
 impl Cluster {
@@ -197,7 +197,7 @@ impl Cluster {
     }
 
     /// The facts of an object, and its value with managed fields, which clean-up and ignore rules look at.
-    fn present(&self, live: DynamicObject) -> Present {
+    pub(crate) fn present(&self, live: DynamicObject) -> Present {
         let fields = live.metadata.managed_fields.clone();
         let (seen, mut value) = observe(live, self.live.ownership(), Timestamp::now());
         if let (Some(fields), Some(metadata)) =
@@ -360,14 +360,13 @@ impl Cluster {
         run: &Run<'_>,
     ) -> Result<bool, ObjectFailure> {
         let ownership = self.live.ownership();
-        let patch =
-            |live: &Value| managed_fields::migrate(live, &ownership.manager, &ownership.override_managers);
+        let patch = |live: &Value| managed_fields::migrate(live, ownership);
         self.rewrite(id, mapping, live, run, patch).await
     }
 
     /// Patches the metadata of an object, with what `make` makes of it as it is; again if others write it meanwhile. Tells
     /// whether there was anything to patch.
-    async fn rewrite(
+    pub(crate) async fn rewrite(
         &self,
         id: &ObjectId,
         mapping: &Mapping,

@@ -5,11 +5,13 @@ use std::time::Duration;
 use ferro_api::helm::{HelmRelease, ReleaseAction, RemediationStrategy};
 use ferro_api::meta::Duration as GoDuration;
 use ferro_api::{ConditionStatus, FluxObject, annotation, condition, reason};
+use ferro_apply::detect::Deviation;
 use ferro_runtime::conditions;
 use ferro_runtime::reconcile::{Outcome, Pass};
 use kube::ResourceExt;
 
 use crate::action::{ActionError, Work, install, release, rollback, test, uninstall, unlock, upgrade};
+use crate::drift;
 use crate::reconciler::HelmReconciler;
 use crate::state::{Hopeless, State, Step, decide, determine, is_way_back};
 
@@ -20,6 +22,7 @@ enum Sort {
     Remediation,
     Test,
     Unlock,
+    Drift,
 }
 
 fn sort(step: &Step) -> Option<Sort> {
@@ -29,6 +32,7 @@ fn sort(step: &Step) -> Option<Sort> {
         Step::Rollback(_) | Step::UninstallRemediation => Some(Sort::Remediation),
         Step::Test => Some(Sort::Test),
         Step::Unlock => Some(Sort::Unlock),
+        Step::CorrectDrift => Some(Sort::Drift),
     }
 }
 
@@ -40,8 +44,8 @@ pub(crate) async fn run(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work
         if work.site.cancel.is_cancelled() {
             return env.cut_short(pass);
         }
-        let step = match next(env, pass, work).await {
-            Ok(step) => step,
+        let (step, drift) = match next(env, pass, work).await {
+            Ok(next) => next,
             Err(outcome) => return outcome,
         };
         let Some(sort) = sort(&step) else {
@@ -53,7 +57,7 @@ pub(crate) async fn run(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work
             return again(env, pass);
         }
         announce(pass, &step, sort);
-        let outcome = act(env, pass, work, &step).await;
+        let outcome = act(env, pass, work, (&step, drift)).await;
         if work.site.cancel.is_cancelled() {
             return env.cut_short(pass);
         }
@@ -81,8 +85,12 @@ pub(crate) async fn run(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work
     }
 }
 
-/// What is to be done next.
-async fn next(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work: &Work) -> Result<Step, Outcome> {
+/// What is to be done next, and what has drifted.
+async fn next(
+    env: &HelmReconciler,
+    pass: &mut Pass<HelmRelease>,
+    work: &Work,
+) -> Result<(Step, Vec<Deviation>), Outcome> {
     let strategies = env.strategies(&pass.object);
     let unclear = |pass: &mut Pass<HelmRelease>, error: String| {
         let message = format!("Could not determine release state: {error}");
@@ -93,22 +101,41 @@ async fn next(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work: &Work) -
         Ok(last) => last,
         Err(error) => return Err(unclear(pass, error.to_string())),
     };
-    let state = match determine(&pass.object, last.as_ref(), &work.desired, strategies) {
+    let mut state = match determine(&pass.object, last.as_ref(), &work.desired, strategies) {
         Ok(state) => state,
         Err(error) => return Err(unclear(pass, error)),
     };
+    let mut drift = Vec::new();
+    if state == State::InSync
+        && let Some(record) = &last
+    {
+        drift = match drift::detect(&pass.object, record, work).await {
+            Ok(drift) => drift,
+            Err(error) => return Err(unclear(pass, error)),
+        };
+        if !drift.is_empty() {
+            state = State::Drifted;
+        }
+    }
     let forced = is_forced(&mut pass.object);
     if matches!(state, State::InSync | State::Untested) {
         settle(env, &mut pass.object);
     }
+    match state {
+        State::InSync if !forced => drift::none(&mut pass.object),
+        State::Drifted => drift::announce(pass, &drift),
+        _ => {}
+    }
     tracing::debug!(?state, forced, "release state");
     match decide(&state, &mut pass.object, forced, strategies) {
         Ok(Step::Rollback(previous)) => match work.site.storage.get(previous.version).await {
-            Ok(record) if is_way_back(&previous, record.as_ref()).is_ok() => Ok(Step::Rollback(previous)),
-            Ok(_) => Ok(Step::Upgrade),
+            Ok(record) if is_way_back(&previous, record.as_ref()).is_ok() => {
+                Ok((Step::Rollback(previous), drift))
+            }
+            Ok(_) => Ok((Step::Upgrade, drift)),
             Err(error) => Err(unclear(pass, error.to_string())),
         },
-        Ok(step) => Ok(step),
+        Ok(step) => Ok((step, drift)),
         Err(hopeless) => Err(stalled(pass, &hopeless)),
     }
 }
@@ -195,7 +222,7 @@ fn announce(pass: &mut Pass<HelmRelease>, step: &Step, sort: Sort) {
         Step::Test => spec.test.as_ref().and_then(|test| test.timeout),
         Step::Rollback(_) => spec.rollback.as_ref().and_then(|rollback| rollback.timeout),
         Step::UninstallRemediation => spec.uninstall.as_ref().and_then(|uninstall| uninstall.timeout),
-        Step::Unlock | Step::Nothing => None,
+        Step::Unlock | Step::CorrectDrift | Step::Nothing => None,
     };
     let name = match step {
         Step::Install => "install",
@@ -204,6 +231,7 @@ fn announce(pass: &mut Pass<HelmRelease>, step: &Step, sort: Sort) {
         Step::Rollback(_) => "rollback",
         Step::UninstallRemediation => "uninstall",
         Step::Unlock => "unlock",
+        Step::CorrectDrift => "correct cluster drift",
         Step::Nothing => return,
     };
     let timeout = own.unwrap_or_else(|| spec.timeout_or_default());
@@ -218,7 +246,7 @@ async fn act(
     env: &HelmReconciler,
     pass: &mut Pass<HelmRelease>,
     work: &Work,
-    step: &Step,
+    (step, drift): (&Step, Vec<Deviation>),
 ) -> Result<(), ActionError> {
     match step {
         Step::Nothing => Ok(()),
@@ -228,6 +256,7 @@ async fn act(
         Step::Rollback(previous) => rollback::remediate(env, pass, work, previous).await,
         Step::UninstallRemediation => uninstall::remediate(env, pass, &work.site).await,
         Step::Unlock => unlock::unlock(env, pass, work).await,
+        Step::CorrectDrift => drift::correct(pass, work, drift).await,
     }
 }
 

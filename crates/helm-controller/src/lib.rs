@@ -25,6 +25,7 @@ mod capabilities;
 mod chart;
 mod conditions;
 mod dependency;
+mod drift;
 mod helmchart;
 mod notice;
 mod objects;
@@ -183,6 +184,7 @@ fn ownership(settings: &Settings) -> Ownership {
             .to_owned(),
         manager: controller::HELM.to_owned(),
         override_managers: settings.shared.override_manager.clone(),
+        undoes_edits: false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is refused rather than done in another way than it was asked for.
 
-use ferro_api::helm::{DriftDetectionMode, HelmRelease, ServerSideApplyMode, WaitStrategyName};
+use ferro_api::helm::{HelmRelease, ServerSideApplyMode, WaitStrategyName};
 
 /// What of the spec this version cannot do.
 pub(crate) fn unsupported(release: &HelmRelease) -> Option<String> {
@@ -46,10 +46,6 @@ pub(crate) fn unsupported(release: &HelmRelease) -> Option<String> {
             "spec.upgrade.preserveValues",
         ),
         (
-            spec.drift_detection_mode() != DriftDetectionMode::Disabled,
-            "spec.driftDetection",
-        ),
-        (
             renderers().any(|kustomize| {
                 !kustomize.patches_json6902.is_empty() || !kustomize.patches_strategic_merge.is_empty()
             }),
@@ -90,7 +86,6 @@ mod tests {
             json!({ "upgrade": { "serverSideApply": "disabled" } }),
             json!({ "rollback": { "serverSideApply": "disabled" } }),
             json!({ "upgrade": { "preserveValues": true } }),
-            json!({ "driftDetection": { "mode": "warn" } }),
             json!({ "postRenderers": [{ "kustomize": { "patchesStrategicMerge": [{}] } }] }),
         ] {
             assert!(refused(spec.clone()).is_some(), "{spec}");

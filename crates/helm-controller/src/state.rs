@@ -1,7 +1,7 @@
 //! Where a release stands (`spec/helm.md` C.1), and what is to be done about it (C.3).
 
 use ferro_api::FluxObject;
-use ferro_api::helm::{HelmRelease, ReleaseAction, ReleaseSnapshot, RemediationStrategy};
+use ferro_api::helm::{DriftDetectionMode, HelmRelease, ReleaseAction, ReleaseSnapshot, RemediationStrategy};
 use ferro_artifact::digest::{Algorithm, Digest};
 use ferro_helm::record::{Record, Status};
 
@@ -19,6 +19,8 @@ pub(crate) enum State {
     Absent(String),
     Unmanaged(String),
     OutOfSync(String),
+    /// The record is as it should be, the cluster is not.
+    Drifted,
     Untested,
     Failed(String),
 }
@@ -112,6 +114,7 @@ pub(crate) enum Step {
     Unlock,
     Install,
     Upgrade,
+    CorrectDrift,
     Test,
     Rollback(Box<ReleaseSnapshot>),
     UninstallRemediation,
@@ -153,6 +156,10 @@ pub(crate) fn decide(
             Err(Hopeless::Exhausted("cannot upgrade release"))
         }
         State::OutOfSync(_) => Ok(Step::Upgrade),
+        State::Drifted => Ok(match release.spec.drift_detection_mode() {
+            DriftDetectionMode::Enabled => Step::CorrectDrift,
+            DriftDetectionMode::Warn | DriftDetectionMode::Disabled => Step::Nothing,
+        }),
         State::Untested => Ok(Step::Test),
         State::Failed(_) => failed(release, forced, strategies),
     }

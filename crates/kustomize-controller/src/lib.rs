@@ -163,6 +163,7 @@ fn ownership(settings: &Settings) -> Ownership {
         group: group_of(label::KUSTOMIZE_NAME),
         manager: controller::KUSTOMIZE.to_owned(),
         override_managers: settings.shared.override_manager.clone(),
+        undoes_edits: true,
     }
 }
 

@@ -15,6 +15,7 @@ fn index() -> (LiveIndex, mpsc::UnboundedReceiver<Drift>) {
         group: "kustomize.toolkit.fluxcd.io".into(),
         manager: "us".into(),
         override_managers: Vec::new(),
+        undoes_edits: true,
     };
     LiveIndex::new(Client::new(service, "default"), ownership, None)
 }

@@ -29,6 +29,7 @@ impl Fixture {
             group: GROUP.into(),
             manager: "kustomize-controller".into(),
             override_managers: Vec::new(),
+            undoes_edits: true,
         };
         let (live, drifts) = LiveIndex::new(client.clone(), ownership, None);
         let mapper = Arc::new(Mapper::new(client.clone()));

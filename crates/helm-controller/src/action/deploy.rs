@@ -159,7 +159,8 @@ pub(crate) async fn apply_definitions(
     Ok(())
 }
 
-fn apply_options(release: &HelmRelease, work: &Work) -> ApplyOptions {
+/// How the objects of a release are applied.
+pub(crate) fn apply_options(release: &HelmRelease, work: &Work) -> ApplyOptions {
     ApplyOptions {
         owner: owner(release),
         force: false,

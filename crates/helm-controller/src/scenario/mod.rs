@@ -1,5 +1,6 @@
 //! Runs of the reconciler against an API server in memory.
 
+mod drift;
 mod flags;
 mod releases;
 mod remote;
@@ -156,6 +157,14 @@ impl Scenario {
         tokio::time::timeout(PATIENCE, self.reconciler.finalize(&mut pass))
             .await
             .unwrap()
+    }
+
+    /// Forgets what is known of the cluster, as a process that begins does.
+    fn forget_cluster(&mut self) {
+        let client = self.server.client();
+        let (drifts, _heard_by_nobody) = mpsc::unbounded_channel();
+        let ownership = self.reconciler.cluster.live.ownership().clone();
+        self.reconciler.cluster.live = LiveIndex::reporting_to(client, ownership, None, drifts);
     }
 
     /// What the events since the last call say.

@@ -21,6 +21,8 @@ pub(super) struct Server {
     pub(super) api: FakeApi,
     paths: Arc<Mutex<BTreeSet<String>>>,
     users: Arc<Mutex<BTreeSet<String>>>,
+    /// Writes to these paths fail once; dry-runs do not.
+    refused: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Server {
@@ -79,6 +81,11 @@ impl Server {
             .collect()
     }
 
+    /// Has the next write to a path fail.
+    pub(super) fn refuse_write(&self, path: &str) {
+        self.refused.lock().unwrap().insert(path.to_owned());
+    }
+
     async fn answer(&self, inner: Client, request: http::Request<Body>) -> Response {
         let (mut parts, body) = request.into_parts();
         let (path, query) = (
@@ -121,6 +128,10 @@ impl Server {
                 );
             }
             _ => {}
+        }
+        let writes = parts.method == "PATCH" && !query.contains("dryRun");
+        if writes && self.refused.lock().unwrap().remove(&path) {
+            self.api.fail_next("PATCH", &path, 422);
         }
         let mut bytes = bytes;
         if let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) {
