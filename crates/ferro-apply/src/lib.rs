@@ -12,7 +12,7 @@
 //! |---|---|
 //! | [`object`], [`order`], [`inventory`], [`changeset`] | objects, their order, what was applied, what was done |
 //! | [`normalise`], [`fields`], [`managed_fields`], [`drift`], [`jsondiff`], [`ignore`], [`immutable`] | pure functions on objects |
-//! | [`cluster`], [`mapper`], [`observe`], [`live`], [`targets`] | a cluster, what is known of it, and which one it is |
+//! | [`cluster`], [`mapper`], [`observe`], [`live`], [`contention`], [`targets`] | a cluster, what is known of it, and which one it is |
 //! | [`apply`], [`detect`], [`prune`], [`wait`] | what is done to it |
 //!
 //! Nothing here is global: a [`cluster::Cluster`] is a value, so that a tenant's rights or a remote cluster are another value.
@@ -29,6 +29,7 @@
 pub mod apply;
 pub mod changeset;
 pub mod cluster;
+pub mod contention;
 pub mod detect;
 pub mod drift;
 pub mod error;

@@ -123,7 +123,7 @@ async fn next(
     }
     match state {
         State::InSync if !forced => drift::none(&mut pass.object),
-        State::Drifted => drift::announce(pass, &drift),
+        State::Drifted => drift::announce(env, pass, &drift),
         _ => {}
     }
     tracing::debug!(?state, forced, "release state");

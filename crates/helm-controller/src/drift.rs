@@ -18,7 +18,8 @@ use ferro_runtime::reconcile::Pass;
 
 use crate::action::deploy::apply_options;
 use crate::action::{ActionError, Work};
-use crate::{notice, objects};
+use crate::reconciler::HelmReconciler;
+use crate::{lock, notice, objects};
 
 /// The value of the marker that keeps an object out.
 const EXCLUDED: &str = "disabled";
@@ -111,11 +112,16 @@ fn rule(rule: &DriftIgnoreRule) -> RuleSpec {
 }
 
 /// Tells users what has drifted.
-pub(crate) fn announce(pass: &mut Pass<HelmRelease>, drift: &[Deviation]) {
+pub(crate) fn announce(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, drift: &[Deviation]) {
     let Some(release) = full_name(&pass.object) else {
         return;
     };
     tracing::info!("detected changes in cluster state: {}", brief(drift));
+    let mut contention = lock(&env.contention);
+    drift.iter().for_each(|deviation| {
+        contention.repaired(deviation.id());
+    });
+    drop(contention);
     for deviation in drift {
         if let Difference::Changed(operations) = &deviation.difference {
             let paths: Vec<&str> = operations

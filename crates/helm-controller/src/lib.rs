@@ -33,6 +33,7 @@ mod postrender;
 mod reconciler;
 mod refusal;
 mod release;
+mod repairs;
 #[cfg(test)]
 mod scenario;
 mod site;
@@ -64,6 +65,7 @@ use tokio::task::JoinSet;
 use crate::args::{FEATURE_GATES, Settings, gate};
 use crate::chart::Charts;
 use crate::reconciler::HelmReconciler;
+use crate::repairs::Repairs;
 use crate::site::Discoveries;
 use crate::watches::{refers_to, source_changed};
 
@@ -101,7 +103,7 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
     )?;
     let releases = Controller::<HelmRelease>::default();
     let (store, triggers) = (releases.store.clone(), releases.triggers.clone());
-    let (drifted, _repaired_by_nobody_yet) = mpsc::unbounded_channel();
+    let (drifted, drifts) = mpsc::unbounded_channel();
     let live = LiveIndex::reporting_to(
         process.client.clone(),
         ownership(&settings),
@@ -138,6 +140,15 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
         cluster,
         target_options(&settings, drifted, process.metrics.clone()),
     );
+    let contention = Arc::default();
+    let repairs = Repairs {
+        store: store.clone(),
+        triggers: triggers.clone(),
+        recorder: recorder.clone(),
+        contention: Arc::clone(&contention),
+        postponed: Arc::default(),
+    };
+    tasks.spawn(repairs.run(drifts));
     let reconciler = HelmReconciler {
         client: process.client.clone(),
         targets,
@@ -153,6 +164,7 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
         jitter: process.flags.interval_jitter_percentage,
         running: Mutex::default(),
         applied_charts: Mutex::default(),
+        contention,
     };
     let options = options(pace);
     releases

@@ -8,6 +8,7 @@ use ferro_api::helm::{ChartNameChangeStrategyKind, HelmRelease, StrategyName};
 use ferro_api::meta::Artifact;
 use ferro_api::{FluxObject, condition, controller, group, reason};
 use ferro_apply::Cluster;
+use ferro_apply::contention::Contention;
 use ferro_apply::error::message;
 use ferro_apply::targets::{TargetError, Targets};
 use ferro_artifact::digest::Algorithm;
@@ -69,6 +70,8 @@ pub(crate) struct HelmReconciler {
     pub(crate) running: Mutex<HashMap<Key, CancellationToken>>,
     /// HelmCharts as they were last applied, with the generation that this made.
     pub(crate) applied_charts: Mutex<HashMap<SourceId, (String, i64)>>,
+    /// Objects that others keep writing.
+    pub(crate) contention: Arc<Mutex<Contention>>,
 }
 
 /// Why a pass ends before anything is done to the release.

@@ -12,7 +12,6 @@
 mod act;
 pub mod args;
 mod build;
-mod contention;
 mod dependency;
 mod dependency_gate;
 mod finalize;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use ferro_api::kustomize::Kustomization;
 use ferro_api::meta::{Artifact, Duration};
 use ferro_api::{FluxObject, condition, reason};
+use ferro_apply::contention::Contention;
 use ferro_apply::targets::{Destination, Targets};
 use ferro_apply::{Cluster, Entry, Owner};
 use ferro_artifact::fetch::{Cache, FetchError, Unpacked};
@@ -24,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{Settings, gate};
 use crate::build::{BuildOptions, Built, build};
-use crate::contention::Contention;
 use crate::dependency::{Dependents, Key};
 use crate::health::{self, Check, CheckError, check, targets, vanishing};
 use crate::history::{Run, record};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ferro_api::kustomize::{Kustomization, SubstituteSourceKind};
 use ferro_api::meta::Artifact;
 use ferro_api::{FluxObject, reason};
+use ferro_apply::contention::{Contention, Verdict};
 use ferro_apply::{Drift, ObjectId};
 use ferro_runtime::configs::ConfigKind;
 use ferro_runtime::controller::Triggers;
@@ -18,7 +19,6 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::contention::{Contention, Verdict};
 use crate::dependency::{Key, in_order};
 use crate::lock;
 use crate::notice::{labels, of_last_applied};

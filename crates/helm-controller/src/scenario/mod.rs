@@ -84,6 +84,7 @@ impl Scenario {
             jitter: 0,
             running: Mutex::default(),
             applied_charts: Mutex::default(),
+            contention: Arc::default(),
         };
         Self {
             server,

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ferro_apply::ObjectId;
 use tokio::time::Instant;
+
+use crate::object::ObjectId;
 
 /// Repairs that are made at once.
 const FREE: u32 = 3;
@@ -17,11 +18,16 @@ const QUIET: Duration = Duration::from_secs(600);
 
 /// Whether to repair now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// At once.
     Now,
     /// Later: somebody contends for the object, which has been repaired `repairs` times.
-    After { wait: Duration, repairs: u32 },
+    After {
+        /// For how long.
+        wait: Duration,
+        /// How often it was repaired.
+        repairs: u32,
+    },
 }
 
 #[derive(Debug)]
@@ -34,11 +40,11 @@ struct Fight {
 
 /// Repairs of each object, forgotten when it is quiet.
 #[derive(Debug, Default)]
-pub(crate) struct Contention(HashMap<ObjectId, Fight>);
+pub struct Contention(HashMap<ObjectId, Fight>);
 
 impl Contention {
     /// Notes that `object` drifted at `now`, and says when to see about it. Whether that takes a repair shows only then.
-    pub(crate) fn drifted(&mut self, object: &ObjectId, now: Instant) -> Verdict {
+    pub fn drifted(&mut self, object: &ObjectId, now: Instant) -> Verdict {
         self.0
             .retain(|_, fight| now.saturating_duration_since(fight.last) < QUIET);
         let fight = self.0.entry(object.clone()).or_insert(Fight {
@@ -65,7 +71,7 @@ impl Contention {
     }
 
     /// Counts a write of `object` if it had drifted, and says whether it had.
-    pub(crate) fn repaired(&mut self, object: &ObjectId) -> bool {
+    pub fn repaired(&mut self, object: &ObjectId) -> bool {
         let Some(fight) = self.0.get_mut(object).filter(|fight| fight.drifted) else {
             return false;
         };
