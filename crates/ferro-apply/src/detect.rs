@@ -232,6 +232,10 @@ impl Cluster {
             *object.value_mut() = payload;
             return Ok(Some(deviation(object, Difference::Changed(operations))));
         }
+        // Of an object that was not applied by the server nothing tells later which of its fields are ours.
+        if present.seen.owned.is_none() {
+            return Ok(None);
+        }
         let run = Run {
             options,
             defined: std::collections::BTreeSet::new(),

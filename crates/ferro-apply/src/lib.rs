@@ -11,9 +11,9 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`object`], [`order`], [`inventory`], [`changeset`] | objects, their order, what was applied, what was done |
-//! | [`normalise`], [`fields`], [`managed_fields`], [`drift`], [`jsondiff`], [`ignore`], [`immutable`] | pure functions on objects |
+//! | [`normalise`], [`fields`], [`managed_fields`], [`drift`], [`jsondiff`], [`merge`], [`ignore`], [`immutable`] | pure functions on objects |
 //! | [`cluster`], [`mapper`], [`observe`], [`live`], [`contention`], [`targets`] | a cluster, what is known of it, and which one it is |
-//! | [`apply`], [`detect`], [`prune`], [`wait`] | what is done to it |
+//! | [`apply`], [`client_side`], [`detect`], [`prune`], [`wait`] | what is done to it |
 //!
 //! Nothing here is global: a [`cluster::Cluster`] is a value, so that a tenant's rights or a remote cluster are another value.
 
@@ -28,6 +28,7 @@
 
 pub mod apply;
 pub mod changeset;
+pub mod client_side;
 pub mod cluster;
 pub mod contention;
 pub mod detect;
@@ -41,6 +42,7 @@ pub mod jsondiff;
 pub mod live;
 pub mod managed_fields;
 pub mod mapper;
+pub mod merge;
 pub mod normalise;
 pub mod object;
 pub mod observe;
