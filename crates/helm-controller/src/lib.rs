@@ -6,8 +6,7 @@
 //! The behaviour is that of Flux 2.9 (`spec/helm.md` parts A to D and F).
 //!
 //! Beyond upstream: waits ride on watches; those that wait for a dependency are told when it is ready; a chart is parsed once for all its
-//! releases; only the record that is needed is decoded. Objects are written by server-side apply only: a release of Helm 3 moves to it with
-//! its next upgrade. What this version cannot do is refused, see `refusal`.
+//! releases; only the record that is needed is decoded. What this version cannot do is refused, see `refusal`.
 
 #![cfg_attr(
     test,
@@ -75,13 +74,6 @@ use crate::watches::{refers_to, source_changed};
 /// When a flag cannot be honoured.
 pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Result<(), Fatal> {
     let gates = FeatureGates::parse(&FEATURE_GATES, &process.flags.feature_gates)?;
-    if gates.enabled(gate::USE_HELM3_DEFAULTS) {
-        return Err(format!(
-            "the feature gate {} is not supported by this version",
-            gate::USE_HELM3_DEFAULTS
-        )
-        .into());
-    }
     let namespace = process.flags.watch_namespace()?;
     process.set_grace(settings.helm.graceful_shutdown_timeout);
     let helm = &settings.helm;

@@ -1,12 +1,10 @@
 //! What is refused rather than done in another way than it was asked for.
 
-use ferro_api::helm::{HelmRelease, ServerSideApplyMode, WaitStrategyName};
+use ferro_api::helm::HelmRelease;
 
 /// What of the spec this version cannot do.
 pub(crate) fn unsupported(release: &HelmRelease) -> Option<String> {
     let spec = &release.spec;
-    let upgrade = spec.upgrade.as_ref();
-    let disabled = |mode: Option<ServerSideApplyMode>| mode == Some(ServerSideApplyMode::Disabled);
     let renderers = || {
         spec.post_renderers
             .iter()
@@ -18,32 +16,6 @@ pub(crate) fn unsupported(release: &HelmRelease) -> Option<String> {
                 .as_ref()
                 .is_some_and(|remote| remote.config_map_ref.is_some()),
             "spec.kubeConfig.configMapRef",
-        ),
-        (
-            spec.wait_strategy
-                .as_ref()
-                .is_some_and(|strategy| strategy.name == WaitStrategyName::Legacy),
-            "spec.waitStrategy.name 'legacy'",
-        ),
-        (
-            spec.install
-                .as_ref()
-                .is_some_and(|install| install.server_side_apply == Some(false)),
-            "spec.install.serverSideApply false",
-        ),
-        (
-            upgrade.is_some_and(|upgrade| disabled(upgrade.server_side_apply)),
-            "spec.upgrade.serverSideApply 'disabled'",
-        ),
-        (
-            spec.rollback
-                .as_ref()
-                .is_some_and(|rollback| disabled(rollback.server_side_apply)),
-            "spec.rollback.serverSideApply 'disabled'",
-        ),
-        (
-            upgrade.is_some_and(|upgrade| upgrade.preserve_values),
-            "spec.upgrade.preserveValues",
         ),
         (
             renderers().any(|kustomize| {
@@ -80,14 +52,7 @@ mod tests {
             refused(json!({ "kubeConfig": { "configMapRef": { "name": "a" } } })).unwrap(),
             "spec.kubeConfig.configMapRef is not supported by this version; the release is left as it is"
         );
-        for spec in [
-            json!({ "waitStrategy": { "name": "legacy" } }),
-            json!({ "install": { "serverSideApply": false } }),
-            json!({ "upgrade": { "serverSideApply": "disabled" } }),
-            json!({ "rollback": { "serverSideApply": "disabled" } }),
-            json!({ "upgrade": { "preserveValues": true } }),
-            json!({ "postRenderers": [{ "kustomize": { "patchesStrategicMerge": [{}] } }] }),
-        ] {
+        for spec in [json!({ "postRenderers": [{ "kustomize": { "patchesStrategicMerge": [{}] } }] })] {
             assert!(refused(spec.clone()).is_some(), "{spec}");
         }
     }

@@ -4,6 +4,7 @@ use ferro_api::FluxObject;
 use ferro_api::helm::{DriftDetectionMode, HelmRelease, ReleaseAction, ReleaseSnapshot, RemediationStrategy};
 use ferro_artifact::digest::{Algorithm, Digest};
 use ferro_helm::record::{Record, Status};
+use ferro_helm::values::coalesce_tables;
 
 use crate::conditions::{common_metadata_digest, post_renderers_digest};
 use crate::release::Desired;
@@ -70,7 +71,17 @@ fn deployed(
     if metadata.name != desired.chart.name || metadata.version != desired.chart.version {
         return out_of_sync("release chart changed");
     }
-    if !values::matches(&desired.values, &known.config_digest) {
+    let preserves = release
+        .spec
+        .upgrade
+        .as_ref()
+        .is_some_and(|upgrade| upgrade.preserve_values);
+    let adds_nothing = || {
+        let together = coalesce_tables(&values::stored(&desired.values), &record.config, &mut Vec::new());
+        together.is_ok_and(|together| together == record.config)
+    };
+    // Values that are kept from before make the digest another one for good; upstream then upgrades again and again.
+    if !values::matches(&desired.values, &known.config_digest) && !(preserves && adds_nothing()) {
         return out_of_sync("release config values changed");
     }
     if release.observed_generation() != release.metadata.generation {

@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use ferro_api::helm::{HelmRelease, ReleaseAction, Remediation, RemediationStrategy, StrategyName};
+use ferro_api::helm::{
+    HelmRelease, PostRenderStrategy, ReleaseAction, Remediation, RemediationStrategy, StrategyName,
+    WaitStrategyName,
+};
+
+use crate::args::gate;
+use crate::reconciler::HelmReconciler;
 
 /// How strategies that are not named are taken.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +101,29 @@ fn of(release: &HelmRelease, action: ReleaseAction) -> Active {
                 &upgrade.unwrap_or_default(),
                 status.map_or(0, |status| status.upgrade_failures),
             )
+        }
+    }
+}
+
+/// What the gate `UseHelm3Defaults` and the spec say together.
+impl HelmReconciler {
+    pub(crate) fn has_helm3_defaults(&self) -> bool {
+        self.gates.enabled(gate::USE_HELM3_DEFAULTS)
+    }
+
+    /// What is post-rendered where the spec does not say.
+    pub(crate) fn post_render_strategy(&self) -> PostRenderStrategy {
+        match self.has_helm3_defaults() {
+            true => PostRenderStrategy::NoHooks,
+            false => PostRenderStrategy::Combined,
+        }
+    }
+
+    /// Whether Helm 3's rules say what is ready.
+    pub(crate) fn waits_as_helm3(&self, release: &HelmRelease) -> bool {
+        match &release.spec.wait_strategy {
+            Some(strategy) => strategy.name == WaitStrategyName::Legacy,
+            None => self.has_helm3_defaults(),
         }
     }
 }

@@ -241,6 +241,14 @@ impl Renderer {
         &self.chart
     }
 
+    /// One of the same chart with other defaults; what is parsed is not shared.
+    #[must_use]
+    pub fn with_defaults(&self, values: JsonMap<String, Json>) -> Self {
+        let mut chart = Chart::clone(&self.chart);
+        chart.values = values;
+        Self::new(self.engine.clone(), Arc::new(chart))
+    }
+
     /// Returns the parsed templates of a tree that belongs to the chart.
     pub fn program(&self, root: &Instance) -> Result<Arc<Program>, Error> {
         self.parsed(root, || Program::compile(&self.engine, root))

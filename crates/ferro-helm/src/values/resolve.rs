@@ -117,7 +117,9 @@ impl Instance {
 
     /// Tells whether there are defaults at all, be they empty: Go tells a nil map from an empty one.
     pub(crate) fn has_values(&self) -> bool {
-        self.imported.is_some() || self.chart.raw.iter().any(|file| file.name == "values.yaml")
+        self.imported.is_some()
+            || !self.chart.values.is_empty()
+            || self.chart.raw.iter().any(|file| file.name == "values.yaml")
     }
 
     /// The custom resource definitions of it and its subcharts.

@@ -3,19 +3,21 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ferro_api::helm::{CrdsPolicy, HelmRelease, PostRenderStrategy};
+use ferro_api::helm::{CrdsPolicy, HelmRelease, ServerSideApplyMode};
+use ferro_apply::client_side::{ClientSide, Revised};
 use ferro_apply::error::{Cause, ObjectFailure};
 use ferro_apply::ignore::Rules;
 use ferro_apply::{Action, ApplyError, ApplyOptions, ChangeSet, Object, WaitError, WaitOptions};
+use ferro_helm::chart::{Chart, Metadata};
 use ferro_helm::manifest::Sorted;
-use ferro_helm::record::{Record, StoredChart, StoredHook};
+use ferro_helm::record::{CLIENT_SIDE, Record, SERVER_SIDE, StoredChart, StoredHook};
 use ferro_helm::release::{self, ReleaseOptions, Rendered};
 use ferro_helm::render::Release;
-use ferro_helm::values::resolve;
+use ferro_helm::values::{coalesce, coalesce_tables, resolve};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
 use super::{ActionError, ActionOptions, Journal, Work, hooks, owner};
@@ -34,6 +36,8 @@ pub(crate) struct RenderOptions {
     pub(crate) revision: i64,
     pub(crate) is_upgrade: bool,
     pub(crate) skip_schema: bool,
+    /// The revision whose values are kept where no others are given.
+    pub(crate) preserved: Option<(StoredChart, Map<String, Value>)>,
 }
 
 /// A release as it was rendered.
@@ -42,6 +46,8 @@ pub(crate) struct Made {
     pub(crate) manifest: String,
     pub(crate) hooks: Vec<StoredHook>,
     pub(crate) notes: String,
+    /// The values that it was rendered with, as a record has them.
+    pub(crate) config: Map<String, Value>,
 }
 
 /// Renders the chart on a thread that may block: templates can look into the cluster.
@@ -57,8 +63,15 @@ pub(crate) async fn render(
         .await
         .map_err(|error| error.to_string())?;
     let capabilities = work.site.discovery.get(&work.site.cluster.client).await?;
-    let post_render = PostRender::of(release, PostRenderStrategy::Combined);
-    let (cluster, values) = (work.site.cluster.clone(), work.desired.values.clone());
+    let post_render = PostRender::of(release, env.post_render_strategy());
+    let cluster = work.site.cluster.clone();
+    let (values, defaults) = match options.preserved {
+        None => (work.desired.values.clone(), None),
+        Some((chart, config)) => {
+            let (values, defaults) = preserved(&work.desired.values, &chart, &config)?;
+            (values, Some(defaults))
+        }
+    };
     let described = Release {
         name: work.site.target.name.clone(),
         namespace: work.site.target.namespace.clone(),
@@ -75,13 +88,15 @@ pub(crate) async fn render(
             sub_notes: false,
         };
         let mut notices = Vec::new();
-        let rendered = release::render(&loaded.renderer, &values, &options, &mut notices);
+        let other = defaults.map(|defaults| loaded.renderer.with_defaults(defaults));
+        let renderer = other.as_ref().unwrap_or(&loaded.renderer);
+        let rendered = release::render(renderer, &values, &options, &mut notices);
         for notice in &notices {
             tracing::debug!("{notice}");
         }
         let rendered = rendered.map_err(|error| error.to_string())?;
         let sorted = post_render.run(&rendered).map_err(|error| error.to_string())?;
-        Ok(made(rendered, sorted))
+        Ok(made(rendered, sorted, values))
     };
     let rendered = tokio::task::spawn_blocking(render).await;
     rendered
@@ -89,13 +104,39 @@ pub(crate) async fn render(
         .map_err(ActionError)
 }
 
-fn made(mut rendered: Rendered, sorted: Sorted) -> Made {
+/// The values with those of an earlier revision beneath them, and the defaults that they go with: all that the earlier revision was
+/// rendered with, so that the new chart's own defaults do not count.
+fn preserved(
+    values: &Map<String, Value>,
+    chart: &StoredChart,
+    config: &Map<String, Value>,
+) -> Result<(Map<String, Value>, Map<String, Value>), String> {
+    let failed = |error: String| format!("failed to rebuild old values: {error}");
+    let mut notices = Vec::new();
+    // As a record has it: without subcharts.
+    let old = Chart {
+        metadata: Metadata {
+            name: chart.metadata().name.clone(),
+            ..Metadata::default()
+        },
+        values: chart.values().map_err(|error| failed(error.to_string()))?,
+        ..Chart::default()
+    };
+    let instance =
+        resolve(&Arc::new(old), config, &mut notices).map_err(|error| failed(error.to_string()))?;
+    let defaults = coalesce(&instance, config, &mut notices).map_err(|error| failed(error.to_string()))?;
+    let values = coalesce_tables(values, config, &mut notices).map_err(|error| failed(error.to_string()))?;
+    Ok((values, defaults))
+}
+
+fn made(mut rendered: Rendered, sorted: Sorted, values: Map<String, Value>) -> Made {
     rendered.manifests = sorted.manifests;
     Made {
         chart: StoredChart::from(&rendered.instance),
         manifest: rendered.manifest(false),
         hooks: sorted.hooks.iter().map(StoredHook::from).collect(),
         notes: std::mem::take(&mut rendered.notes),
+        config: crate::values::stored(&values),
     }
 }
 
@@ -133,11 +174,22 @@ pub(crate) async fn apply_definitions(
     release: &HelmRelease,
     work: &Work,
     policy: Option<CrdsPolicy>,
+    is_server_side: bool,
 ) -> Result<(), ActionError> {
     if policy == Some(CrdsPolicy::Skip) {
         return Ok(());
     }
-    let definitions = definitions(env, release, work).await?;
+    let mut definitions = definitions(env, release, work).await?;
+    // The API server updates what it is to create; otherwise what is there stays.
+    if !is_server_side && policy != Some(CrdsPolicy::CreateReplace) {
+        let mut missing = Vec::new();
+        for definition in definitions {
+            if is_missing(work, &definition).await? {
+                missing.push(definition);
+            }
+        }
+        definitions = missing;
+    }
     if definitions.is_empty() {
         return Ok(());
     }
@@ -157,6 +209,22 @@ pub(crate) async fn apply_definitions(
         work.site.cluster.mapper.invalidate().await;
     }
     Ok(())
+}
+
+async fn is_missing(work: &Work, definition: &Object) -> Result<bool, ActionError> {
+    let failed =
+        |problem: String| ActionError(format!("failed to apply CustomResourceDefinitions: {problem}"));
+    let id = definition.id();
+    let mapping = work.site.cluster.map(id, definition.version()).await;
+    let mapping = mapping.map_err(|error| failed(error.to_string()))?;
+    let live = work
+        .site
+        .cluster
+        .api(&mapping, "")
+        .get_metadata_opt(&id.name)
+        .await;
+    let live = live.map_err(|error| failed(ferro_apply::error::message(&error)))?;
+    Ok(live.is_none())
 }
 
 /// How the objects of a release are applied.
@@ -237,6 +305,71 @@ pub(crate) struct Delivery<'a> {
     pub(crate) gone: Vec<Object>,
     pub(crate) options: &'a ActionOptions,
     pub(crate) cleans_up: bool,
+    pub(crate) method: Method,
+}
+
+/// Who merges what is written with what is there.
+pub(crate) enum Method {
+    /// The API server.
+    ServerSide,
+    /// We do, from what was asked for before.
+    ClientSide { originals: Vec<Object>, how: ClientSide },
+}
+
+impl Method {
+    pub(crate) fn new(is_server_side: bool, originals: Vec<Object>, how: ClientSide) -> Self {
+        match is_server_side {
+            true => Self::ServerSide,
+            false => Self::ClientSide { originals, how },
+        }
+    }
+}
+
+/// Whether the API server merges the objects of a revision, by default as it did those of the one before.
+pub(crate) fn is_server_side(mode: Option<ServerSideApplyMode>, before: &Record) -> bool {
+    match mode.unwrap_or_default() {
+        ServerSideApplyMode::Enabled => true,
+        ServerSideApplyMode::Disabled => false,
+        ServerSideApplyMode::Auto => before.is_server_side(),
+    }
+}
+
+/// The word for it in records.
+pub(crate) fn apply_method(is_server_side: bool) -> String {
+    let method = if is_server_side { SERVER_SIDE } else { CLIENT_SIDE };
+    method.to_owned()
+}
+
+/// Writes the objects; or fails with what was written, and why not all of them were.
+async fn write(
+    release: &HelmRelease,
+    work: &Work,
+    made: Vec<Object>,
+    method: Method,
+) -> Result<ChangeSet, (ChangeSet, String)> {
+    let options = apply_options(release, work);
+    match method {
+        Method::ServerSide => {
+            let versions = made.clone();
+            let applied = work.site.cluster.apply(made, &options).await;
+            applied.map_err(|error| {
+                let text = apply_text(&error, &versions);
+                (error.applied, text)
+            })
+        }
+        Method::ClientSide { originals, how } => {
+            let revised = made.into_iter().map(|object| Revised {
+                original: originals.iter().find(|old| old.id() == object.id()).cloned(),
+                object,
+            });
+            let applied = work
+                .site
+                .cluster
+                .apply_client_side(revised.collect(), how, &options)
+                .await;
+            applied.map_err(|error| (error.applied, error.problems.join(" && ")))
+        }
+    }
 }
 
 /// Carries a release out: hooks, objects, wait, hooks.
@@ -253,6 +386,7 @@ pub(crate) async fn deliver(
         gone,
         options,
         cleans_up,
+        method,
     } = delivery;
     if options.runs_hooks {
         let (event, prefix) = stages.before;
@@ -262,7 +396,7 @@ pub(crate) async fn deliver(
     }
     let waited: Vec<Object> = made.iter().filter(|object| !is_paused(object)).cloned().collect();
     let versions = made.clone();
-    match work.site.cluster.apply(made, &apply_options(release, work)).await {
+    match write(release, work, made, method).await {
         Ok(changes) => {
             let outcome = finish(work, &gone, &waited, options).await;
             if outcome.is_err() && cleans_up {
@@ -270,11 +404,11 @@ pub(crate) async fn deliver(
             }
             outcome?;
         }
-        Err(error) => {
+        Err((applied, text)) => {
             if cleans_up {
-                clean_up(work, &error.applied, &versions).await;
+                clean_up(work, &applied, &versions).await;
             }
-            return Err(ActionError(apply_text(&error, &versions)));
+            return Err(ActionError(text));
         }
     }
     if options.runs_hooks {
@@ -298,6 +432,9 @@ async fn finish(
     }
     if !options.waits {
         return Ok(());
+    }
+    if options.is_legacy {
+        return super::legacy::wait(&work.site, waited, options.timeout, options.waits_for_jobs).await;
     }
     wait(work, waited, options).await
 }

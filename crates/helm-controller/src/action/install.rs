@@ -3,12 +3,13 @@
 use ferro_api::helm::{HelmRelease, Install, ReleaseAction};
 use ferro_api::{FluxObject, condition};
 use ferro_apply::Object;
-use ferro_helm::record::{Info, Record, SERVER_SIDE, Status};
+use ferro_apply::client_side::ClientSide;
+use ferro_helm::record::{Info, Record, Status};
 use ferro_runtime::conditions;
 use ferro_runtime::reconcile::Pass;
 use tokio::time::Instant;
 
-use super::deploy::{self, Delivery, RenderOptions, Stages};
+use super::deploy::{self, Delivery, Method, RenderOptions, Stages};
 use super::{ActionError, ActionOptions, Journal, Work, release};
 use crate::chart::now;
 use crate::objects;
@@ -43,8 +44,9 @@ async fn carry_out(
     journal: &mut Journal,
 ) -> Result<(), ActionError> {
     let install = release.spec.install.clone().unwrap_or_default();
-    let options = options(release, &install);
-    deploy::apply_definitions(env, release, work, install.crds).await?;
+    let options = options(env, release, &install);
+    let is_server_side = install.server_side_apply.unwrap_or(!env.has_helm3_defaults());
+    deploy::apply_definitions(env, release, work, install.crds, is_server_side).await?;
     let storage = &work.site.storage;
     let last = storage.last().await?;
     if let Some(last) = &last
@@ -58,6 +60,7 @@ async fn carry_out(
         revision,
         is_upgrade: false,
         skip_schema: install.disable_schema_validation,
+        preserved: None,
     };
     let made = deploy::render(env, release, work, render).await?;
     let mut built = objects::settle(
@@ -93,19 +96,24 @@ async fn carry_out(
             notes: made.notes,
         },
         chart: made.chart,
-        config: crate::values::stored(&work.desired.values),
+        config: made.config,
         manifest: made.manifest,
         hooks: made.hooks,
-        apply_method: SERVER_SIDE.to_owned(),
+        apply_method: deploy::apply_method(is_server_side),
         labels: std::collections::BTreeMap::new(),
     };
     journal.create(storage, &record).await?;
+    let how = ClientSide {
+        merges_custom: !install.disable_take_ownership,
+        ..ClientSide::default()
+    };
     let delivery = Delivery {
         stages: STAGES,
         made: built,
         gone: Vec::<Object>::new(),
         options: &options,
         cleans_up: false,
+        method: Method::new(is_server_side, Vec::new(), how),
     };
     let outcome = deploy::deliver(release, work, &mut record, journal, delivery).await;
     match &outcome {
@@ -119,7 +127,7 @@ async fn carry_out(
     outcome
 }
 
-fn options(release: &HelmRelease, install: &Install) -> ActionOptions {
+fn options(env: &HelmReconciler, release: &HelmRelease, install: &Install) -> ActionOptions {
     ActionOptions {
         timeout: install
             .timeout
@@ -127,6 +135,7 @@ fn options(release: &HelmRelease, install: &Install) -> ActionOptions {
             .to_std(),
         waits: !install.disable_wait,
         waits_for_jobs: !install.disable_wait_for_jobs,
+        is_legacy: env.waits_as_helm3(release),
         runs_hooks: !install.disable_hooks,
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod deploy;
 pub(crate) mod hooks;
 pub(crate) mod install;
+pub(crate) mod legacy;
 pub(crate) mod release;
 pub(crate) mod rollback;
 pub(crate) mod test;
@@ -57,6 +58,8 @@ pub(crate) struct ActionOptions {
     pub(crate) timeout: Duration,
     pub(crate) waits: bool,
     pub(crate) waits_for_jobs: bool,
+    /// Whether Helm 3's rules say what is ready.
+    pub(crate) is_legacy: bool,
     pub(crate) runs_hooks: bool,
 }
 

@@ -2,12 +2,13 @@
 
 use ferro_api::helm::{HelmRelease, ReleaseSnapshot};
 use ferro_api::{FluxObject, condition, reason};
-use ferro_helm::record::{Info, Record, SERVER_SIDE, Status};
+use ferro_apply::client_side::ClientSide;
+use ferro_helm::record::{Info, Record, Status};
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::Pass;
 
-use super::deploy::{self, Delivery, Stages};
+use super::deploy::{self, Delivery, Method, Stages};
 use super::{ActionError, ActionOptions, Journal, Work, uninstall};
 use crate::chart::now;
 use crate::notice;
@@ -30,7 +31,7 @@ pub(crate) async fn remediate(
     let oci_digest = previous.oci_digest.clone().unwrap_or_default();
     let mut journal = Journal::new("rollback", &oci_digest, env.algorithm());
     let mut superseded = Vec::new();
-    let outcome = carry_out(&pass.object, work, previous, &mut journal, &mut superseded).await;
+    let outcome = carry_out(env, &pass.object, work, previous, &mut journal, &mut superseded).await;
     let status = pass.object.status_mut();
     for taken in &journal.written {
         snapshot::record(&mut status.history, taken.clone());
@@ -74,6 +75,7 @@ pub(crate) async fn remediate(
 }
 
 async fn carry_out(
+    env: &HelmReconciler,
     release: &HelmRelease,
     work: &Work,
     previous: &ReleaseSnapshot,
@@ -88,7 +90,8 @@ async fn carry_out(
     let old = objects::settle(&site.cluster, objects::parse(&last.manifest)?, &site.target).await?;
     let mut built = objects::settle(&site.cluster, objects::parse(&target.manifest)?, &site.target).await?;
     journal.inventory = Some(objects::inventory(built.iter()));
-    let gone = objects::gone(old, &built);
+    let is_server_side = deploy::is_server_side(rollback.server_side_apply, &target);
+    let gone = objects::gone(old.clone(), &built);
     objects::own(&mut built, &site.target);
     let mut record = Record {
         version: last.version + 1,
@@ -100,7 +103,7 @@ async fn carry_out(
             status: Status::PendingRollback,
             notes: target.info.notes.clone(),
         },
-        apply_method: SERVER_SIDE.to_owned(),
+        apply_method: deploy::apply_method(is_server_side),
         ..target
     };
     storage
@@ -114,7 +117,12 @@ async fn carry_out(
             .to_std(),
         waits: !rollback.disable_wait,
         waits_for_jobs: !rollback.disable_wait_for_jobs,
+        is_legacy: env.waits_as_helm3(release),
         runs_hooks: !rollback.disable_hooks,
+    };
+    let how = ClientSide {
+        replaces: rollback.force,
+        ..ClientSide::default()
     };
     let delivery = Delivery {
         stages: STAGES,
@@ -122,6 +130,7 @@ async fn carry_out(
         gone,
         options: &options,
         cleans_up: rollback.cleanup_on_fail,
+        method: Method::new(is_server_side, old, how),
     };
     let outcome = deploy::deliver(release, work, &mut record, journal, delivery).await;
     if let Err(error) = &outcome {

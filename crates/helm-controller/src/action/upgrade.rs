@@ -3,12 +3,13 @@
 use ferro_api::helm::{HelmRelease, ReleaseAction, Upgrade};
 use ferro_api::{FluxObject, condition};
 use ferro_apply::Object;
-use ferro_helm::record::{Info, Record, SERVER_SIDE, Status};
+use ferro_apply::client_side::ClientSide;
+use ferro_helm::record::{Info, Record, Status};
 use ferro_runtime::conditions;
 use ferro_runtime::reconcile::Pass;
 use tokio::time::Instant;
 
-use super::deploy::{self, Delivery, Made, RenderOptions, Stages};
+use super::deploy::{self, Delivery, Made, Method, RenderOptions, Stages};
 use super::{ActionError, ActionOptions, Journal, Work, release};
 use crate::chart::now;
 use crate::objects;
@@ -70,8 +71,9 @@ async fn carry_out(
 ) -> Result<(), ActionError> {
     let upgrade = release.spec.upgrade.clone().unwrap_or_default();
     let storage = &work.site.storage;
-    deploy::apply_definitions(env, release, work, upgrade.crds).await?;
     let last = storage.last().await?.ok_or_else(|| no_deployed(work))?;
+    let is_server_side = deploy::is_server_side(upgrade.server_side_apply, &last);
+    deploy::apply_definitions(env, release, work, upgrade.crds, is_server_side).await?;
     if last.info.status.is_pending() {
         let message = "another operation (install/upgrade/rollback) is in progress";
         return Err(ActionError(message.to_owned()));
@@ -82,6 +84,9 @@ async fn carry_out(
         revision,
         is_upgrade: true,
         skip_schema: upgrade.disable_schema_validation,
+        preserved: upgrade
+            .preserve_values
+            .then(|| (current.chart.clone(), current.config.clone())),
     };
     let made = deploy::render(env, release, work, render).await?;
     let site = &work.site;
@@ -95,18 +100,23 @@ async fn carry_out(
         let new: Vec<Object> = objects::gone(built.clone(), &old);
         deploy::refuse_foreign(work, &new, "update").await?;
     }
-    let mut record = prepared(work, &current, made, revision);
+    let mut record = prepared(work, &current, made, (revision, is_server_side));
     storage
         .make_room(&storage.heads().await?, release.spec.max_history_or_default())
         .await?;
     journal.create(storage, &record).await?;
-    let options = options(release, &upgrade);
+    let options = options(env, release, &upgrade);
+    let how = ClientSide {
+        replaces: upgrade.force,
+        ..ClientSide::default()
+    };
     let delivery = Delivery {
         stages: STAGES,
         made: built,
         gone,
         options: &options,
         cleans_up: upgrade.cleanup_on_fail,
+        method: Method::new(is_server_side, old, how),
     };
     let outcome = deploy::deliver(release, work, &mut record, journal, delivery).await;
     match &outcome {
@@ -125,7 +135,7 @@ async fn carry_out(
     outcome
 }
 
-fn prepared(work: &Work, current: &Record, made: Made, revision: i64) -> Record {
+fn prepared(work: &Work, current: &Record, made: Made, (revision, is_server_side): (i64, bool)) -> Record {
     Record {
         name: work.site.target.name.clone(),
         namespace: current.namespace.clone(),
@@ -139,15 +149,15 @@ fn prepared(work: &Work, current: &Record, made: Made, revision: i64) -> Record 
             notes: made.notes,
         },
         chart: made.chart,
-        config: crate::values::stored(&work.desired.values),
+        config: made.config,
         manifest: made.manifest,
         hooks: made.hooks,
-        apply_method: SERVER_SIDE.to_owned(),
+        apply_method: deploy::apply_method(is_server_side),
         labels: current.labels.clone(),
     }
 }
 
-fn options(release: &HelmRelease, upgrade: &Upgrade) -> ActionOptions {
+fn options(env: &HelmReconciler, release: &HelmRelease, upgrade: &Upgrade) -> ActionOptions {
     ActionOptions {
         timeout: upgrade
             .timeout
@@ -155,6 +165,7 @@ fn options(release: &HelmRelease, upgrade: &Upgrade) -> ActionOptions {
             .to_std(),
         waits: !upgrade.disable_wait,
         waits_for_jobs: !upgrade.disable_wait_for_jobs,
+        is_legacy: env.waits_as_helm3(release),
         runs_hooks: !upgrade.disable_hooks,
     }
 }

@@ -2,6 +2,7 @@
 
 mod drift;
 mod flags;
+mod merging;
 mod releases;
 mod remote;
 mod server;

@@ -26,20 +26,20 @@ const SOURCE: &str = "source.toolkit.fluxcd.io/v1";
 const HELM: &str = "helm.toolkit.fluxcd.io/v2";
 
 /// A template that the API server accepts.
-const SOUND: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\ndata:\n  key: {{ .Values.key | quote }}\n  chart: {{ .Chart.Version | quote }}\n";
+pub(crate) const SOUND: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\ndata:\n  key: {{ .Values.key | quote }}\n  chart: {{ .Chart.Version | quote }}\n";
 /// A template with a value that the API server refuses.
 const BROKEN: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\ndata:\n  key: [one]\n";
 
 /// A Helm repository with versions of the chart `app`.
-struct Charts {
+pub(crate) struct Charts {
     versions: Mutex<Vec<String>>,
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     server: Server,
 }
 
 impl Charts {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let files: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
         let shared = Arc::clone(&files);
         let server = Server::start(move |request| {
@@ -55,7 +55,7 @@ impl Charts {
     }
 
     /// Has one more version of the chart, with this template.
-    fn publish(&self, version: &str, template: &str) -> Result<()> {
+    pub(crate) fn publish(&self, version: &str, template: &str) -> Result<()> {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         versions.push(version.to_owned());
         let mut index = "apiVersion: v1\nentries:\n  app:\n".to_owned();
@@ -72,13 +72,13 @@ impl Charts {
     }
 
     /// Applies the HelmRepository for this server.
-    async fn source(&self, case: &Case) -> Result<Target> {
+    pub(crate) async fn source(&self, case: &Case) -> Result<Target> {
         let spec = json!({"interval": "1h", "url": self.server.url("")});
         applied(case, SOURCE, "HelmRepository", spec).await
     }
 }
 
-fn chart(version: &str, template: &str) -> Result<Vec<u8>> {
+pub(crate) fn chart(version: &str, template: &str) -> Result<Vec<u8>> {
     let metadata = format!("apiVersion: v2\nname: app\nversion: {version}\n");
     let files = [
         ("app/Chart.yaml", metadata.as_str()),
@@ -104,7 +104,7 @@ async fn applied(case: &Case, api_version: &str, kind: &str, spec: Value) -> Res
 }
 
 /// Applies a HelmRelease of the newest chart `app` of the HelmRepository; `more` is merged into its spec.
-async fn release(case: &Case, more: &[(&str, Value)]) -> Result<Target> {
+pub(crate) async fn release(case: &Case, more: &[(&str, Value)]) -> Result<Target> {
     let chart = json!({"spec": {"chart": "app", "sourceRef": {"kind": "HelmRepository", "name": "app"}}});
     let mut spec = json!({"interval": "1h", "chart": chart});
     for (key, value) in more {
@@ -114,7 +114,7 @@ async fn release(case: &Case, more: &[(&str, Value)]) -> Result<Target> {
 }
 
 /// `version status` of each snapshot of the history, the newest first.
-fn history(object: &Value) -> Vec<String> {
+pub(crate) fn history(object: &Value) -> Vec<String> {
     let snapshots = object["status"]["history"].as_array();
     let told = |snapshot: &Value| {
         let status = snapshot["status"].as_str().unwrap_or_default();
@@ -123,13 +123,13 @@ fn history(object: &Value) -> Vec<String> {
     snapshots.into_iter().flatten().map(told).collect()
 }
 
-fn has_history(object: &Value, expected: &[&str]) -> Result<()> {
+pub(crate) fn has_history(object: &Value, expected: &[&str]) -> Result<()> {
     ensure!(history(object) == expected, "{}", object["status"]);
     Ok(())
 }
 
 /// Waits until the ConfigMap of the chart has this entry.
-async fn has(case: &Case, key: &str, value: &str) -> Result<()> {
+pub(crate) async fn has(case: &Case, key: &str, value: &str) -> Result<()> {
     let has_it = |it: &Value| it["data"][key] == value;
     let what = format!("{key} is {value}");
     case.config_map("app")?.until(&what, has_it).await?;

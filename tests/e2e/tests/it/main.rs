@@ -12,6 +12,7 @@ mod dependencies;
 mod drift;
 mod health;
 mod helm_releases;
+mod helm_witness;
 mod hostile;
 mod prune;
 mod resilience;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         dependencies::cases(),
         health::cases(),
         helm_releases::cases(),
+        helm_witness::cases(),
         drift::cases(),
         tenants::cases(),
         cli::cases(),
