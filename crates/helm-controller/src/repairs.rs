@@ -58,7 +58,7 @@ impl Repairs {
             |writer| format!("field manager '{writer}'"),
         );
         let message = format!(
-            "{} was changed again by {writer} after {repairs} times, next look in {}",
+            "{} was changed again by {writer}; it was undone {repairs} times, next look in {}",
             drift.object,
             ferro_api::meta::Duration::from(wait)
         );

@@ -23,12 +23,13 @@ use ferro_runtime::flags::{FeatureGates, PaceFlags};
 use ferro_runtime::metrics::Metrics;
 use ferro_runtime::reconcile::{Interrupt, Outcome, Pass, Reconciler};
 use ferro_runtime::sources::{SourceId, Sources, Standing};
+use kube::Client;
 use kube::runtime::reflector;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{FEATURE_GATES, test_settings};
+use crate::args::{FEATURE_GATES, Settings, test_settings};
 use crate::chart::Charts;
 use crate::reconciler::HelmReconciler;
 use crate::site::Discoveries;
@@ -48,6 +49,19 @@ struct Scenario {
     http: Vec<ferro_testkit::http::Server>,
 }
 
+/// The clusters, of which nothing is known yet. Nobody hears of drift.
+fn targets(client: &Client, settings: &Settings) -> Targets {
+    let (drifts, _) = mpsc::unbounded_channel();
+    let live = LiveIndex::reporting_to(client.clone(), crate::ownership(settings), None, drifts.clone());
+    let cluster = Cluster {
+        client: client.clone(),
+        mapper: Arc::new(Mapper::new(client.clone())),
+        live,
+    };
+    let options = crate::target_options(settings, drifts, Metrics::default());
+    Targets::new(cluster, options)
+}
+
 impl Scenario {
     fn new(arguments: &[&str]) -> Self {
         Self::with_gates(arguments, "")
@@ -57,19 +71,11 @@ impl Scenario {
         let server = Server::default();
         let client = server.client();
         let settings = test_settings(arguments);
-        let (drifts, _heard_by_nobody) = mpsc::unbounded_channel();
-        let live = LiveIndex::reporting_to(client.clone(), crate::ownership(&settings), None, drifts.clone());
-        let cluster = Cluster {
-            client: client.clone(),
-            mapper: Arc::new(Mapper::new(client.clone())),
-            live,
-        };
-        let options = crate::target_options(&settings, drifts, Metrics::default());
         let (store, _writer) = reflector::store();
         let (recorder, events) = Recorder::for_test();
         let reconciler = HelmReconciler {
+            targets: targets(&client, &settings),
             client,
-            targets: Targets::new(cluster, options),
             sources: Arc::new(Sources::new(unready)),
             charts: Charts::new(0, Duration::from_secs(10), 1 << 20).unwrap(),
             discoveries: Discoveries::default(),
@@ -163,10 +169,7 @@ impl Scenario {
 
     /// Forgets what is known of the cluster, as a process that begins does.
     fn forget_cluster(&mut self) {
-        let client = self.server.client();
-        let (drifts, _heard_by_nobody) = mpsc::unbounded_channel();
-        let ownership = self.reconciler.cluster.live.ownership().clone();
-        self.reconciler.cluster.live = LiveIndex::reporting_to(client, ownership, None, drifts);
+        self.reconciler.targets = targets(&self.server.client(), &self.reconciler.settings);
     }
 
     /// What the events since the last call say.

@@ -17,7 +17,7 @@ use xtask::gitserver::GitServer;
 use xtask::process;
 use xtask::term::{self, Step};
 
-use super::super::programs::{self, Controller, Setup};
+use super::super::programs::{self, Controller, Profile, Setup};
 use super::super::{Args, unexpected};
 use super::driver::{LIMIT, for_each, name};
 use super::measure::{Meter, Usage};
@@ -121,7 +121,7 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
         "--count: from 1 to 5000"
     );
     process::end_on_signals()?;
-    let bin = programs::build(bin.as_deref())?;
+    let bin = programs::build(bin.as_deref(), Profile::Release)?;
     let mut outcomes = Vec::new();
     for count in counts {
         term::line(format_args!("\n{}", term::bold(&format!("{count} HelmReleases"))));
