@@ -240,7 +240,7 @@ impl<R: Reconciler> Env<R> {
         if !object.finalizers().iter().any(|name| name == R::FINALIZER) {
             return Outcome::Done;
         }
-        let (mut pass, drafts) = Pass::new(object, interrupt.clone(), self.recorder.clone());
+        let (mut pass, drafts) = Pass::new(object.clone(), interrupt.clone(), self.recorder.clone());
         // Nobody writes them: the object is about to go.
         drop(drafts);
         let caught = AssertUnwindSafe(self.reconciler.finalize(&mut pass))
@@ -253,12 +253,23 @@ impl<R: Reconciler> Env<R> {
             if interrupt.cause() == Some(Cause::Shutdown) {
                 return Outcome::Stopped;
             }
+            self.tell_why(&object, &pass.object).await;
             return Outcome::Backoff { error };
         }
         match self.writer.finalizer(&pass.object, R::FINALIZER, false).await {
             Ok(_) => Outcome::Done,
             Err(error) if is_not_found(&error) => Outcome::Done,
             Err(error) => refused(&error),
+        }
+    }
+
+    /// Writes what the reconciler says of a deletion that failed: users must see what holds the object.
+    async fn tell_why(&self, base: &R::Object, object: &R::Object) {
+        match self.writer.status(base, object).await {
+            Ok(Some(written)) => drop(self.remember(written)),
+            Ok(None) => {}
+            // It is tried again with the deletion.
+            Err(error) => tracing::debug!(error = crate::process::chain(&error), "status not written"),
         }
     }
 

@@ -64,6 +64,7 @@ impl Reconciler for Scripted {
             return Err("called off".to_owned());
         }
         if self.cannot_finalize {
+            crate::conditions::mark_false(&mut pass.object, condition::READY, "Held", "still in use");
             Err("still in use".to_owned())
         } else {
             Ok(())
@@ -356,7 +357,14 @@ async fn deletion_finalizes_before_it_lets_go() {
     });
     let action = stuck.pass(stuck.object(metadata.clone(), json!({}))).await;
     assert_eq!(action, Action::requeue(Duration::from_millis(750)));
-    assert!(stuck.api.take_requests().is_empty() && stuck.api.get(PATH).is_some());
+    // What holds it is told, once.
+    assert_eq!(stuck.api.take_request_lines(), [format!("PATCH {PATH}/status")]);
+    assert_eq!(
+        stuck.stored().condition(condition::READY).unwrap().message,
+        "still in use"
+    );
+    stuck.pass(Arc::new(stuck.stored())).await;
+    assert!(stuck.api.take_requests().is_empty());
 
     let fixture = fixture(Scripted {
         flushes: true,

@@ -417,10 +417,14 @@ impl HelmReconciler {
                 tracing::info!("{}: the release is left as it is", no_way(&error));
                 return Ok(());
             }
-            Err(error) => return Err(no_way(&error)),
+            Err(error) => return Err(not_uninstalled(pass, no_way(&error))),
         };
-        // An account in another cluster is not asked for.
-        if pass.object.spec.kube_config.is_none() && self.lacks_account(&pass.object).await? {
+        let lacks_account = match pass.object.spec.kube_config {
+            None => self.lacks_account(&pass.object).await,
+            // An account in another cluster is not asked for.
+            Some(_) => Ok(false),
+        };
+        if lacks_account.map_err(|error| not_uninstalled(pass, error))? {
             tracing::info!("the service account is gone: the release is left as it is");
             return Ok(());
         }
@@ -443,6 +447,17 @@ impl HelmReconciler {
             format!("failed to confirm ServiceAccount '{account}' can be used to uninstall release: {error}")
         })
     }
+}
+
+/// Says why the release cannot be uninstalled yet.
+fn not_uninstalled(pass: &mut Pass<HelmRelease>, error: String) -> String {
+    conditions::mark_false(
+        &mut pass.object,
+        condition::READY,
+        reason::UNINSTALL_FAILED,
+        &error,
+    );
+    error
 }
 
 /// Notes what is tried, and forgets failures of something else.

@@ -161,10 +161,16 @@ impl Scenario {
     }
 
     async fn finalize(&self, object: &HelmRelease) -> Result<(), String> {
+        self.let_go(object).await.1
+    }
+
+    /// Finalizes; the object as it is then.
+    async fn let_go(&self, object: &HelmRelease) -> (HelmRelease, Result<(), String>) {
         let mut pass = Pass::new(object.clone(), Interrupt::default(), self.recorder.clone()).0;
-        tokio::time::timeout(PATIENCE, self.reconciler.finalize(&mut pass))
+        let outcome = tokio::time::timeout(PATIENCE, self.reconciler.finalize(&mut pass))
             .await
-            .unwrap()
+            .unwrap();
+        (pass.object, outcome)
     }
 
     /// Forgets what is known of the cluster, as a process that begins does.

@@ -115,10 +115,12 @@ async fn release_whose_kubeconfig_is_broken_keeps_its_object() {
     let empty =
         json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "remote", "namespace": "ns" } });
     scenario.server.api.put(KUBECONFIG, empty);
-    let error = scenario.finalize(&object).await.unwrap_err();
+    let (object, outcome) = scenario.let_go(&object).await;
+    let error = "KubeConfig secret 'ns/remote' does not contain a 'value' key with a kubeconfig";
+    assert_eq!(outcome.unwrap_err(), error);
     assert_eq!(
-        error,
-        "KubeConfig secret 'ns/remote' does not contain a 'value' key with a kubeconfig"
+        ready(&object),
+        ("False".into(), "UninstallFailed".into(), error.into())
     );
     assert!(remote.api.get(MAP_PATH).is_some());
 }
