@@ -64,7 +64,7 @@ impl Reconciler for Scripted {
             return Err("called off".to_owned());
         }
         if self.cannot_finalize {
-            crate::conditions::mark_false(&mut pass.object, condition::READY, "Held", "still in use");
+            conditions::mark_false(&mut pass.object, condition::READY, "Held", "still in use");
             Err("still in use".to_owned())
         } else {
             Ok(())
