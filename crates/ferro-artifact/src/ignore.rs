@@ -294,9 +294,8 @@ impl Rules<'_> {
         }
         for part in target.split(|byte| *byte == b'/') {
             match part {
-                b"" | b"." => {}
                 b".." if path.pop().is_none() => return Ok(()),
-                b".." => {}
+                b"" | b"." | b".." => {}
                 name => path.push(name.to_vec()),
             }
         }

@@ -55,6 +55,23 @@ fn pull_branch_brings_its_files() {
 }
 
 #[test]
+fn pull_ignore_file_that_is_a_link_is_read() {
+    let repository = Repository::new();
+    repository
+        .write("rules", "*.md\n")
+        .write("apps/a.yaml", "a")
+        .write("apps/notes.md", "n");
+    std::os::unix::fs::symlink("../rules", repository.work().join("apps/.sourceignore")).unwrap();
+    repository.commit("Subject");
+    repository.push();
+    let (server, cache) = (serve(&repository), cache());
+    let files = pull(&remote(&server.url("app")), cache.path(), &branch("main"))
+        .unwrap()
+        .files();
+    assert_eq!(files.paths(), [".", "apps", "apps/a.yaml", "rules"]);
+}
+
+#[test]
 fn pull_unchanged_revision_fetches_nothing() {
     let repository = Repository::new();
     let first = repository.publish("a.yaml", "1");

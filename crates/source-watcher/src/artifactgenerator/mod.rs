@@ -104,7 +104,7 @@ impl Reconciler for ArtifactGeneratorReconciler {
             Ok(Ok(())) => Outcome::Done,
             Ok(Err(failure)) => fail(pass, failure),
             Err(_) => {
-                let limit = ApiDuration::try_from(self.options.timeout).unwrap_or_default();
+                let limit = ApiDuration::from(self.options.timeout);
                 let message = format!("reconciliation did not end within the timeout of {limit}");
                 fail(pass, Failure::retried(reason::RECONCILIATION_FAILED, message))
             }

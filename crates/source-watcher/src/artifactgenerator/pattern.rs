@@ -189,9 +189,8 @@ fn render(template: &str, captures: &BTreeMap<String, String>) -> Result<String,
         match piece {
             Piece::Literal(literal) => text.push_str(literal),
             Piece::Capture(name) => {
-                text.push_str(captures.get(name).ok_or_else(|| {
-                    failed(format!("capture variable {name:?} is not defined by pathPattern"))
-                })?)
+                let undefined = || failed(format!("capture variable {name:?} is not defined by pathPattern"));
+                text.push_str(captures.get(name).ok_or_else(undefined)?);
             }
         }
     }

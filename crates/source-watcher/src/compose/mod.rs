@@ -37,7 +37,7 @@ pub(crate) enum BuildError {
         /// Its destination.
         to: String,
         /// Why.
-        why: CopyError,
+        why: Box<CopyError>,
     },
     /// The files have no checksum.
     #[error("failed to hash staging dir: {}", describe(.0))]
@@ -63,7 +63,7 @@ pub(crate) fn compose_blocking(steps: &[CopyOperation], kitchen: &Kitchen<'_>) -
         apply_blocking(step, kitchen, &mut stage).map_err(|why| BuildError::Copy {
             from: step.from.clone(),
             to: step.to.clone(),
-            why,
+            why: Box::new(why),
         })?;
     }
     Ok(stage.into_tree())
