@@ -6,6 +6,7 @@ use ferro_runtime::flags::{AccountFlags, ApplierFlags, PaceFlags, ProcessFlags};
 use helm_controller::args::HelmFlags;
 use kustomize_controller::args::KustomizeFlags;
 use source_controller::args::SourceFlags;
+use source_watcher::args::{SharedFlags, WatcherFlags};
 
 /// A controller that can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -19,6 +20,9 @@ pub(crate) enum Which {
     /// Releases charts.
     #[value(name = controller::HELM)]
     Helm,
+    /// Composes artifacts.
+    #[value(name = controller::SOURCE_WATCHER)]
+    Watcher,
 }
 
 /// Runs Flux's controllers in one process.
@@ -40,6 +44,8 @@ pub(crate) struct Cli {
     kustomize: KustomizeFlags,
     #[command(flatten)]
     helm: HelmFlags,
+    #[command(flatten)]
+    pub(crate) watcher: WatcherFlags,
 }
 
 impl Cli {
@@ -51,6 +57,23 @@ impl Cli {
     /// The settings of helm-controller.
     pub(crate) fn helm(&self) -> helm_controller::args::Settings {
         self.helm.clone().with(self.applier.clone(), self.account())
+    }
+
+    /// The flags that source-watcher has in common with others. Its cache is a folder of its own.
+    pub(crate) fn watcher_shared(&self) -> SharedFlags {
+        let kustomize = &self.kustomize;
+        let cache = match kustomize.artifact_cache_path.as_str() {
+            "" => String::new(),
+            path => format!("{path}/{}", controller::SOURCE_WATCHER),
+        };
+        SharedFlags {
+            concurrent: self.source.concurrent,
+            requeue_dependency: self.source.requeue_dependency,
+            http_retry: self.applier.http_retry,
+            no_cross_namespace_refs: self.applier.no_cross_namespace_refs,
+            artifact_cache_path: cache,
+            artifact_cache_size: kustomize.artifact_cache_size,
+        }
     }
 
     /// The pace of those that apply objects.
@@ -103,6 +126,13 @@ mod tests {
         ]);
         assert_eq!(cli.controllers, [Which::Kustomize, Which::Helm]);
         assert_eq!(cli.pace().concurrent, 20);
+        let cli = Cli::parse_from([
+            "ferroflux",
+            "--controllers=source-watcher",
+            "--artifact-cache-path=/c",
+        ]);
+        assert_eq!(cli.controllers, [Which::Watcher]);
+        assert_eq!(cli.watcher_shared().artifact_cache_path, "/c/source-watcher");
         assert!(Cli::try_parse_from(["ferroflux", "--controllers=nobody"]).is_err());
     }
 }

@@ -18,6 +18,7 @@ pub(crate) async fn controllers(process: Process, cli: Cli) -> Result<(), Fatal>
         source_controller::args::FEATURE_GATES.as_slice(),
         kustomize_controller::args::FEATURE_GATES.as_slice(),
         helm_controller::args::FEATURE_GATES.as_slice(),
+        source_watcher::args::FEATURE_GATES.as_slice(),
     ];
     validate(&cli.process.feature_gates, &known)?;
     let mut running = JoinSet::new();
@@ -43,6 +44,15 @@ pub(crate) async fn controllers(process: Process, cli: Cli) -> Result<(), Fatal>
                     &helm_controller::args::FEATURE_GATES,
                 ));
                 running.spawn(helm_controller::run(process, cli.helm(), cli.pace()));
+            }
+            Which::Watcher => {
+                let process = process.with_feature_gates(own_gates(
+                    &process.flags.feature_gates,
+                    &source_watcher::args::FEATURE_GATES,
+                ));
+                // The store of source-controller, whose server is shared, too.
+                let (storage, shared) = (cli.source.storage.clone(), cli.watcher_shared());
+                running.spawn(source_watcher::run(process, storage, shared, cli.watcher));
             }
         }
     }
