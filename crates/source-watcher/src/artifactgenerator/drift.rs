@@ -9,6 +9,11 @@ use kube::ResourceExt;
 use crate::externalartifact::{artifact, owner};
 use crate::follow::Followed;
 
+/// The spec is another one.
+pub(super) const GENERATION_CHANGED: &str = "GenerationChanged";
+/// The last pass failed.
+pub(super) const NOT_READY: &str = "NotReady";
+
 /// The entries of the inventory.
 pub(super) fn inventory(generator: &ArtifactGenerator) -> &[ExternalArtifactReference] {
     generator.status.as_ref().map_or(&[], |status| &status.inventory)
@@ -37,9 +42,9 @@ pub(super) fn of_object(generator: &ArtifactGenerator, sources_digest: &str) -> 
         .as_ref()
         .and_then(|it| it.observed_sources_digest.as_deref());
     if generator.observed_generation() != generator.metadata.generation {
-        Some("GenerationChanged")
+        Some(GENERATION_CHANGED)
     } else if !generator.is_ready() {
-        Some("NotReady")
+        Some(NOT_READY)
     } else if observed != Some(sources_digest) {
         Some("SourcesChanged")
     } else if !is_templated && inventory(generator).len() != spec.artifacts.len() {

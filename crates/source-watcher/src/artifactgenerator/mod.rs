@@ -187,7 +187,8 @@ impl ArtifactGeneratorReconciler {
             let message = format!("failed to expand path pattern: {why}");
             Failure::stalling(reason::BUILD_FAILED, message)
         })?;
-        let must_apply = reason == "GenerationChanged";
+        // What a changed spec does not say any more must go from the objects; a pass that failed may have left that undone.
+        let must_apply = matches!(reason, drift::GENERATION_CHANGED | drift::NOT_READY);
         let mut made = Vec::with_capacity(requests.len());
         for request in requests {
             let entry = self

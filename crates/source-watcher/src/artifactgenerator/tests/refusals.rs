@@ -162,6 +162,30 @@ async fn build_that_fails_keeps_what_was_made() {
 }
 
 #[tokio::test]
+async fn changed_spec_is_applied_after_a_failure_too() {
+    let mut bench = Bench::new();
+    bench.commit("main@sha1:1", &[("a", "1")]);
+    let output = json!({ "name": "app", "copy": [{ "from": "@git/a", "to": "@artifact/" }] });
+    let labels = json!({ "labels": { "team": "x" } });
+    let mut object = generator(&json!({ "commonMetadata": labels, "artifacts": [output] }));
+    bench.pass(&mut object).await;
+    set_spec(&mut object, &json!({ "artifacts": [output] }));
+    bench.commit("main@sha1:2", &[("b", "1")]);
+    assert!(matches!(bench.pass(&mut object).await, Outcome::Backoff { .. }));
+    bench.api.take_requests();
+    // The content is that of the object; the label that is not wanted any more is there still.
+    bench.commit("main@sha1:3", &[("a", "1")]);
+    assert_eq!(bench.pass(&mut object).await, Outcome::Done);
+    let applied = &bench.api.take_requests()[0];
+    assert_eq!(
+        (applied.method.as_str(), &applied.path),
+        ("PATCH", &output_path("app"))
+    );
+    let sent = applied.body.as_ref().unwrap();
+    assert!(sent["metadata"]["labels"]["team"].is_null(), "{sent}");
+}
+
+#[tokio::test]
 async fn api_server_that_refuses_fails_the_reconcile() {
     let mut bench = Bench::new();
     bench.commit("main@sha1:1", &[("a", "1")]);
