@@ -87,7 +87,6 @@ pub struct Repository {
     root: Root,
     snapshot_meta: Option<(u64, Meta)>,
     targets_meta: Option<Meta>,
-    snapshot_version: u64,
     targets: Option<Targets>,
 }
 
@@ -113,7 +112,6 @@ impl Repository {
             root,
             snapshot_meta: None,
             targets_meta: None,
-            snapshot_version: 0,
             targets: None,
         })
     }
@@ -213,7 +211,6 @@ impl Repository {
         {
             self.snapshot_meta = None;
             self.targets_meta = None;
-            self.snapshot_version = 0;
             self.targets = None;
         }
         self.root = root;
@@ -253,7 +250,6 @@ impl Repository {
         if let Some(known) = &self.targets_meta {
             at_least("targets", targets.version, known.version)?;
         }
-        self.snapshot_version = version;
         self.targets_meta = Some(targets);
         Ok(())
     }

@@ -11,6 +11,7 @@ mod cosign;
 mod git;
 mod notation;
 mod provenance;
+mod public;
 mod signed;
 mod tools;
 mod tuf;
