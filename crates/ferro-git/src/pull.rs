@@ -531,3 +531,29 @@ fn submodule_remote(parent: &Remote, url: crate::RepositoryUrl) -> Remote {
         ssh: parent.ssh.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn submodule_remote_keeps_credentials_with_their_host() {
+        let mut parent = Remote::new("https://h/org/app").unwrap();
+        parent.auth = Auth::Http(ferro_http::Auth::Bearer("hunter2".into()));
+        parent.http.tls.identity = Some(ferro_http::Identity {
+            certificate: b"certificate".to_vec(),
+            key: b"key".to_vec().into(),
+        });
+        for (url, is_at_home) in [
+            ("https://h/org/lib", true),
+            ("https://other/org/lib", false),
+            ("https://h:8443/org/lib", false),
+            ("http://h/org/lib", false),
+            ("ssh://git@h/org/lib", false),
+        ] {
+            let remote = submodule_remote(&parent, crate::RepositoryUrl::parse(url).unwrap());
+            assert_eq!(matches!(remote.auth, Auth::Http(_)), is_at_home, "{url}");
+            assert_eq!(remote.http.tls.identity.is_some(), is_at_home, "{url}");
+        }
+    }
+}
