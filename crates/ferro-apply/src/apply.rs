@@ -47,6 +47,8 @@ pub struct ApplyOptions {
     pub custom_stage_kinds: Vec<String>,
     /// Whether managed fields of other API versions are moved to the version that is applied, before it is.
     pub migrate_version: bool,
+    /// Whether fields that a kind does not have are refused; otherwise they are left out where the server minds them.
+    pub is_strict: bool,
     /// Fields whose differences are ignored.
     pub ignore: Arc<Rules>,
     /// Readiness of custom kinds, for the stages that wait.
@@ -193,7 +195,7 @@ impl Cluster {
         }
         let validate = |plan: Plan| async move {
             if matches!(plan.step, Step::Create) {
-                self.validate(plan).await
+                self.validate(plan, run).await
             } else {
                 Ok(plan)
             }

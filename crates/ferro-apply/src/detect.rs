@@ -206,7 +206,7 @@ impl Cluster {
             mapping: Some(mapping.clone()),
         };
         let pointers = options.ignore.pointers(object.value());
-        let dry_run = self.patch(&mut object, &mapping, true).await;
+        let dry_run = self.patch(&mut object, &mapping, (true, options.is_strict)).await;
         let dry_run =
             dry_run.map_err(|error| ObjectFailure::from_kube(object.id(), true, "dry-run", error))?;
         let Some(live) = live else {

@@ -232,7 +232,8 @@ impl Cluster {
             };
             present = moved;
         }
-        let dry_run = match self.patch(&mut object, &mapping, true).await {
+        let how = (true, run.options.is_strict);
+        let dry_run = match self.patch(&mut object, &mapping, how).await {
             Ok(dry_run) => dry_run,
             Err(kube::Error::Api(status))
                 if self.may_recreate(&object, &present.seen, run) && immutable::is_immutable(&status) =>

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, ValidationDirective};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -31,13 +31,13 @@ impl Cluster {
         &self,
         object: &mut Object,
         mapping: &Mapping,
-        dry_run: bool,
+        (dry_run, is_strict): (bool, bool),
     ) -> kube::Result<DynamicObject> {
         let params = PatchParams {
             field_manager: Some(self.live.ownership().manager.clone()),
             force: true,
             dry_run,
-            ..PatchParams::default()
+            field_validation: is_strict.then_some(ValidationDirective::Strict),
         };
         let api = self.api(mapping, &object.id().namespace);
         let name = object.id().name.clone();
@@ -48,7 +48,7 @@ impl Cluster {
                 other => return other,
             };
             let id = object.id();
-            if !undeclared::are_dropped(&id.group, &id.kind) || tries == MAX_REFUSALS {
+            if is_strict || !undeclared::are_dropped(&id.group, &id.kind) || tries == MAX_REFUSALS {
                 return Err(kube::Error::Api(refused));
             }
             // The server names the fields of one level at a time.
@@ -66,17 +66,18 @@ impl Cluster {
         &self,
         object: &mut Object,
         mapping: &Mapping,
-        dry_run: bool,
+        how: (bool, bool),
     ) -> kube::Result<DynamicObject> {
         set_version(object, Some(NO_VERSION));
-        let created = self.patch(object, mapping, dry_run).await;
+        let created = self.patch(object, mapping, how).await;
         set_version(object, None);
         created
     }
 
     /// Has the server check a new object.
-    pub(crate) async fn validate(&self, mut plan: Plan) -> Result<Plan, ObjectFailure> {
-        match self.patch_new(&mut plan.object, &plan.mapping, true).await {
+    pub(crate) async fn validate(&self, mut plan: Plan, run: &Run<'_>) -> Result<Plan, ObjectFailure> {
+        let how = (true, run.options.is_strict);
+        match self.patch_new(&mut plan.object, &plan.mapping, how).await {
             Ok(_) => Ok(plan),
             // It is there after all, which the write will find out as well.
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(plan),
@@ -132,7 +133,10 @@ impl Cluster {
     ) -> kube::Result<DynamicObject> {
         let deadline = Instant::now() + SERVED_TIMEOUT;
         loop {
-            match self.patch_new(object, mapping, false).await {
+            match self
+                .patch_new(object, mapping, (false, run.options.is_strict))
+                .await
+            {
                 Err(kube::Error::Api(status))
                     if status.code == 404 && run.defines(object.id()) && Instant::now() < deadline =>
                 {
@@ -153,7 +157,8 @@ impl Cluster {
     ) -> Result<(), ObjectFailure> {
         let id = object.id();
         self.live.writing(id, &run.options.owner);
-        match self.patch(&mut object.clone(), mapping, false).await {
+        let how = (false, run.options.is_strict);
+        match self.patch(&mut object.clone(), mapping, how).await {
             Ok(written) => {
                 let (seen, body) = observe(written, self.live.ownership(), Timestamp::now());
                 let left = self.left(object, desired, run);

@@ -117,6 +117,10 @@ struct GoRenderer<'a> {
 struct GoKustomize<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     patches: Vec<GoPatch<'a>>,
+    #[serde(rename = "patchesStrategicMerge", skip_serializing_if = "<[_]>::is_empty")]
+    patches_strategic_merge: &'a [serde_json::Value],
+    #[serde(rename = "patchesJson6902", skip_serializing_if = "<[_]>::is_empty")]
+    patches_json6902: &'a [ferro_api::meta::JsonPatch],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     images: Vec<GoImage<'a>>,
 }
@@ -171,6 +175,8 @@ impl<'a> From<&'a PostRenderer> for GoRenderer<'a> {
     fn from(renderer: &'a PostRenderer) -> Self {
         let kustomize = renderer.kustomize.as_ref().map(|kustomize| GoKustomize {
             patches: kustomize.patches.iter().map(GoPatch::from).collect(),
+            patches_strategic_merge: &kustomize.patches_strategic_merge,
+            patches_json6902: &kustomize.patches_json6902,
             images: kustomize.images.iter().map(GoImage::from).collect(),
         });
         Self { kustomize }

@@ -85,6 +85,7 @@ fn rules(release: &HelmRelease, work: &Work) -> Result<(ApplyOptions, Exclusion)
         Rules::compile(specs).map_err(|error| format!("failed to create ignore rule selector: {error}"))
     };
     let options = ApplyOptions {
+        is_strict: false,
         ignore: Arc::new(compile(&fields)?),
         ..apply_options(release, work)
     };

@@ -206,11 +206,23 @@ fn kustomized(pieces: &[Piece], change: &KustomizePostRenderer) -> Result<Resour
     if names.is_empty() {
         return Ok(Resources::default());
     }
+    let merges: Vec<String> = change
+        .patches_strategic_merge
+        .iter()
+        .map(Value::to_string)
+        .collect();
+    let operations: Vec<Value> = change
+        .patches_json6902
+        .iter()
+        .map(|patch| json!({ "target": patch.target, "patch": json!(patch.patch).to_string() }))
+        .collect();
     let kustomization = json!({
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": names,
         "patches": change.patches,
+        "patchesStrategicMerge": merges,
+        "patchesJson6902": operations,
         "images": change.images,
     });
     files.insert(&format!("{FOLDER}/kustomization.yaml"), kustomization.to_string());
@@ -337,6 +349,18 @@ mod tests {
             sorted.hooks[0].manifest.contains("patched")
         };
         assert!(patched("combined") && patched("separate") && !patched("nohooks"));
+    }
+
+    #[test]
+    fn patches_of_older_versions_are_applied() {
+        let rendered = rendered(&[("templates/a.yaml", MAP)]);
+        let spec = json!({ "postRenderers": [{ "kustomize": {
+            "patchesStrategicMerge": [{ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "data": { "m": "1" } }],
+            "patchesJson6902": [{ "target": { "version": "v1", "kind": "ConfigMap", "name": "a" },
+                "patch": [{ "op": "remove", "path": "/data/k" }, { "op": "add", "path": "/data/j", "value": "2" }] }] } }] });
+        let sorted = of(spec).run(&rendered).unwrap();
+        let text = &sorted.manifests[0].content;
+        assert!(text.contains("data:\n  j: \"2\"\n  m: \"1\"\n"), "{text}");
     }
 
     #[test]

@@ -5,25 +5,11 @@ use ferro_api::helm::HelmRelease;
 /// What of the spec this version cannot do.
 pub(crate) fn unsupported(release: &HelmRelease) -> Option<String> {
     let spec = &release.spec;
-    let renderers = || {
-        spec.post_renderers
-            .iter()
-            .filter_map(|renderer| renderer.kustomize.as_ref())
-    };
-    let cases = [
-        (
-            spec.kube_config
-                .as_ref()
-                .is_some_and(|remote| remote.config_map_ref.is_some()),
-            "spec.kubeConfig.configMapRef",
-        ),
-        (
-            renderers().any(|kustomize| {
-                !kustomize.patches_json6902.is_empty() || !kustomize.patches_strategic_merge.is_empty()
-            }),
-            "patchesJson6902 and patchesStrategicMerge of spec.postRenderers",
-        ),
-    ];
+    let remote = spec.kube_config.as_ref();
+    let cases = [(
+        remote.is_some_and(|remote| remote.config_map_ref.is_some()),
+        "spec.kubeConfig.configMapRef",
+    )];
     let found = cases.into_iter().find(|(is_used, _)| *is_used);
     found.map(|(_, what)| format!("{what} is not supported by this version; the release is left as it is"))
 }
@@ -52,8 +38,5 @@ mod tests {
             refused(json!({ "kubeConfig": { "configMapRef": { "name": "a" } } })).unwrap(),
             "spec.kubeConfig.configMapRef is not supported by this version; the release is left as it is"
         );
-        for spec in [json!({ "postRenderers": [{ "kustomize": { "patchesStrategicMerge": [{}] } }] })] {
-            assert!(refused(spec.clone()).is_some(), "{spec}");
-        }
     }
 }

@@ -81,7 +81,8 @@ fn deployed(
         together.is_ok_and(|together| together == record.config)
     };
     // Values that are kept from before make the digest another one for good; upstream then upgrades again and again.
-    if !values::matches(&desired.values, &known.config_digest) && !(preserves && adds_nothing()) {
+    let has_values = values::matches(&desired.values, &known.config_digest) || (preserves && adds_nothing());
+    if !has_values {
         return out_of_sync("release config values changed");
     }
     if release.observed_generation() != release.metadata.generation {

@@ -47,6 +47,7 @@ impl Fixture {
 
     pub(crate) fn options(&self) -> ApplyOptions {
         ApplyOptions {
+            is_strict: false,
             owner: self.owner.clone(),
             force: false,
             migrate_version: false,

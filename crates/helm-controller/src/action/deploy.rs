@@ -1,6 +1,5 @@
-//! What install, upgrade and rollback have in common: rendering, applying, waiting.
+//! What install, upgrade and rollback have in common: writing objects, waiting, hooks.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use ferro_api::helm::{CrdsPolicy, HelmRelease, ServerSideApplyMode};
@@ -8,137 +7,22 @@ use ferro_apply::client_side::{ClientSide, Revised};
 use ferro_apply::error::{Cause, ObjectFailure};
 use ferro_apply::ignore::Rules;
 use ferro_apply::{Action, ApplyError, ApplyOptions, ChangeSet, Object, WaitError, WaitOptions};
-use ferro_helm::chart::{Chart, Metadata};
-use ferro_helm::manifest::Sorted;
-use ferro_helm::record::{CLIENT_SIDE, Record, SERVER_SIDE, StoredChart, StoredHook};
-use ferro_helm::release::{self, ReleaseOptions, Rendered};
-use ferro_helm::render::Release;
-use ferro_helm::values::{coalesce, coalesce_tables, resolve};
+use ferro_helm::record::{CLIENT_SIDE, Record, SERVER_SIDE};
+use ferro_helm::values::resolve;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use serde_json::{Map, Value};
-use tokio::runtime::Handle;
+use serde_json::Value;
 
 use super::{ActionError, ActionOptions, Journal, Work, hooks, owner};
-use crate::capabilities::ClusterLookup;
 use crate::objects;
-use crate::postrender::{PostRender, label_origin};
+use crate::postrender::label_origin;
 use crate::reconciler::HelmReconciler;
 
 /// Objects written at once.
 const CONCURRENCY: usize = 8;
 /// Time within which definitions must be established.
 const CRD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// How a chart is rendered.
-pub(crate) struct RenderOptions {
-    pub(crate) revision: i64,
-    pub(crate) is_upgrade: bool,
-    pub(crate) skip_schema: bool,
-    /// The revision whose values are kept where no others are given.
-    pub(crate) preserved: Option<(StoredChart, Map<String, Value>)>,
-}
-
-/// A release as it was rendered.
-pub(crate) struct Made {
-    pub(crate) chart: StoredChart,
-    pub(crate) manifest: String,
-    pub(crate) hooks: Vec<StoredHook>,
-    pub(crate) notes: String,
-    /// The values that it was rendered with, as a record has them.
-    pub(crate) config: Map<String, Value>,
-}
-
-/// Renders the chart on a thread that may block: templates can look into the cluster.
-pub(crate) async fn render(
-    env: &HelmReconciler,
-    release: &HelmRelease,
-    work: &Work,
-    options: RenderOptions,
-) -> Result<Made, ActionError> {
-    let loaded = env
-        .charts
-        .get(&work.artifact, work.tracked)
-        .await
-        .map_err(|error| error.to_string())?;
-    let capabilities = work.site.discovery.get(&work.site.cluster.client).await?;
-    let post_render = PostRender::of(release, env.post_render_strategy());
-    let cluster = work.site.cluster.clone();
-    let (values, defaults) = match options.preserved {
-        None => (work.desired.values.clone(), None),
-        Some((chart, config)) => {
-            let (values, defaults) = preserved(&work.desired.values, &chart, &config)?;
-            (values, Some(defaults))
-        }
-    };
-    let described = Release {
-        name: work.site.target.name.clone(),
-        namespace: work.site.target.namespace.clone(),
-        revision: options.revision,
-        is_upgrade: options.is_upgrade,
-    };
-    let runtime = Handle::current();
-    let render = move || {
-        let options = ReleaseOptions {
-            release: described,
-            capabilities,
-            lookup: Some(Rc::new(ClusterLookup { cluster, runtime })),
-            skip_schema_validation: options.skip_schema,
-            sub_notes: false,
-        };
-        let mut notices = Vec::new();
-        let other = defaults.map(|defaults| loaded.renderer.with_defaults(defaults));
-        let renderer = other.as_ref().unwrap_or(&loaded.renderer);
-        let rendered = release::render(renderer, &values, &options, &mut notices);
-        for notice in &notices {
-            tracing::debug!("{notice}");
-        }
-        let rendered = rendered.map_err(|error| error.to_string())?;
-        let sorted = post_render.run(&rendered).map_err(|error| error.to_string())?;
-        Ok(made(rendered, sorted, values))
-    };
-    let rendered = tokio::task::spawn_blocking(render).await;
-    rendered
-        .unwrap_or_else(|panic| Err(format!("recovered from a panic in rendering: {panic}")))
-        .map_err(ActionError)
-}
-
-/// The values with those of an earlier revision beneath them, and the defaults that they go with: all that the earlier revision was
-/// rendered with, so that the new chart's own defaults do not count.
-fn preserved(
-    values: &Map<String, Value>,
-    chart: &StoredChart,
-    config: &Map<String, Value>,
-) -> Result<(Map<String, Value>, Map<String, Value>), String> {
-    let failed = |error: String| format!("failed to rebuild old values: {error}");
-    let mut notices = Vec::new();
-    // As a record has it: without subcharts.
-    let old = Chart {
-        metadata: Metadata {
-            name: chart.metadata().name.clone(),
-            ..Metadata::default()
-        },
-        values: chart.values().map_err(|error| failed(error.to_string()))?,
-        ..Chart::default()
-    };
-    let instance =
-        resolve(&Arc::new(old), config, &mut notices).map_err(|error| failed(error.to_string()))?;
-    let defaults = coalesce(&instance, config, &mut notices).map_err(|error| failed(error.to_string()))?;
-    let values = coalesce_tables(values, config, &mut notices).map_err(|error| failed(error.to_string()))?;
-    Ok((values, defaults))
-}
-
-fn made(mut rendered: Rendered, sorted: Sorted, values: Map<String, Value>) -> Made {
-    rendered.manifests = sorted.manifests;
-    Made {
-        chart: StoredChart::from(&rendered.instance),
-        manifest: rendered.manifest(false),
-        hooks: sorted.hooks.iter().map(StoredHook::from).collect(),
-        notes: std::mem::take(&mut rendered.notes),
-        config: crate::values::stored(&values),
-    }
-}
 
 /// The definitions in the `crds` folders of the chart and its enabled subcharts.
 pub(crate) async fn definitions(
@@ -235,6 +119,8 @@ pub(crate) fn apply_options(release: &HelmRelease, work: &Work) -> ApplyOptions 
         concurrency: CONCURRENCY,
         custom_stage_kinds: Vec::new(),
         migrate_version: false,
+        // As Helm does, whatever the spec says of the validation before.
+        is_strict: true,
         ignore: Arc::new(Rules::default()),
         exprs: Arc::clone(&work.exprs),
         stage_timeout: CRD_TIMEOUT,
@@ -304,7 +190,8 @@ pub(crate) struct Delivery<'a> {
     /// The objects of the revision before that this one does not have.
     pub(crate) gone: Vec<Object>,
     pub(crate) options: &'a ActionOptions,
-    pub(crate) cleans_up: bool,
+    /// After which failures what was created is deleted.
+    pub(crate) cleans_up: &'static [Leg],
     pub(crate) method: Method,
 }
 
@@ -372,6 +259,22 @@ async fn write(
     }
 }
 
+/// How far a release came on its way into the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leg {
+    HooksBefore,
+    Objects,
+    Wait,
+    HooksAfter,
+}
+
+/// A release did not arrive.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) leg: Leg,
+    pub(crate) error: ActionError,
+}
+
 /// Carries a release out: hooks, objects, wait, hooks.
 pub(crate) async fn deliver(
     release: &HelmRelease,
@@ -379,7 +282,7 @@ pub(crate) async fn deliver(
     record: &mut Record,
     journal: &mut Journal,
     delivery: Delivery<'_>,
-) -> Result<(), ActionError> {
+) -> Result<(), Failure> {
     let Delivery {
         stages,
         made,
@@ -389,54 +292,69 @@ pub(crate) async fn deliver(
         method,
     } = delivery;
     if options.runs_hooks {
-        let (event, prefix) = stages.before;
-        hooks::run(&work.site, record, journal, event, options.timeout)
-            .await
-            .map_err(|error| ActionError(format!("{prefix}{error}")))?;
+        let ran = run_hooks(work, record, journal, stages.before, options).await;
+        ran.map_err(|error| Failure {
+            leg: Leg::HooksBefore,
+            error,
+        })?;
+    }
+    let versions = made.clone();
+    let (changes, written) = match write(release, work, made, method).await {
+        Ok(changes) => (changes, Ok(())),
+        Err((applied, text)) => (applied, Err(ActionError(text))),
+    };
+    let outcome = match written {
+        Ok(()) => settle(work, record, journal, &versions, (&gone, stages.after, options)).await,
+        Err(error) => Err(Failure {
+            leg: Leg::Objects,
+            error,
+        }),
+    };
+    if let Err(failure) = &outcome
+        && cleans_up.contains(&failure.leg)
+    {
+        clean_up(work, &changes, &versions).await;
+    }
+    outcome
+}
+
+/// What follows once the objects are written.
+async fn settle(
+    work: &Work,
+    record: &mut Record,
+    journal: &mut Journal,
+    made: &[Object],
+    (gone, after, options): (&[Object], (&'static str, &'static str), &ActionOptions),
+) -> Result<(), Failure> {
+    let at = |leg: Leg| move |error: ActionError| Failure { leg, error };
+    let errors = super::uninstall::delete(&work.site, gone, true, "background").await;
+    if !errors.is_empty() {
+        return Err(at(Leg::Objects)(ActionError(errors.join(", "))));
     }
     let waited: Vec<Object> = made.iter().filter(|object| !is_paused(object)).cloned().collect();
-    let versions = made.clone();
-    match write(release, work, made, method).await {
-        Ok(changes) => {
-            let outcome = finish(work, &gone, &waited, options).await;
-            if outcome.is_err() && cleans_up {
-                clean_up(work, &changes, &versions).await;
-            }
-            outcome?;
-        }
-        Err((applied, text)) => {
-            if cleans_up {
-                clean_up(work, &applied, &versions).await;
-            }
-            return Err(ActionError(text));
-        }
+    if options.waits && options.is_legacy {
+        let (timeout, with_jobs) = (options.timeout, options.waits_for_jobs);
+        let ready = super::legacy::wait(&work.site, &waited, timeout, with_jobs).await;
+        ready.map_err(at(Leg::Wait))?;
+    } else if options.waits {
+        wait(work, &waited, options).await.map_err(at(Leg::Wait))?;
     }
     if options.runs_hooks {
-        let (event, prefix) = stages.after;
-        hooks::run(&work.site, record, journal, event, options.timeout)
-            .await
-            .map_err(|error| ActionError(format!("{prefix}{error}")))?;
+        let ran = run_hooks(work, record, journal, after, options).await;
+        ran.map_err(at(Leg::HooksAfter))?;
     }
     Ok(())
 }
 
-async fn finish(
+async fn run_hooks(
     work: &Work,
-    gone: &[Object],
-    waited: &[Object],
+    record: &mut Record,
+    journal: &mut Journal,
+    (event, prefix): (&str, &str),
     options: &ActionOptions,
 ) -> Result<(), ActionError> {
-    let errors = super::uninstall::delete(&work.site, gone, true, "background").await;
-    if !errors.is_empty() {
-        return Err(ActionError(errors.join(", ")));
-    }
-    if !options.waits {
-        return Ok(());
-    }
-    if options.is_legacy {
-        return super::legacy::wait(&work.site, waited, options.timeout, options.waits_for_jobs).await;
-    }
-    wait(work, waited, options).await
+    let ran = hooks::run(&work.site, record, journal, event, options.timeout).await;
+    ran.map_err(|error| ActionError(format!("{prefix}{error}")))
 }
 
 /// Waits until the objects are ready.

@@ -7,7 +7,7 @@ use ferro_helm::plan::hooks_of;
 use ferro_helm::record::{Record, StoredHook};
 use futures::TryStreamExt;
 use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams, ValidationDirective};
 use serde_json::Value;
 
 use super::{ActionError, Journal, Site};
@@ -113,6 +113,7 @@ async fn make(site: &Site, object: &Object) -> Result<(), String> {
     let api = api(site, object).await?;
     let params = PatchParams {
         field_manager: Some(ferro_api::controller::HELM.to_owned()),
+        field_validation: Some(ValidationDirective::Strict),
         ..PatchParams::default()
     };
     match api

@@ -9,7 +9,8 @@ use ferro_runtime::conditions;
 use ferro_runtime::reconcile::Pass;
 use tokio::time::Instant;
 
-use super::deploy::{self, Delivery, Method, RenderOptions, Stages};
+use super::deploy::{self, Delivery, Failure, Method, Stages};
+use super::render::{self, RenderOptions};
 use super::{ActionError, ActionOptions, Journal, Work, release};
 use crate::chart::now;
 use crate::objects;
@@ -45,7 +46,9 @@ async fn carry_out(
 ) -> Result<(), ActionError> {
     let install = release.spec.install.clone().unwrap_or_default();
     let options = options(env, release, &install);
-    let is_server_side = install.server_side_apply.unwrap_or(!env.has_helm3_defaults());
+    let is_server_side = install
+        .server_side_apply
+        .unwrap_or_else(|| !env.has_helm3_defaults());
     deploy::apply_definitions(env, release, work, install.crds, is_server_side).await?;
     let storage = &work.site.storage;
     let last = storage.last().await?;
@@ -62,7 +65,7 @@ async fn carry_out(
         skip_schema: install.disable_schema_validation,
         preserved: None,
     };
-    let made = deploy::render(env, release, work, render).await?;
+    let made = render::render(env, release, work, render).await?;
     let mut built = objects::settle(
         &work.site.cluster,
         objects::parse(&made.manifest)?,
@@ -112,19 +115,19 @@ async fn carry_out(
         made: built,
         gone: Vec::<Object>::new(),
         options: &options,
-        cleans_up: false,
+        cleans_up: &[],
         method: Method::new(is_server_side, Vec::new(), how),
     };
     let outcome = deploy::deliver(release, work, &mut record, journal, delivery).await;
     match &outcome {
         Ok(()) => record.set_status(Status::Deployed, "Install complete"),
-        Err(error) => {
+        Err(Failure { error, .. }) => {
             let description = format!("Release \"{}\" failed: {error}", record.name);
             record.set_status(Status::Failed, description);
         }
     }
     journal.update(storage, &record).await?;
-    outcome
+    outcome.map_err(|failure| failure.error)
 }
 
 fn options(env: &HelmReconciler, release: &HelmRelease, install: &Install) -> ActionOptions {

@@ -5,6 +5,7 @@ pub(crate) mod hooks;
 pub(crate) mod install;
 pub(crate) mod legacy;
 pub(crate) mod release;
+pub(crate) mod render;
 pub(crate) mod rollback;
 pub(crate) mod test;
 pub(crate) mod uninstall;

@@ -8,7 +8,7 @@ use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::Pass;
 
-use super::deploy::{self, Delivery, Method, Stages};
+use super::deploy::{self, Delivery, Failure, Leg, Method, Stages};
 use super::{ActionError, ActionOptions, Journal, Work, uninstall};
 use crate::chart::now;
 use crate::notice;
@@ -129,20 +129,41 @@ async fn carry_out(
         made: built,
         gone,
         options: &options,
-        cleans_up: rollback.cleanup_on_fail,
+        cleans_up: match rollback.cleanup_on_fail {
+            true => &[Leg::Objects],
+            false => &[],
+        },
         method: Method::new(is_server_side, old, how),
     };
     let outcome = deploy::deliver(release, work, &mut record, journal, delivery).await;
-    if let Err(error) = &outcome {
-        last.info.status = Status::Superseded;
-        storage.update(&last).await?;
-        superseded.push(last);
-        let description = format!("Rollback \"{}\" failed: {error}", record.name);
-        record.set_status(Status::Failed, description);
-    } else {
-        superseded.extend(uninstall::supersede(site, record.version).await?);
-        record.info.status = Status::Deployed;
-    }
+    let outcome = match outcome {
+        Ok(()) => {
+            superseded.extend(uninstall::supersede(site, record.version).await?);
+            record.info.status = Status::Deployed;
+            Ok(())
+        }
+        Err(Failure {
+            leg: Leg::Objects,
+            error,
+        }) => {
+            last.info.status = Status::Superseded;
+            storage.update(&last).await?;
+            superseded.push(last);
+            let description = format!("Rollback \"{}\" failed: {error}", record.name);
+            record.set_status(Status::Failed, description);
+            Err(error)
+        }
+        Err(Failure {
+            leg: Leg::Wait,
+            error,
+        }) => {
+            let description = format!("Release \"{}\" failed: {error}", record.name);
+            record.set_status(Status::Failed, description);
+            Err(ActionError(format!("release {} failed: {error}", record.name)))
+        }
+        // As Helm leaves it: pending, until it is unlocked.
+        Err(Failure { error, .. }) => return Err(error),
+    };
     journal.update(storage, &record).await?;
     outcome
 }

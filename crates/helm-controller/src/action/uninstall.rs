@@ -53,6 +53,7 @@ pub(crate) async fn uninstall(
         .unwrap_or_else(|| pass.object.spec.timeout_or_default())
         .to_std();
     let outcome = carry_out(site, &options, timeout, &mut journal).await;
+    let outcome = is_of(&last, &journal).and(outcome);
     take_in(pass, &journal);
     let (full, chart) = (last.full_release_name(), last.versioned_chart_name());
     let message = match &outcome {
@@ -86,6 +87,7 @@ pub(crate) async fn remediate(
         .unwrap_or_else(|| pass.object.spec.timeout_or_default())
         .to_std();
     let outcome = carry_out(site, &options, timeout, &mut journal).await;
+    let outcome = is_of(&last, &journal).and(outcome);
     take_in(pass, &journal);
     let (full, chart) = (last.full_release_name(), last.versioned_chart_name());
     let message = match &outcome {
@@ -94,12 +96,32 @@ pub(crate) async fn remediate(
             format!("Helm uninstall remediation for release {full} with chart {chart} failed: {error}")
         }
     };
-    report(env, pass, &last, (outcome, message), condition::REMEDIATED)
+    let reported = report(env, pass, &last, (outcome, message), condition::REMEDIATED);
+    // What has changed the storage is looked at anew.
+    if journal.is_empty() { reported } else { Ok(()) }
+}
+
+/// Refuses to take the uninstalling of another revision than the newest one that is known for that of this.
+fn is_of(last: &ReleaseSnapshot, journal: &Journal) -> Result<(), ActionError> {
+    let same = |taken: &ReleaseSnapshot| {
+        (&taken.name, &taken.namespace, taken.version) == (&last.name, &last.namespace, last.version)
+    };
+    match journal.written.first() {
+        Some(taken) if !same(taken) => Err(ActionError(format!(
+            "release mismatch: uninstalled release {} != current release {}",
+            taken.full_release_name(),
+            last.full_release_name()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn take_in(pass: &mut Pass<HelmRelease>, journal: &Journal) {
+    let history = &mut pass.object.status_mut().history;
     for taken in &journal.written {
-        snapshot::record(&mut pass.object.status_mut().history, taken.clone());
+        if history.iter().any(|known| known.version == taken.version) {
+            snapshot::record(history, taken.clone());
+        }
     }
 }
 
@@ -113,8 +135,10 @@ fn report(
     let metadata = notice::of_snapshot(last);
     let is_remediation = condition == condition::REMEDIATED;
     match outcome {
-        Ok(_) => {
-            pass.object.status_mut().inventory = None;
+        Ok(done) => {
+            if !is_remediation {
+                pass.object.status_mut().inventory = None;
+            }
             let status = if is_remediation {
                 ConditionStatus::True
             } else {
@@ -127,7 +151,10 @@ fn report(
                 reason::UNINSTALL_SUCCEEDED,
                 &message,
             );
-            pass.event(Severity::Info, reason::UNINSTALL_SUCCEEDED, &message, metadata);
+            // What somebody else has done is no event of ours.
+            if done == Done::Uninstalled {
+                pass.event(Severity::Info, reason::UNINSTALL_SUCCEEDED, &message, metadata);
+            }
         }
         Err(_) => {
             pass.object.status_mut().failures += 1;

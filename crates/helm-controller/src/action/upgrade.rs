@@ -9,7 +9,8 @@ use ferro_runtime::conditions;
 use ferro_runtime::reconcile::Pass;
 use tokio::time::Instant;
 
-use super::deploy::{self, Delivery, Made, Method, RenderOptions, Stages};
+use super::deploy::{self, Delivery, Failure, Leg, Method, Stages};
+use super::render::{self, Made, RenderOptions};
 use super::{ActionError, ActionOptions, Journal, Work, release};
 use crate::chart::now;
 use crate::objects;
@@ -88,7 +89,7 @@ async fn carry_out(
             .preserve_values
             .then(|| (current.chart.clone(), current.config.clone())),
     };
-    let made = deploy::render(env, release, work, render).await?;
+    let made = render::render(env, release, work, render).await?;
     let site = &work.site;
     let old = objects::settle(&site.cluster, objects::parse(&current.manifest)?, &site.target).await?;
     let mut built = objects::settle(&site.cluster, objects::parse(&made.manifest)?, &site.target).await?;
@@ -115,7 +116,10 @@ async fn carry_out(
         made: built,
         gone,
         options: &options,
-        cleans_up: upgrade.cleanup_on_fail,
+        cleans_up: match upgrade.cleanup_on_fail {
+            true => &[Leg::Objects, Leg::Wait, Leg::HooksAfter],
+            false => &[],
+        },
         method: Method::new(is_server_side, old, how),
     };
     let outcome = deploy::deliver(release, work, &mut record, journal, delivery).await;
@@ -126,13 +130,13 @@ async fn carry_out(
             *superseded = Some(current);
             record.set_status(Status::Deployed, "Upgrade complete");
         }
-        Err(error) => {
+        Err(Failure { error, .. }) => {
             let description = format!("Upgrade \"{}\" failed: {error}", record.name);
             record.set_status(Status::Failed, description);
         }
     }
     journal.update(storage, &record).await?;
-    outcome
+    outcome.map_err(|failure| failure.error)
 }
 
 fn prepared(work: &Work, current: &Record, made: Made, (revision, is_server_side): (i64, bool)) -> Record {

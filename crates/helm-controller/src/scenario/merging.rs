@@ -103,3 +103,82 @@ async fn values_of_the_revision_before_are_preserved() {
     assert_eq!(again, object);
     assert_eq!(scenario.statuses(), ["v1 superseded", "v2 deployed"]);
 }
+
+#[tokio::test]
+async fn fields_that_a_kind_does_not_have_are_refused() {
+    let mut scenario = Scenario::new(&[]);
+    let hook = (
+        "podinfo/templates/hook.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: hook\n  annotations: {helm.sh/hook: pre-install}\n",
+    );
+    scenario.publish("1.0.0", &[MAP, hook]);
+    let (object, _) = scenario
+        .run(&release(&json!({ "values": { "data": { "a": "1" } } })))
+        .await;
+    assert_eq!(ready(&object).0, "True");
+    let seen = scenario.server.api.take_requests();
+    let applies: Vec<_> = seen.iter().filter(|seen| seen.method == "PATCH").collect();
+    assert_eq!(applies.len(), 2, "{applies:?}");
+    assert!(
+        applies
+            .iter()
+            .all(|seen| seen.query.contains("fieldValidation=Strict")),
+        "{applies:?}"
+    );
+}
+
+#[tokio::test]
+async fn uninstalling_a_revision_of_somebody_else_is_told() {
+    let mut scenario = Scenario::new(&[]);
+    scenario.publish("1.0.0", &[MAP]);
+    let (object, _) = scenario
+        .run(&release(&json!({ "values": { "data": { "a": "1" } } })))
+        .await;
+    let mut record = scenario.records().remove(0);
+    record.version = 2;
+    let storage = crate::storage::Storage::new(scenario.server.client(), "ns", "app");
+    storage.create(&record).await.unwrap();
+    scenario.events();
+    let error = scenario.finalize(&object).await.unwrap_err();
+    assert_eq!(
+        error,
+        "release mismatch: uninstalled release ns/app.v2 != current release ns/app.v1"
+    );
+    assert!(scenario.events()[0].starts_with("UninstallFailed: Helm uninstall failed for release ns/app.v1"));
+    // It is gone nevertheless, which is no event of ours.
+    scenario.finalize(&object).await.unwrap();
+    assert_eq!(scenario.events(), [""; 0]);
+    assert_eq!(scenario.statuses(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_a_failed_upgrade_created_is_cleaned_up() {
+    let mut scenario = Scenario::new(&[]);
+    scenario.publish("1.0.0", &[MAP]);
+    let spec =
+        json!({ "upgrade": { "cleanupOnFail": true, "timeout": "1s" }, "values": { "data": { "a": "1" } } });
+    let (object, _) = scenario.run(&release(&spec)).await;
+    let new = (
+        "podinfo/templates/new.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: new\n",
+    );
+    // Nobody runs it, so that it never ends.
+    let hook = (
+        "podinfo/templates/hook.yaml",
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: hook\n  annotations: {helm.sh/hook: post-upgrade}\n",
+    );
+    scenario.publish("1.1.0", &[MAP, new, hook]);
+    let (object, _) = scenario.run(&object).await;
+    assert_eq!(scenario.statuses(), ["v1 deployed", "v2 failed"]);
+    let message = told(&object, condition::RELEASED).2;
+    assert!(
+        message
+            .contains("post-upgrade hooks failed: timeout waiting for: [Job/ns/hook status: 'InProgress']"),
+        "{message}"
+    );
+    assert_eq!(
+        scenario.server.api.get("/api/v1/namespaces/ns/configmaps/new"),
+        None
+    );
+    assert_eq!(data(&scenario)["a"], "1");
+}
