@@ -19,6 +19,7 @@ pub(crate) fn cases() -> Vec<Entry> {
         failed_install_is_reported_and_mended_by_the_next_chart,
         failed_upgrade_is_rolled_back_and_given_up,
         values_of_a_config_map_reach_a_chart_of_a_registry,
+        drift_of_a_release_is_undone_as_it_happens,
     ]
 }
 
@@ -362,4 +363,36 @@ async fn values_of_a_config_map_reach_a_chart_of_a_registry(case: Case) -> Resul
     let change = json!({"metadata": {"labels": labels}, "data": {"values.yaml": "key: changed"}});
     case.config_map("values")?.merge(&change).await?;
     has(&case, "key", "changed").await
+}
+
+async fn drift_of_a_release_is_undone_as_it_happens(case: Case) -> Result<()> {
+    let charts = Charts::start();
+    charts.publish("1.0.0", SOUND)?;
+    charts.source(&case).await?;
+    let release = release(&case, &[("driftDetection", json!({"mode": "enabled"}))]).await?;
+    release.ready().await?;
+    let map = case.config_map("app")?;
+    map.merge_as("somebody", &json!({"data": {"key": "theirs", "more": "theirs"}}))
+        .await?;
+    // The interval is an hour: it is the change itself that is noticed.
+    let name = format!("ConfigMap/{}/app", case.namespace());
+    let message = format!(
+        "of release {}/app.v1 has been corrected:\n{name} configured",
+        case.namespace()
+    );
+    release
+        .expect_event("Normal", "DriftCorrected", &format!("Cluster state {message}"))
+        .await?;
+    let object = map
+        .until("key is as it was", |it| it["data"]["key"] == "default")
+        .await?;
+    // Helm leaves fields that others add.
+    ensure!(object["data"]["more"] == "theirs", "{}", object["data"]);
+    map.delete().await?;
+    has(&case, "key", "default").await?;
+    let message = "No drift detected against the cluster state";
+    let object = release
+        .expect("Drifted", "False", "NoDriftDetected", message)
+        .await?;
+    has_history(&object, &["1 deployed"])
 }

@@ -301,9 +301,10 @@ async fn release_of_helm_is_taken_over(case: Case, version: Version) -> Result<(
     // What Helm 3 has merged on its side goes on to be merged so.
     let manages = |operation: &str| {
         let entries = map["metadata"]["managedFields"].as_array();
-        entries.into_iter().flatten().any(|entry| {
-            entry["manager"] == "helm-controller" && entry["operation"] == operation
-        })
+        entries
+            .into_iter()
+            .flatten()
+            .any(|entry| entry["manager"] == "helm-controller" && entry["operation"] == operation)
     };
     ensure!(
         manages("Update") == helm.is_helm_3() && manages("Apply") != helm.is_helm_3(),
