@@ -116,12 +116,22 @@ fn merge_lists(original: &[Value], modified: &[Value], live: &[Value], field: Fi
             None => without_nulls(item),
         }
     });
+    let is_gone = |key: &String| before.contains(key) && !wanted.contains(key);
+    // Upstream looks for places in a list from which it has deleted, and in whose free places there are new items already.
+    let order: Vec<String> = match field.key {
+        None => there.clone(),
+        Some(_) => {
+            let kept = there.iter().filter(|key| !is_gone(key));
+            let new = wanted.iter().filter(|key| !there.contains(key));
+            kept.chain(new).take(there.len()).cloned().collect()
+        }
+    };
     let others = live
         .iter()
         .zip(&there)
-        .filter(|(_, key)| !before.contains(key) && !wanted.contains(key))
-        .map(|(item, key)| (item.clone(), place(&there, key)));
-    let merged = merged.zip(wanted.iter().map(|key| place(&there, key)));
+        .filter(|(_, key)| !is_gone(key) && !wanted.contains(key))
+        .map(|(item, key)| (item.clone(), place(&order, key)));
+    let merged = merged.zip(wanted.iter().map(|key| place(&order, key)));
     interleave(others.collect(), merged.collect())
 }
 

@@ -33,7 +33,7 @@ fn lists_of_built_in_kinds_merge_by_their_keys() {
     let merged = three_way(&original, &modified, &live);
     assert_eq!(
         merged.pointer("/spec/template/spec/containers").unwrap(),
-        &json!([{ "name": "new", "image": "n" }, { "name": "sidecar", "image": "s" }, { "name": "a", "image": "a:2", "tty": true }])
+        &json!([{ "name": "sidecar", "image": "s" }, { "name": "new", "image": "n" }, { "name": "a", "image": "a:2", "tty": true }])
     );
     // Other kinds have lists as a whole.
     let widget = |items: Value| json!({ "apiVersion": "example.com/v1", "kind": "Widget", "spec": { "items": items } });
