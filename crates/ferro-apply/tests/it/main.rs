@@ -2,6 +2,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
     clippy::print_stdout,
     reason = "tests"
 )]
@@ -9,6 +11,9 @@
 mod afterwards;
 mod budget;
 mod cluster;
+mod merge;
+#[path = "../../../../tests/conformance/oracle.rs"]
+mod oracle;
 mod requests;
 mod server;
 mod support;
