@@ -90,7 +90,8 @@ impl<'a> Builder<'_, 'a> {
             } => {
                 let tag = properties.tag.as_deref();
                 let node = scalar(text.into(), style, tag, self.options.dialect);
-                self.has_references |= node.tag() == Tag::Merge;
+                // kyaml drops a key of that name, however it is tagged or quoted.
+                self.has_references |= node.tag() == Tag::Merge || node.text() == Some("<<");
                 self.push(node, position, properties.anchor, comments)?;
             }
             Event::SequenceStart { properties, flow } => {

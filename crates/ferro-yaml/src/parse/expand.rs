@@ -184,15 +184,15 @@ impl Expander<'_> {
         }
         let mut sources = Vec::new();
         let mut own = Mapping::with_capacity(entries.len());
-        let mut is_merged = merge.is_none();
+        let mut is_cleared = false;
         for entry in entries {
             // What is merged may be anchored further up in the same mapping.
             if entry.key.tag() == Tag::Merge {
                 self.merge_sources(&entry.value, &mut sources)?;
             }
-            // kyaml removes the first key with that name, whatever its tag.
-            if !is_merged && key_text(&entry.key).as_str() == "<<" {
-                is_merged = true;
+            // kyaml removes the first key with that name, whatever its tag, and whether there is something to merge or not.
+            if !is_cleared && key_text(&entry.key).as_str() == "<<" {
+                is_cleared = true;
                 continue;
             }
             own.push(self.entry(entry)?);
