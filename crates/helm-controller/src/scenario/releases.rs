@@ -269,7 +269,11 @@ async fn source_that_is_not_ready_and_what_is_not_supported_are_told() {
         ))
         .await;
     assert!(matches!(outcome, Outcome::Stalled { .. }));
-    assert!(ready(&object).2.starts_with("spec.kubeConfig.configMapRef is not supported"));
+    assert!(
+        ready(&object)
+            .2
+            .starts_with("spec.kubeConfig.configMapRef is not supported")
+    );
     let locked = Scenario::new(&["--no-cross-namespace-refs=true"]);
     let spec = json!({ "chartRef": { "kind": "HelmChart", "name": "podinfo", "namespace": "other" } });
     let (object, _) = locked.run(&release(&spec)).await;

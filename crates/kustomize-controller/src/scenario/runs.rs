@@ -211,7 +211,8 @@ async fn deletion_waits_for_a_kubeconfig_that_is_gone() {
     let scenario = Scenario::new(&[], "", &[("a.yaml", &config_map("a", "{k: v}"))]);
     let (mut object, _) = scenario.run(&kustomization(&json!({}))).await;
     object.spec.kube_config = serde_json::from_value(json!({ "secretRef": { "name": "gone" } })).unwrap();
-    let finalize = async |object: &Kustomization| scenario.reconciler.finalize(&mut scenario.pass(object)).await;
+    let finalize =
+        async |object: &Kustomization| scenario.reconciler.finalize(&mut scenario.pass(object)).await;
     let error = finalize(&object).await.unwrap_err();
     assert!(
         error.starts_with("unable to read KubeConfig secret 'ns/gone' error: "),
