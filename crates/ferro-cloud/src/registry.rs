@@ -202,7 +202,7 @@ struct AmazonAnswer {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Authorization {
-    authorization_token: Secret1,
+    authorization_token: SecretText,
     expires_at: f64,
 }
 
@@ -238,9 +238,9 @@ impl AmazonAnswer {
 }
 
 /// Reads into a [`Secret`].
-struct Secret1(Secret<String>);
+struct SecretText(Secret<String>);
 
-impl<'de> Deserialize<'de> for Secret1 {
+impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
     }

@@ -4,6 +4,7 @@
 //! zero, modes are one of three, and the compressor gets its input in blocks of one size so that its output
 //! does not depend on how the content was read.
 
+mod gzip;
 mod header;
 mod writer;
 

@@ -2,15 +2,11 @@
 
 use std::io::{self, Read, Write};
 
-use flate2::write::GzEncoder;
-use flate2::{Compression, GzBuilder};
-
+use super::gzip::Gzip;
 use super::header::{self, BLOCK, Type};
 
 /// The compressor always gets this much at once.
 const CHUNK: usize = 64 * 1024;
-/// "Unknown" in the gzip header: the digest must not depend on the platform.
-const OS_UNKNOWN: u8 = 255;
 
 const MODE_DIRECTORY: u32 = 0o750;
 const MODE_FILE: u32 = 0o600;
@@ -19,19 +15,15 @@ const MODE_EXECUTABLE: u32 = 0o700;
 /// Writes entries in the order given; see [`super::archive_blocking`] for whole trees.
 #[derive(Debug)]
 pub struct ArchiveWriter<W: Write> {
-    out: Chunked<GzEncoder<W>>,
+    out: Chunked<W>,
     buffer: Vec<u8>,
 }
 
 impl<W: Write> ArchiveWriter<W> {
     /// Starts an archive.
     pub fn new(out: W) -> Self {
-        let gzip = GzBuilder::new()
-            .mtime(0)
-            .operating_system(OS_UNKNOWN)
-            .write(out, Compression::new(6));
         Self {
-            out: Chunked::new(gzip),
+            out: Chunked::new(Gzip::new(out)),
             buffer: vec![0; CHUNK],
         }
     }
@@ -78,7 +70,7 @@ impl<W: Write> ArchiveWriter<W> {
     /// Writes the trailer and returns the underlying writer.
     pub fn finish(mut self) -> io::Result<W> {
         self.out.write_all(&[0; 2 * BLOCK])?;
-        self.out.finish()?.finish()
+        self.out.finish()
     }
 
     fn pad(&mut self, size: u64) -> io::Result<()> {
@@ -94,15 +86,16 @@ impl<W: Write> ArchiveWriter<W> {
 
 /// Hands blocks of exactly [`CHUNK`] bytes on, so that what arrives does not depend on how it was written.
 #[derive(Debug)]
-struct Chunked<W> {
-    inner: W,
+struct Chunked<W: Write> {
+    /// None after an error: there is nothing to go on with.
+    inner: Option<Gzip<W>>,
     pending: Vec<u8>,
 }
 
 impl<W: Write> Chunked<W> {
-    fn new(inner: W) -> Self {
+    fn new(inner: Gzip<W>) -> Self {
         Self {
-            inner,
+            inner: Some(inner),
             pending: Vec::with_capacity(CHUNK),
         }
     }
@@ -113,7 +106,8 @@ impl<W: Write> Chunked<W> {
             self.pending.extend_from_slice(now);
             bytes = later;
             if self.pending.len() == CHUNK {
-                self.inner.write_all(&self.pending)?;
+                let inner = self.inner.take().ok_or_else(failed_before)?;
+                self.inner = Some(inner.write(&self.pending)?);
                 self.pending.clear();
             }
         }
@@ -121,7 +115,11 @@ impl<W: Write> Chunked<W> {
     }
 
     fn finish(mut self) -> io::Result<W> {
-        self.inner.write_all(&self.pending)?;
-        Ok(self.inner)
+        let inner = self.inner.take().ok_or_else(failed_before)?;
+        inner.write(&self.pending)?.finish()
     }
+}
+
+fn failed_before() -> io::Error {
+    io::Error::other("an earlier write of the archive failed")
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ferro_artifact::archive::{ArchiveError, ArchiveLimits, ArchiveStats, archive_blocking};
+use ferro_artifact::fetch::{UnpackLimits, extract_blocking};
 use ferro_artifact::ignore::{Matcher, parse_patterns};
 use ferro_artifact::tree::{
     self, Directory, DiskDirectory, Entry, EntryKind, Mount, MountSource, Overlay, TreeError,
@@ -351,4 +352,22 @@ fn ignore_rules_are_bounded_and_end_when_told() {
     cancelled.cancel();
     let result = Matcher::load_blocking(&Fan(20), None, &cancelled);
     assert!(matches!(result, Err(TreeError::Cancelled)));
+}
+
+#[test]
+fn archive_of_a_large_directory_is_unpacked_whole() {
+    let (dir, unpacked) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let content = |index: usize| format!("{index} of many\n").repeat(70_000);
+    for index in 0..14 {
+        write(dir.path(), &format!("{index:02}.txt"), &content(index));
+    }
+    let tree = DiskDirectory::new(dir.path());
+    let matcher = Matcher::load_blocking(&tree, None, &Default::default()).unwrap();
+    let (bytes, _) = archive(&tree, &matcher).unwrap();
+    assert_eq!(archive(&tree, &matcher).unwrap().0, bytes);
+    extract_blocking(bytes.as_slice(), unpacked.path(), UnpackLimits::default()).unwrap();
+    for index in 0..14 {
+        let text = fs::read_to_string(unpacked.path().join(format!("{index:02}.txt"))).unwrap();
+        assert!(text == content(index), "{index}");
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
 /// The most that is kept of one artifact; Helm takes no chart that is larger.
@@ -73,7 +73,7 @@ impl Tree {
     ) -> Result<Self, TreeError> {
         let mut tree = Self::default();
         let mut kept = 0;
-        let mut archive = tar::Archive::new(GzDecoder::new(io::BufReader::new(archive)));
+        let mut archive = tar::Archive::new(MultiGzDecoder::new(io::BufReader::new(archive)));
         for (index, entry) in archive.entries()?.enumerate() {
             if is_cancelled() {
                 return Err(TreeError::Cancelled);

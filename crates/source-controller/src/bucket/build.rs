@@ -15,7 +15,7 @@ use ferro_artifact::storage::{ArtifactPath, PublishError, Storage, StorageError,
 use ferro_artifact::tree::{DiskDirectory, TreeError};
 use ferro_bucket::Listed;
 use ferro_http::describe;
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use k8s_openapi::jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -94,7 +94,10 @@ fn take(
     folder: &Path,
     cancel: &CancellationToken,
 ) -> io::Result<()> {
-    let mut archive = tar::Archive::new(GzDecoder::new(io::BufReader::with_capacity(1 << 16, archive)));
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(io::BufReader::with_capacity(
+        1 << 16,
+        archive,
+    )));
     let mut made = std::path::PathBuf::new();
     for entry in archive.entries()? {
         if cancel.is_cancelled() {

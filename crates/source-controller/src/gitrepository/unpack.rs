@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use tokio_util::sync::CancellationToken;
 
 /// Entries of an archive.
@@ -16,7 +16,7 @@ const MAX_ENTRIES: usize = 1_000_000;
 /// # Errors
 /// When the archive is damaged, holds anything but files and directories, or the disk does not take it.
 pub(super) fn unpack_blocking(archive: File, root: &Path, cancel: &CancellationToken) -> io::Result<()> {
-    let mut archive = tar::Archive::new(GzDecoder::new(io::BufReader::new(archive)));
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(io::BufReader::new(archive)));
     archive.set_preserve_mtime(false);
     for (index, entry) in archive.entries()?.enumerate() {
         if cancel.is_cancelled() {
