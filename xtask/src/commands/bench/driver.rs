@@ -1,5 +1,6 @@
 //! What drives the work: objects made and changed, several at once.
 
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use xtask::api::Api;
 use xtask::cluster::Cluster;
 use xtask::paths;
 
-use super::super::programs::quiet;
+use super::super::programs::{Controller, Setup, quiet};
 
 /// The longest that a phase may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(600);
@@ -34,6 +35,21 @@ pub(super) fn for_each(count: usize, act: impl Fn(usize) -> Result<()> + Sync) -
             .into_iter()
             .try_for_each(|it| it.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
     })
+}
+
+/// Starts source-controller, with a store of its own.
+pub(super) fn source_controller(cluster: &Cluster, bin: &Path, concurrent: usize) -> Result<Controller> {
+    let dir = cluster.dir().join("source-controller");
+    std::fs::create_dir_all(&dir)?;
+    let setup = Setup {
+        bin,
+        kubeconfig: &cluster.kubeconfig(),
+        dir: &dir,
+        namespace: None,
+    };
+    let mut flags = Controller::storage_flags(&cluster.dir().join("storage"))?;
+    flags.push(format!("--concurrent={concurrent}"));
+    Controller::start(cluster.nursery(), setup, "source-controller", &flags)
 }
 
 /// Makes the kinds and the namespace `bench`.

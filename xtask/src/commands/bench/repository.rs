@@ -1,7 +1,6 @@
 //! `make bench repository`: a large Git repository, fetched at depth one, stored and served, beside `git clone --depth 1`.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -16,15 +15,14 @@ use xtask::gitserver::{GitServer, Repository};
 use xtask::process;
 use xtask::term::{self, Step};
 
-use super::super::programs::{self, Controller, Profile, Setup, quiet};
+use super::super::programs::{self, Profile};
 use super::super::{Args, unexpected};
 use super::launch::{self, Cost};
 use super::measure::{Meter, Usage};
 use super::state::Observer;
-use super::{document, report};
+use super::{document, driver, report};
 
-const COLLECTION: &str = "/apis/source.toolkit.fluxcd.io/v1/namespaces/default/gitrepositories";
-const LIMIT: Duration = Duration::from_secs(900);
+const COLLECTION: &str = "/apis/source.toolkit.fluxcd.io/v1/namespaces/bench/gitrepositories";
 const FILE: usize = 256 << 10;
 
 const INTRODUCTION: &str = "\
@@ -129,28 +127,9 @@ fn fill(repository: &Repository, mebibytes: usize) -> Result<()> {
 fn fetch(cluster: &Cluster, repository: &Repository, bin: &Path) -> Result<(Duration, Usage)> {
     let step = Step::begin("fetched");
     let api = Arc::new(Api::start(cluster.kubectl(), cluster.nursery(), cluster.dir())?);
-    let crds = xtask::paths::root().join("config/crd/bases");
-    for args in [
-        &["apply", "--server-side"][..],
-        &["wait", "--for=condition=Established", "--timeout=60s"],
-    ] {
-        let mut command = cluster.kubectl();
-        command.args(args).arg("-f").arg(&crds);
-        quiet(command)?;
-    }
+    driver::prepare(cluster, &api)?;
     let observer = Observer::start(Arc::clone(&api), COLLECTION.to_owned());
-    let dir = cluster.dir().join("source-controller");
-    fs::create_dir_all(&dir)?;
-    let kubeconfig = cluster.kubeconfig();
-    let setup = Setup {
-        bin,
-        kubeconfig: &kubeconfig,
-        dir: &dir,
-        namespace: None,
-    };
-    let mut flags = Controller::storage_flags(&cluster.dir().join("storage"))?;
-    flags.push("--concurrent=4".to_owned());
-    let controller = Controller::start(cluster.nursery(), setup, "source-controller", &flags)?;
+    let controller = driver::source_controller(cluster, bin, 4)?;
     let mut meter = Meter::new(vec![controller], cluster)?;
     meter.begin_phase()?;
     let start = Instant::now();
@@ -158,13 +137,13 @@ fn fetch(cluster: &Cluster, repository: &Repository, bin: &Path) -> Result<(Dura
         json!({"interval": "1h", "timeout": "10m", "url": repository.url(), "ref": {"branch": "main"}});
     let object = json!({
         "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "GitRepository",
-        "metadata": {"name": "large", "namespace": "default"}, "spec": spec,
+        "metadata": {"name": "large", "namespace": "bench"}, "spec": spec,
     });
     api.create(COLLECTION, &object)?;
     let is_done = |all: &std::collections::BTreeMap<String, super::state::Entry>| {
         !all.is_empty() && all.values().all(|it| it.is_ready)
     };
-    let done = observer.wait(LIMIT, is_done, || meter.check());
+    let done = observer.wait(driver::LIMIT, is_done, || meter.check());
     let fetched = done
         .inspect_err(|_| term::line(meter.logs()))?
         .duration_since(start);

@@ -22,9 +22,9 @@ use xtask::process::{self, Nursery, Process};
 use xtask::term::{self, Step};
 use xtask::{http, paths, ports};
 
-use super::super::programs::{self, Controller, Profile, Setup, quiet};
+use super::super::programs::{self, Profile, quiet};
 use super::super::{Args, unexpected};
-use super::driver::{LIMIT, for_each, name};
+use super::driver::{self, LIMIT, for_each, name};
 use super::measure::{Meter, Usage};
 use super::state::Observer;
 use super::{document, report};
@@ -150,18 +150,7 @@ fn run_one(kind: &'static Kind, count: usize, bin: &Path, program: &Path) -> Res
     prepare(&cluster, &api, &registry.host)?;
     let collection = format!("/apis/{GROUP}/namespaces/bench/{}", kind.plural);
     let observer = Observer::start(Arc::clone(&api), collection.clone());
-    let dir = cluster.dir().join("source-controller");
-    fs::create_dir_all(&dir)?;
-    let kubeconfig = cluster.kubeconfig();
-    let setup = Setup {
-        bin,
-        kubeconfig: &kubeconfig,
-        dir: &dir,
-        namespace: None,
-    };
-    let mut flags = Controller::storage_flags(&cluster.dir().join("storage"))?;
-    flags.push("--concurrent=10".to_owned());
-    let controller = Controller::start(cluster.nursery(), setup, "source-controller", &flags)?;
+    let controller = driver::source_controller(&cluster, bin, 10)?;
     let mut meter = Meter::new(vec![controller], &cluster)?;
     step.done("");
 
@@ -220,7 +209,7 @@ fn run_one(kind: &'static Kind, count: usize, bin: &Path, program: &Path) -> Res
 
 /// Makes the kinds, the namespace and the repository that charts come from.
 fn prepare(cluster: &Cluster, api: &Api, registry: &str) -> Result<()> {
-    super::driver::prepare(cluster, api)?;
+    driver::prepare(cluster, api)?;
     let spec = json!({"type": "oci", "insecure": true, "url": format!("oci://{registry}/bench")});
     let metadata = json!({"name": "charts", "namespace": "bench"});
     let object = json!({"apiVersion": GROUP, "kind": "HelmRepository", "metadata": metadata, "spec": spec});
