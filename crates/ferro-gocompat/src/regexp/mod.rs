@@ -283,3 +283,6 @@ fn template_name(text: &str) -> Option<(&str, &str)> {
         Some((name, rest))
     }
 }
+
+#[cfg(test)]
+mod tests;
