@@ -152,4 +152,10 @@ pub trait FluxObject:
             .get(annotation::RECONCILE_REQUESTED_AT)
             .map(String::as_str)
     }
+
+    /// Whether somebody asks for a reconcile and has not been answered.
+    fn has_open_request(&self) -> bool {
+        let requested = self.reconcile_requested_at();
+        requested.is_some() && requested != self.last_handled_reconcile_at()
+    }
 }

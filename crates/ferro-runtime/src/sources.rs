@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ApiResource;
 use kube::core::DynamicResourceScope;
 use kube::runtime::watcher;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -194,6 +194,21 @@ impl Sources {
             .unwrap_or_else(PoisonError::into_inner)
             .get(id)
             .cloned()
+    }
+
+    /// What a source is now, for a pass that somebody has just asked for: they may have seen of the source what its watch has yet to
+    /// tell, since the watches of two kinds keep no order. Costs a request, and where that fails, what is known counts.
+    ///
+    /// Nothing is recorded, so that the watch still finds it new, and tells all who use the source.
+    pub async fn look(&self, client: &Client, kind: SourceKind, id: &SourceId) -> Option<Standing> {
+        let api: Api<Source> = Api::namespaced_with(client.clone(), &id.namespace, &kind.resource());
+        match api.get_opt(&id.name).await {
+            Ok(source) => source.map(|source| self.standing(id.kind, source)),
+            Err(error) => {
+                tracing::debug!(error = chain(&error), source = %id, "cannot look at a source");
+                self.get(id)
+            }
+        }
     }
 
     /// Records what is known; true if there is something new to use: the artifact of another revision, or one that can be used now.

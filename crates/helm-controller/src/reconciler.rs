@@ -197,7 +197,7 @@ impl HelmReconciler {
             .map_err(|error| Stop(Outcome::Backoff { error }))?;
         conditions::mark_reconciling(&mut pass.object, reason::PROGRESSING, "Fulfilling prerequisites");
         self.dependencies(pass).await?;
-        let artifact = self.artifact(pass, &source)?;
+        let artifact = self.artifact(pass, &source).await?;
         let values = compose(&self.client, &pass.object).await;
         let values = values.map_err(|error| failed(pass, reason::VALUES_ERROR, error.to_string(), true))?;
         let config_digest = values::digest(&values, self.algorithm());
@@ -278,9 +278,15 @@ impl HelmReconciler {
         }
     }
 
-    fn artifact(&self, pass: &mut Pass<HelmRelease>, source: &SourceId) -> Result<Arc<Artifact>, Stop> {
-        let Some(known) = self.sources.get(source) else {
-            let kind = KINDS.iter().find(|kind| kind.kind == source.kind);
+    async fn artifact(&self, pass: &mut Pass<HelmRelease>, source: &SourceId) -> Result<Arc<Artifact>, Stop> {
+        let kind = KINDS.into_iter().find(|kind| kind.kind == source.kind);
+        let known = match kind {
+            Some(kind) if pass.object.has_open_request() => {
+                self.sources.look(&self.client, kind, source).await
+            }
+            _ => self.sources.get(source),
+        };
+        let Some(known) = known else {
             let message = format!(
                 "could not get Source object: {}.{} \"{}\" not found",
                 kind.map_or("", |kind| kind.plural),

@@ -34,7 +34,7 @@ use crate::mask::Mask;
 use crate::notice::{of_success, origin_revision};
 use crate::refusal::refuse_unsupported;
 use crate::remote::RemoteBases;
-use crate::source::source_of;
+use crate::source::{KINDS, source_of};
 use crate::stop::Stop;
 use crate::variables::{self, Variables, VariablesError};
 
@@ -145,7 +145,7 @@ impl KustomizeReconciler {
         let early = |stop| (stop, None);
         let exprs = Arc::new(compile_exprs(&pass.object).map_err(early)?);
         refuse_unsupported(&pass.object, &self.gates, &self.settings.kustomize).map_err(early)?;
-        let artifact = self.artifact(&pass.object).map_err(early)?;
+        let artifact = self.artifact(&pass.object).await.map_err(early)?;
         if let Err(stop) = crate::dependency_gate::ready(self, &pass.object, &artifact.revision).await {
             return Err((stop, Some(artifact)));
         }
@@ -172,7 +172,7 @@ impl KustomizeReconciler {
         })
     }
 
-    fn artifact(&self, kustomization: &Kustomization) -> Result<Arc<Artifact>, Stop> {
+    async fn artifact(&self, kustomization: &Kustomization) -> Result<Arc<Artifact>, Stop> {
         let id = source_of(kustomization);
         let foreign = id.namespace != kustomization.namespace().unwrap_or_default();
         if foreign && self.settings.shared.no_cross_namespace_refs {
@@ -195,7 +195,13 @@ impl KustomizeReconciler {
             event: None,
             after,
         };
-        match self.sources.get(&id).map(|known| known.artifact) {
+        let known = match KINDS.into_iter().find(|kind| kind.kind == id.kind) {
+            Some(kind) if kustomization.has_open_request() => {
+                self.sources.look(&self.client, kind, &id).await
+            }
+            _ => self.sources.get(&id),
+        };
+        match known.map(|known| known.artifact) {
             Some(Some(artifact)) => Ok(artifact),
             None => {
                 let message = format!("{}.source.toolkit.fluxcd.io \"{}\" not found", id.kind, id.name);
@@ -407,8 +413,7 @@ impl KustomizeReconciler {
             .get(&ObjectRef::from_obj(kustomization))
             .cloned()?;
         // Who asks for a reconcile gets one.
-        let requested = kustomization.reconcile_requested_at();
-        if requested.is_some() && requested != kustomization.last_handled_reconcile_at() {
+        if kustomization.has_open_request() {
             return None;
         }
         if settled.inputs != inputs

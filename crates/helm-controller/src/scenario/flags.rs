@@ -36,6 +36,28 @@ async fn requeue_dependency_is_the_time_after_which_it_is_looked_again() {
 }
 
 #[tokio::test]
+async fn run_that_somebody_asked_for_asks_the_api_server_for_its_source() {
+    let scenario = Scenario::new(&[]);
+    scenario.offer(CHART.kind, None);
+    let (mut object, _) = scenario.run(&from(CHART.kind)).await;
+    let says = |object: &HelmRelease| ready(object).2;
+    assert_eq!(
+        says(&object),
+        "HelmChart 'ns/podinfo' is not ready: does not have an artifact"
+    );
+    // The API server has no such object, which no watch has told yet.
+    object.metadata.annotations = Some(std::collections::BTreeMap::from([(
+        "reconcile.fluxcd.io/requestedAt".to_owned(),
+        "now".to_owned(),
+    )]));
+    let (object, _) = scenario.run(&object).await;
+    assert_eq!(
+        says(&object),
+        "could not get Source object: helmcharts.source.toolkit.fluxcd.io \"podinfo\" not found"
+    );
+}
+
+#[tokio::test]
 async fn waits_for_sources_are_jittered_those_for_dependencies_are_not() {
     let mut scenario = Scenario::new(&[]);
     scenario.reconciler.jitter = 50;

@@ -126,6 +126,20 @@ impl Scenario {
         }
     }
 
+    /// Has the API server know the source with this revision of the one artifact.
+    fn store_source(&self, revision: &str) {
+        let known = self
+            .reconciler
+            .sources
+            .get(&source_id("GitRepository", "ns"))
+            .unwrap();
+        let mut artifact = known.artifact.as_deref().unwrap().clone();
+        artifact.revision = revision.to_owned();
+        let path = "/apis/source.toolkit.fluxcd.io/v1/namespaces/ns/gitrepositories/source";
+        let source = json!({ "metadata": { "name": "source", "namespace": "ns" }, "status": { "artifact": artifact } });
+        self.server.put(path, source);
+    }
+
     fn pass(&self, object: &Kustomization) -> Pass<Kustomization> {
         // Drafts are read by nobody.
         Pass::new(object.clone(), Interrupt::default(), self.recorder.clone()).0

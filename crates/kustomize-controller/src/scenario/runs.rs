@@ -72,12 +72,26 @@ async fn run_that_somebody_asked_for_looks_at_everything() {
     assert_eq!(outcome, Outcome::Done);
     assert_eq!(unpacked(&scenario.events()), 1);
     // With a request it is, which shows because what would be built is gone.
-    object.metadata.annotations = Some(std::collections::BTreeMap::from([(
-        "reconcile.fluxcd.io/requestedAt".to_owned(),
-        "now".to_owned(),
-    )]));
+    request(&mut object);
+    scenario.store_source("main@sha1:1");
     let (object, _) = scenario.run(&object).await;
-    assert_eq!(ready(&object).0, "False");
+    let (_, reason, message) = ready(&object);
+    assert_eq!(reason, ferro_api::reason::ARTIFACT_FAILED, "{message}");
+}
+
+#[tokio::test]
+async fn run_that_somebody_asked_for_sees_what_no_watch_has_told_of_its_source() {
+    let scenario = Scenario::new(&[], "", &[("a.yaml", &config_map("a", "{k: v}"))]);
+    scenario.store_source("main@sha1:2");
+    let revision = |object: &Kustomization| {
+        let status = object.status.as_ref().unwrap();
+        status.last_applied_revision.clone().unwrap()
+    };
+    let (mut object, _) = scenario.run(&kustomization(&json!({}))).await;
+    assert_eq!(revision(&object), "main@sha1:1");
+    request(&mut object);
+    let (object, _) = scenario.run(&object).await;
+    assert_eq!(revision(&object), "main@sha1:2");
 }
 
 #[tokio::test]
@@ -222,4 +236,11 @@ async fn deletion_waits_for_a_kubeconfig_that_is_gone() {
     object.spec.deletion_policy = serde_json::from_value(json!("Orphan")).unwrap();
     finalize(&object).await.unwrap();
     assert!(scenario.server.get(CONFIG_MAP).is_some());
+}
+
+fn request(object: &mut Kustomization) {
+    object.metadata.annotations = Some(std::collections::BTreeMap::from([(
+        "reconcile.fluxcd.io/requestedAt".to_owned(),
+        "now".to_owned(),
+    )]));
 }
