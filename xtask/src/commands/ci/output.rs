@@ -13,6 +13,9 @@ use xtask::term;
 
 /// How much of a failed command's output is shown.
 const TAIL: usize = 150;
+/// How many failed tests are told again at the end, and how much of what each says.
+const RETOLD: usize = 5;
+const RETOLD_LINES: usize = 4;
 
 /// How many tests ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +79,11 @@ pub(super) fn run_tests(command: Command, log: &Path, tests: &mut Tests) -> Resu
     });
     programs.end().iter().for_each(term::line);
     *tests += programs.total;
+    // Whoever sees only the end of a long log still learns what to look at.
+    programs.failures.iter().take(RETOLD).for_each(|failure| {
+        term::line(failure.name.as_str());
+        failure.says.iter().for_each(term::line);
+    });
     res
 }
 
@@ -89,6 +97,15 @@ struct Programs {
     has_result: bool,
     /// Tests that said why they do nothing. For the test program, which knows no other way, they have passed.
     notes: u64,
+    /// Of all programs.
+    failures: Vec<Failure>,
+}
+
+/// A failed test, with the beginning of what it says.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Failure {
+    name: String,
+    says: Vec<String>,
 }
 
 impl Programs {
@@ -134,12 +151,43 @@ impl Programs {
             }
         }
         self.total += self.current;
+        if is_bad {
+            self.failures.extend(failures(self.lines.iter()));
+        }
         *self = Self {
             total: self.total,
+            failures: std::mem::take(&mut self.failures),
             ..Self::default()
         };
         shown
     }
+}
+
+/// Reads what stands under `---- name ----` in the part about failures; `--show-output` puts one about successes before it, and the
+/// names alone stand at the end.
+fn failures<'a>(lines: impl Iterator<Item = &'a String>) -> Vec<Failure> {
+    let mut found: Vec<Failure> = Vec::new();
+    let (mut is_about_failures, mut is_below_a_title) = (false, false);
+    for line in lines {
+        if line == "failures:" || line == "successes:" {
+            is_about_failures = line == "failures:";
+            is_below_a_title = false;
+            continue;
+        }
+        let title = line.strip_prefix("---- ").and_then(|it| it.strip_suffix(" ----"));
+        if let (true, Some(name)) = (is_about_failures, title) {
+            is_below_a_title = true;
+            found.push(Failure {
+                name: name.to_owned(),
+                says: Vec::new(),
+            });
+        } else if let (true, false, Some(failure)) = (is_below_a_title, line.is_empty(), found.last_mut())
+            && failure.says.len() < RETOLD_LINES
+        {
+            failure.says.push(format!("    {line}"));
+        }
+    }
+    found
 }
 
 /// Whether a test says why it does nothing; the start of the test's own line may stand before it.
@@ -224,6 +272,36 @@ mod tests {
         assert_eq!(shown[0], "skipped: no reference here");
         assert_eq!(shown[3], "why it failed");
         assert_eq!(shown.len(), 6, "{shown:?}");
+    }
+
+    #[test]
+    fn failures_are_told_with_the_beginning_of_their_output() {
+        let output = [
+            "successes:",
+            "---- good stdout ----",
+            "skipped: no reference here",
+            "successes:",
+            "    good",
+            "failures:",
+            "",
+            "---- cli::bad ----",
+            "the reason",
+            "",
+            "---- worse stdout ----",
+            "1",
+            "2",
+            "3",
+            "4",
+            "5",
+            "failures:",
+            "    cli::bad",
+            "    worse",
+        ];
+        let lines: Vec<String> = output.iter().map(|&it| it.to_owned()).collect();
+        let found = failures(lines.iter());
+        let told: Vec<_> = found.iter().map(|it| (it.name.as_str(), it.says.len())).collect();
+        assert_eq!(told, [("cli::bad", 1), ("worse stdout", RETOLD_LINES)]);
+        assert_eq!(found[0].says, ["    the reason"]);
     }
 
     #[test]
