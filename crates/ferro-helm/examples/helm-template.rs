@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use arguments::Arguments;
 use ferro_helm::release::{self, ReleaseOptions, Rendered};
-use ferro_helm::render::{Engine, Release, Renderer};
+use ferro_helm::render::{Ahead, Engine, Release, Renderer};
 use ferro_helm::{Capabilities, KubeVersion, Level, Notice};
 
 fn main() -> ExitCode {
@@ -94,7 +94,9 @@ fn run(notices: &mut Vec<Notice>) -> Result<Output, String> {
         .extend(arguments.api_versions.iter().cloned());
     let path = input::locate(&arguments.chart)?;
     let values = input::values(&arguments)?;
-    let chart = input::load(&path, notices)?;
+    let engine = Engine::new(Arc::new(environment::System));
+    let mut ahead = Ahead::new(&engine);
+    let chart = input::load(&path, &mut |file| ahead.push(file), notices)?;
     input::check_installable(&chart, notices)?;
     let options = ReleaseOptions {
         release: Release {
@@ -108,7 +110,7 @@ fn run(notices: &mut Vec<Notice>) -> Result<Output, String> {
         skip_schema_validation: arguments.skip_schema_validation,
         sub_notes: false,
     };
-    let renderer = Renderer::new(Engine::new(Arc::new(environment::System)), chart);
+    let renderer = Renderer::new(engine, chart).with_ahead(ahead);
     let rendered = release::render(&renderer, &values, &options, notices).map_err(|error| {
         notices.extend(log(&error));
         let hint = if error.has_release() {

@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let user = input::values(&arguments)?;
     let mut notices = Vec::new();
-    let chart = input::load(&input::locate(&arguments.chart)?, &mut notices)?;
+    let chart = input::load(&input::locate(&arguments.chart)?, &mut |_| {}, &mut notices)?;
     let renderer = Renderer::new(Engine::new(Arc::new(environment::System)), chart);
     let root = resolve(renderer.chart(), &user, &mut notices)?;
     let program = renderer.program(&root)?;

@@ -47,7 +47,7 @@ pub mod value;
 pub use error::{Error, ErrorKind};
 pub use func::{Call, Function, Functions};
 pub use print::{sprint, sprintf, sprintln};
-pub use set::{MissingKey, Options, Parsed, Templates};
+pub use set::{MissingKey, Options, Parsed, Templates, Unnamed};
 pub use value::types;
 pub use value::{
     Entries, Int, IntKind, Item, Items, Key, Kind, List, Map, Method, Named, NamedType, NilPointer, Object,

@@ -10,6 +10,7 @@ use crate::ast::Tree;
 use crate::error::Error;
 use crate::func::Functions;
 use crate::lex::Delims;
+use crate::parse::File;
 use crate::value::{Text, Value};
 
 /// What a map without the key gives (Go's option `missingkey`).
@@ -62,7 +63,21 @@ pub struct Templates {
 #[derive(Clone)]
 pub struct Parsed(Arc<[Arc<Tree>]>);
 
+/// A text that was parsed before it is known what it is called.
+pub struct Unnamed(File);
+
+impl Unnamed {
+    /// Gives it its name. This fails if the text has a definition of the same name.
+    pub fn named(self, name: &str) -> Result<Parsed, Error> {
+        Parsed::of(self.0, &Text::from(name))
+    }
+}
+
 impl Parsed {
+    fn of(file: File, name: &Text) -> Result<Self, Error> {
+        Ok(Self(file.named(name)?.into_iter().map(Arc::new).collect()))
+    }
+
     /// Tells whether one of its templates has nothing but space and comments.
     pub fn has_blank(&self) -> bool {
         self.0.iter().any(|tree| tree.is_empty)
@@ -152,6 +167,16 @@ impl Templates {
 
     /// Parses a text as the template of that name without adding it.
     pub fn parse_apart(&self, name: &str, text: impl AsRef<[u8]>) -> Result<Parsed, Error> {
+        let name = Text::from(name);
+        Parsed::of(self.parse_as(&name, text.as_ref())?, &name)
+    }
+
+    /// Parses a text whose name will only be known later. An error does not show it, so that whoever wants to tell it parses again.
+    pub fn parse_unnamed(&self, text: impl AsRef<[u8]>) -> Result<Unnamed, Error> {
+        self.parse_as(&Text::default(), text.as_ref()).map(Unnamed)
+    }
+
+    fn parse_as(&self, name: &Text, text: &[u8]) -> Result<File, Error> {
         let delims = match &self.delims {
             Some((left, right)) => Delims {
                 left: left.as_bytes(),
@@ -159,8 +184,7 @@ impl Templates {
             },
             None => Delims::default(),
         };
-        let trees = crate::parse::parse(&Text::from(name), text.as_ref(), delims, &self.functions)?;
-        Ok(Parsed(trees.into_iter().map(Arc::new).collect()))
+        crate::parse::parse(name, text, delims, &self.functions)
     }
 
     /// Adds what was parsed for a set with the same functions.

@@ -26,8 +26,12 @@ pub(crate) fn locate(chart: &str) -> Result<PathBuf, String> {
     })
 }
 
-/// Loads a folder or archive.
-pub(crate) fn load(path: &Path, notices: &mut Vec<Notice>) -> Result<Arc<Chart>, String> {
+/// Loads a folder or archive, and shows each file before it makes a chart of them.
+pub(crate) fn load(
+    path: &Path,
+    see: &mut dyn FnMut(&File),
+    notices: &mut Vec<Notice>,
+) -> Result<Arc<Chart>, String> {
     let loaded = if path.is_dir() {
         let name = path.join("Chart.yaml");
         if let Err(error) = std::fs::metadata(&name) {
@@ -38,7 +42,7 @@ pub(crate) fn load(path: &Path, notices: &mut Vec<Notice>) -> Result<Arc<Chart>,
             ));
         }
         let directory = RealDirectory::new(path);
-        let files = chart::read_directory(&directory).map_err(|error| error.to_string());
+        let files = chart::read_directory_seeing(&directory, see).map_err(|error| error.to_string());
         notices.extend(directory.into_notices());
         let files = files?;
         // Upstream has found the version before rules may ignore the file that tells it.
@@ -48,7 +52,9 @@ pub(crate) fn load(path: &Path, notices: &mut Vec<Notice>) -> Result<Arc<Chart>,
             chart::load_files(files)
         }
     } else {
-        chart::load_versioned(read_archive(path)?)
+        let files = read_archive(path)?;
+        files.iter().for_each(see);
+        chart::load_versioned(files)
     };
     let loaded = loaded.map_err(|error| error.to_string())?;
     notices.extend(loaded.notices);

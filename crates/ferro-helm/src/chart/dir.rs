@@ -75,7 +75,7 @@ impl Directory for RealDirectory {
 
     fn read_into(&self, path: &str, size: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
         let mut file = std::fs::File::open(self.root.join(path))?;
-        // One byte more shows the end without another call.
+        // One byte more: where that stays free, the file has not grown, and no other call has to show its end.
         buffer.resize(usize::try_from(size).unwrap_or(0).max(1) + 1, 0);
         let mut len = 0;
         loop {
@@ -86,7 +86,12 @@ impl Directory for RealDirectory {
             match file.read(buffer.get_mut(len..).unwrap_or_default()) {
                 Ok(0) => break,
                 Ok(_) if len > MAX_FILE_SIZE as usize => break,
-                Ok(read) => len += read,
+                Ok(read) => {
+                    len += read;
+                    if len as u64 == size {
+                        break;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -47,6 +47,14 @@ pub fn load_directory(directory: &dyn Directory) -> Result<Loaded, Error> {
 
 /// Reads the files of a folder that its `.helmignore` leaves.
 pub fn read_directory(directory: &dyn Directory) -> Result<Vec<File>, Error> {
+    read_directory_seeing(directory, &mut |_| {})
+}
+
+/// Reads the files of a folder like [`read_directory`], and shows each one as soon as it is read.
+pub fn read_directory_seeing(
+    directory: &dyn Directory,
+    see: &mut dyn FnMut(&File),
+) -> Result<Vec<File>, Error> {
     let top = list(directory, "")?;
     let has_rules = top.iter().any(|entry| entry.name == ignore::FILE_NAME);
     let rules = if has_rules {
@@ -56,6 +64,7 @@ pub fn read_directory(directory: &dyn Directory) -> Result<Vec<File>, Error> {
     };
     let mut walk = Walk {
         directory,
+        see,
         rules,
         files: Vec::new(),
         size: 0,
@@ -67,6 +76,7 @@ pub fn read_directory(directory: &dyn Directory) -> Result<Vec<File>, Error> {
 
 struct Walk<'d> {
     directory: &'d dyn Directory,
+    see: &'d mut dyn FnMut(&File),
     rules: Rules,
     files: Vec<File>,
     size: u64,
@@ -115,7 +125,9 @@ impl Walk<'_> {
         if self.buffer.len() as u64 > MAX_FILE_SIZE {
             return Err(Error::FileTooLarge(name.to_owned()));
         }
-        self.files.push(File::new(path, &self.buffer));
+        let file = File::new(path, &self.buffer);
+        (self.see)(&file);
+        self.files.push(file);
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub(crate) use decode::decode_error;
 #[cfg(feature = "dir")]
 pub use dir::RealDirectory;
-pub use directory::{Directory, Entry, EntryKind, load_directory, read_directory};
+pub use directory::{Directory, Entry, EntryKind, load_directory, read_directory, read_directory_seeing};
 pub(crate) use head::{Head, read_head};
 pub use load::{Error, Loaded, load_archive, load_files, load_versioned};
 pub use metadata::{Dependency, InvalidMetadata, Lock, Maintainer, Metadata, is_compatible_range};

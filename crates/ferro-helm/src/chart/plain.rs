@@ -210,7 +210,28 @@ impl<'m> Reader<'m> {
                 Some(())
             }
             Some(b'|' | b'>') => self.text(value, indent),
+            Some(b'\'') if quoted(value).is_none() => self.long_text(value, indent),
             Some(_) => is_scalar(value).then_some(()),
+        }
+    }
+
+    /// Skips a text in single quotes that goes on behind its first line.
+    fn long_text(&mut self, start: &'m str, parent: usize) -> Option<()> {
+        let mut part = start.get(1..)?;
+        loop {
+            if let Some(end) = closing_quote(part) {
+                return is_end(part.get(end + 1..)?).then_some(());
+            }
+            if self.rest.is_empty() {
+                return None;
+            }
+            let (line, rest) = cut_line(self.rest);
+            self.rest = rest;
+            part = line.trim_start_matches(' ');
+            // One that stands further left may be a mistake.
+            if !part.is_empty() && line.len() - part.len() <= parent {
+                return None;
+            }
         }
     }
 
@@ -285,6 +306,19 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
     is_plain.then_some((inner, after))
 }
 
+/// Finds the quote that ends a text in single quotes; two of them are one that is meant.
+fn closing_quote(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| *byte == b'\'')?;
+        if bytes.get(at + 1) != Some(&b'\'') {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
 fn without_comment(value: &str) -> &str {
     match value.find(" #") {
         _ if value.starts_with('#') => "",
@@ -303,8 +337,16 @@ fn is_scalar(value: &str) -> bool {
         b'{' => without_comment(value) == "{}",
         b'[' => is_word_list(without_comment(value)),
         b'-' => {
-            let digits = without_comment(value).get(1..).unwrap_or_default();
-            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+            let rest = without_comment(value).get(1..).unwrap_or_default();
+            match rest.bytes().next() {
+                Some(b'0'..=b'9') => rest.bytes().all(|byte| byte.is_ascii_digit()),
+                Some(next) => (next == b'-' || next.is_ascii_alphabetic()) && is_one_value(rest),
+                None => false,
+            }
+        }
+        b'.' => {
+            let word = without_comment(value).get(1..).unwrap_or_default();
+            word.starts_with(|c: char| c.is_ascii_alphabetic()) && !is_no_number(word) && is_one_value(word)
         }
         _ => is_plain(first, without_comment(value)),
     }
@@ -314,7 +356,16 @@ fn is_plain(first: u8, value: &str) -> bool {
     let is_start = first.is_ascii_alphanumeric()
         || !first.is_ascii()
         || matches!(first, b'/' | b'(' | b'$' | b'_' | b'~');
-    is_start && !value.contains(": ") && !value.ends_with(':')
+    is_start && is_one_value(value)
+}
+
+fn is_one_value(plain: &str) -> bool {
+    !plain.contains(": ") && !plain.ends_with(':')
+}
+
+/// Tells whether it is what follows the dot of infinity, or of what is no number.
+fn is_no_number(word: &str) -> bool {
+    ["inf", "nan"].iter().any(|name| name.eq_ignore_ascii_case(word))
 }
 
 /// Tells whether nothing but a comment follows.
@@ -330,8 +381,10 @@ fn is_word_list(value: &str) -> bool {
     };
     let is_word = |word: &str| {
         let word = word.trim_matches(' ');
-        let is_quoted = word.starts_with('"');
-        let word = match word.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        let quote = ['"', '\''].into_iter().find(|quote| word.starts_with(*quote));
+        let is_quoted = quote.is_some();
+        let inner = quote.and_then(|quote| word.strip_prefix(quote)?.strip_suffix(quote));
+        let word = match inner {
             Some(inner) => inner,
             None if is_quoted => return false,
             None => word,
@@ -357,8 +410,17 @@ fn string(value: &str) -> Option<String> {
         return is_end(rest).then(|| inner.to_owned());
     }
     let plain = without_comment(value);
-    let is_string = first.is_ascii_alphabetic() && is_plain(first, plain) && !is_special(plain);
-    is_string.then(|| plain.to_owned())
+    let is_word = first.is_ascii_alphabetic() && is_plain(first, plain) && !is_special(plain);
+    (is_word || is_version(plain)).then(|| plain.to_owned())
+}
+
+/// Tells whether it is like `1.2.3`, which no number is.
+fn is_version(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit())
+        && word.bytes().filter(|byte| *byte == b'.').count() >= 2
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
 }
 
 /// Tells whether a word may be a boolean or null in some version of YAML.

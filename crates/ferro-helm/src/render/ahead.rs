@@ -1,11 +1,14 @@
-//! Parsing the templates of a tree of charts, with the help of a second thread, and before it is known which charts are enabled.
+//! Parsing templates on a second thread: from the moment they are read, before it is known what they are called and which charts are
+//! enabled.
 
-use std::collections::HashMap;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 
-use ferro_template::{Parsed, Templates};
+use ferro_template::{Parsed, Templates, Unnamed};
+
+use super::program::Engine;
+use crate::chart::File;
 
 /// From so many bytes on a second thread is worth its while.
 const SHARED_SIZE: usize = 32 << 10;
@@ -13,101 +16,225 @@ const SHARED_SIZE: usize = 32 << 10;
 /// What became of a text.
 pub(super) type Parsing = Result<Parsed, ferro_template::Error>;
 
-/// Texts to parse. They do not depend on each other before they are added to a set, so that any thread may take the next.
-pub(crate) struct Ahead<'c> {
+/// Parses templates while a chart is being loaded: what is pushed is found again by its memory, which the chart shares.
+pub struct Ahead {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    /// The size of all texts.
+    size: usize,
+}
+
+struct Shared {
     templates: Templates,
-    texts: Vec<Pending<'c>>,
-    next: AtomicUsize,
+    state: Mutex<State>,
+    news: Condvar,
 }
 
-struct Pending<'c> {
-    name: String,
-    text: &'c [u8],
-    is_wanted: AtomicBool,
-    parsing: OnceLock<Parsing>,
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Arc<[u8]>>,
+    /// None for those that have errors.
+    parsed: Vec<(Arc<[u8]>, Option<Unnamed>)>,
+    /// Whether nothing more is to come.
+    is_closed: bool,
 }
 
-impl<'c> Ahead<'c> {
-    /// Takes names and texts, in the order in which they are to be parsed.
-    pub(super) fn new(templates: Templates, texts: impl Iterator<Item = (String, &'c [u8])>) -> Self {
-        let pending = |(name, text)| Pending {
-            name,
-            text,
-            is_wanted: AtomicBool::new(true),
-            parsing: OnceLock::new(),
-        };
+impl Ahead {
+    /// Takes the functions that the templates may call.
+    pub fn new(engine: &Engine) -> Self {
         Self {
-            templates,
-            texts: texts.map(pending).collect(),
-            next: AtomicUsize::new(0),
+            shared: Arc::new(Shared {
+                templates: engine.empty_set(),
+                state: Mutex::default(),
+                news: Condvar::new(),
+            }),
+            thread: None,
+            size: 0,
         }
     }
 
-    /// Has a thread begin, if there is enough to do and a thread to have.
-    pub(crate) fn start<'s>(&'s self, scope: &'s Scope<'s, '_>) -> Option<ScopedJoinHandle<'s, ()>> {
-        let size: usize = self.texts.iter().map(|pending| pending.text.len()).sum();
-        if size < SHARED_SIZE {
-            return None;
-        }
-        Builder::new().spawn_scoped(scope, || self.work()).ok()
-    }
-
-    /// Parses what nobody has taken yet.
-    fn work(&self) {
-        while let Some(pending) = self.texts.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            if pending.is_wanted.load(Ordering::Relaxed) {
-                let parsing = self.templates.parse_apart(&pending.name, pending.text);
-                // Each is taken by one thread only.
-                drop(pending.parsing.set(parsing));
-            }
+    /// Takes a file of the chart to be, if its name is that of a template of the chart or of one in its `charts/`.
+    pub fn push(&mut self, file: &File) {
+        if is_template(&file.name) {
+            self.push_text(&file.data);
         }
     }
 
-    /// Leaves what was not begun.
-    pub(super) fn abandon(&self) {
-        self.next.store(self.texts.len(), Ordering::Relaxed);
+    pub(super) fn push_text(&mut self, text: &Arc<[u8]>) {
+        self.size += text.len();
+        self.shared.lock().waiting.push_back(Arc::clone(text));
+        if self.thread.is_some() {
+            self.shared.news.notify_one();
+        } else if SHARED_SIZE <= self.size {
+            let shared = Arc::clone(&self.shared);
+            // Without a thread to have, all is parsed in the end.
+            self.thread = Builder::new().spawn(move || shared.work(true)).ok();
+        }
     }
 
     /// Sees to it that these texts are parsed, and gives what became of each, in order.
-    pub(super) fn finish(
-        &self,
-        wanted: &[(&str, &[u8])],
-        thread: Option<ScopedJoinHandle<'_, ()>>,
-    ) -> Vec<Parsing> {
-        let known: HashMap<&str, &Pending<'_>> = self
-            .texts
-            .iter()
-            .map(|pending| (pending.name.as_str(), pending))
-            .collect();
-        let found = |name: &str, text: &[u8]| {
-            let pending = known.get(name).copied();
-            pending.filter(|pending| std::ptr::eq(pending.text, text))
-        };
-        let found: Vec<_> = wanted.iter().map(|(name, text)| found(name, text)).collect();
-        if found.iter().flatten().count() < self.texts.len() {
-            for pending in &self.texts {
-                pending.is_wanted.store(false, Ordering::Relaxed);
-            }
-            for pending in found.iter().flatten() {
-                pending.is_wanted.store(true, Ordering::Relaxed);
-            }
-        }
-        self.work();
-        if let Some(thread) = thread {
-            // Should it have failed, what it left is parsed here.
+    pub(super) fn finish(mut self, wanted: &[(&str, &Arc<[u8]>)]) -> Vec<Parsing> {
+        let texts: HashSet<usize> = wanted.iter().map(|(_, text)| address(text)).collect();
+        let mut state = self.shared.lock();
+        state.waiting.retain(|text| texts.contains(&address(text)));
+        state.is_closed = true;
+        drop(state);
+        self.shared.news.notify_one();
+        self.shared.work(false);
+        if let Some(thread) = self.thread.take() {
+            // Should it have failed, what it left is parsed below.
             drop(thread.join());
         }
-        let parsing = |(name, text): &(&str, &[u8]), found: Option<&Pending<'_>>| match found
-            .and_then(|pending| pending.parsing.get())
-        {
-            Some(Ok(parsed)) => Ok(parsed.clone()),
-            // Errors are few, and the same again.
-            Some(Err(_)) | None => self.templates.parse_apart(name, text),
-        };
+        let parsed = std::mem::take(&mut self.shared.lock().parsed);
+        let mut parsed: HashMap<usize, Unnamed> = parsed
+            .into_iter()
+            .filter_map(|(text, parsed)| Some((address(&text), parsed?)))
+            .collect();
+        let templates = &self.shared.templates;
         wanted
             .iter()
-            .zip(found)
-            .map(|(wanted, found)| parsing(wanted, found))
+            .map(|(name, text)| match parsed.remove(&address(text)) {
+                Some(parsed) => parsed.named(name),
+                // It was never pushed, or is used twice. Errors are few, and the same again, but with the name.
+                None => templates.parse_apart(name, text),
+            })
             .collect()
+    }
+}
+
+impl Drop for Ahead {
+    /// Leaves what was not begun.
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.is_closed = true;
+        state.waiting.clear();
+        drop(state);
+        self.shared.news.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Parses what nobody has taken yet, and waits for more if it is to.
+    fn work(&self, waits: bool) {
+        let mut state = self.lock();
+        loop {
+            if let Some(text) = state.waiting.pop_front() {
+                drop(state);
+                let parsed = self.templates.parse_unnamed(&text).ok();
+                state = self.lock();
+                state.parsed.push((text, parsed));
+            } else if waits && !state.is_closed {
+                state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+            } else {
+                return;
+            }
+        }
+    }
+}
+
+/// Where a text is. As long as somebody has it, nothing else is there.
+fn address(text: &Arc<[u8]>) -> usize {
+    text.as_ptr().addr()
+}
+
+fn is_template(mut name: &str) -> bool {
+    while let Some(inner) = name.strip_prefix("charts/") {
+        name = inner.split_once('/').map_or("", |(_, rest)| rest);
+    }
+    name.starts_with("templates/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(count: usize) -> Vec<(String, Arc<[u8]>)> {
+        let text = |n| {
+            format!(
+                "{{{{define \"d{n}\"}}}}{}{{{{end}}}}{n}",
+                "x".repeat(SHARED_SIZE / 4)
+            )
+        };
+        (0..count)
+            .map(|n| (format!("t{n}"), text(n).into_bytes().into()))
+            .collect()
+    }
+
+    fn engine() -> Engine {
+        Engine::with_functions(ferro_template::Functions::builtins())
+    }
+
+    #[test]
+    fn texts_are_the_same_wherever_they_are_parsed() {
+        let texts = texts(12);
+        let mut ahead = Ahead::new(&engine());
+        // Some that nobody wants, some that are not pushed.
+        for (_, text) in texts.iter().take(9) {
+            ahead.push_text(text);
+        }
+        assert!(ahead.thread.is_some());
+        let wanted: Vec<_> = texts
+            .iter()
+            .skip(3)
+            .map(|(name, text)| (name.as_str(), text))
+            .collect();
+        let mut set = engine().empty_set();
+        for parsed in ahead.finish(&wanted) {
+            set.add(&parsed.unwrap());
+        }
+        for n in 3..12 {
+            assert!(
+                set.contains(&format!("t{n}")) && set.contains(&format!("d{n}")),
+                "{n}"
+            );
+        }
+        assert!(!set.contains("t0") && !set.contains(""));
+    }
+
+    #[test]
+    fn errors_tell_the_name_and_a_text_may_be_used_twice() {
+        let bad: Arc<[u8]> = Arc::from(b"\n{{end}}".as_slice());
+        let own: Arc<[u8]> = Arc::from(b"{{define \"self\"}}a{{end}}b".as_slice());
+        let mut ahead = Ahead::new(&engine());
+        ahead.push_text(&bad);
+        ahead.push_text(&own);
+        let wanted = [("bad", &bad), ("other", &own), ("self", &own)];
+        let parsed: Vec<_> = ahead
+            .finish(&wanted)
+            .into_iter()
+            .map(|parsed| parsed.err().map(|error| error.to_string()))
+            .collect();
+        assert_eq!(
+            parsed,
+            [
+                Some("template: bad:2: unexpected {{end}}".to_owned()),
+                None,
+                Some("template: self:1: template: multiple definition of template \"self\"".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn templates_are_known_by_their_path() {
+        for name in [
+            "templates/a.yaml",
+            "charts/a/templates/b",
+            "charts/a/charts/b/templates/_c.tpl",
+        ] {
+            assert!(is_template(name), "{name}");
+        }
+        for name in [
+            "values.yaml",
+            "files/templates/a",
+            "charts/a.tgz",
+            "charts/templates",
+            "charts/a/x",
+        ] {
+            assert!(!is_template(name), "{name}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod texts;
 
 use std::rc::Rc;
 
+pub use ahead::Ahead;
 pub use error::Error;
 pub use functions::Lookup;
 pub use program::{Engine, Program, Renderer};

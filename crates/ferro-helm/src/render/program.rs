@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::ScopedJoinHandle;
 
 use ferro_gocompat::path;
 use ferro_template::{Functions, Map, MissingKey, Options, Templates, Text, Value};
@@ -38,6 +37,11 @@ impl Engine {
             functions: functions::complete(library),
         }
     }
+
+    /// A set of templates without any yet.
+    pub(super) fn empty_set(&self) -> Templates {
+        Templates::new(ROOT, Arc::clone(&self.functions)).with_options(options(Mode::Normal))
+    }
 }
 
 /// The parsed templates of a tree of charts. It is shared by all renders of the same tree.
@@ -62,26 +66,18 @@ struct Source {
 impl Program {
     /// Parses the templates of a tree.
     pub fn compile(engine: &Engine, root: &Instance) -> Result<Self, Error> {
-        let ahead = ahead(engine, root);
-        std::thread::scope(|scope| {
-            let thread = ahead.start(scope);
-            Self::of_parsed(engine, root, (&ahead, thread))
-        })
+        Self::of_parsed(engine, root, ahead(engine, root))
     }
 
     /// Takes the templates that were parsed ahead, and parses those that were not.
-    fn of_parsed(
-        engine: &Engine,
-        root: &Instance,
-        (ahead, thread): (&Ahead<'_>, Option<ScopedJoinHandle<'_, ()>>),
-    ) -> Result<Self, Error> {
+    fn of_parsed(engine: &Engine, root: &Instance, ahead: Ahead) -> Result<Self, Error> {
         let (order, shape) = in_order(root);
-        let mut templates = empty(engine);
+        let mut templates = engine.empty_set();
         let texts: Vec<_> = order
             .iter()
             .map(|(name, (_, _, text))| (name.as_str(), *text))
             .collect();
-        let parsed = ahead.finish(&texts, thread);
+        let parsed = ahead.finish(&texts);
         let mut sources = Vec::with_capacity(order.len());
         for ((name, (chart, base_path, _)), parsed) in order.into_iter().zip(parsed) {
             templates.add(&parsed.map_err(|error| parse_error(&name, &error))?);
@@ -162,17 +158,13 @@ fn slashes(name: &str) -> usize {
     name.bytes().filter(|byte| *byte == b'/').count()
 }
 
-fn empty(engine: &Engine) -> Templates {
-    Templates::new(ROOT, Arc::clone(&engine.functions)).with_options(options(Mode::Normal))
-}
-
 /// The templates of a tree, to be parsed.
-fn ahead<'c>(engine: &Engine, root: &'c Instance) -> Ahead<'c> {
-    let (order, _) = in_order(root);
-    Ahead::new(
-        empty(engine),
-        order.into_iter().map(|(name, (_, _, text))| (name, text)),
-    )
+fn ahead(engine: &Engine, root: &Instance) -> Ahead {
+    let mut ahead = Ahead::new(engine);
+    for (_, (_, _, text)) in in_order(root).0 {
+        ahead.push_text(text);
+    }
+    ahead
 }
 
 /// The templates of a tree: the deepest and the last by name first, for later definitions replace earlier ones.
@@ -186,7 +178,7 @@ fn in_order(root: &Instance) -> (Vec<(String, SourceText<'_>)>, Shape) {
 }
 
 /// The place of its chart in the tree, the base path, and the text.
-type SourceText<'c> = (usize, String, &'c [u8]);
+type SourceText<'c> = (usize, String, &'c Arc<[u8]>);
 type Sources<'c> = BTreeMap<String, SourceText<'c>>;
 
 fn collect<'c>(chart: &'c Instance, sources: &mut Sources<'c>, shape: &mut Shape) {
@@ -200,7 +192,7 @@ fn collect<'c>(chart: &'c Instance, sources: &mut Sources<'c>, shape: &mut Shape
     for file in &chart.chart().templates {
         if !is_library || is_partial(&file.name) {
             let name = path::clean(&format!("{}/{}", chart.path(), file.name));
-            sources.insert(name, (index, base_path.clone(), &*file.data));
+            sources.insert(name, (index, base_path.clone(), &file.data));
         }
     }
 }
@@ -221,6 +213,8 @@ pub struct Renderer {
     engine: Engine,
     chart: Arc<Chart>,
     programs: Mutex<Vec<Arc<Program>>>,
+    /// What is parsed for the first of them.
+    ahead: Mutex<Option<Ahead>>,
 }
 
 /// How many sets of subcharts are kept parsed.
@@ -233,6 +227,16 @@ impl Renderer {
             engine,
             chart,
             programs: Mutex::default(),
+            ahead: Mutex::default(),
+        }
+    }
+
+    /// Takes a chart whose templates are being parsed since it was read.
+    #[must_use]
+    pub fn with_ahead(self, ahead: Ahead) -> Self {
+        Self {
+            ahead: Mutex::new(Some(ahead)),
+            ..self
         }
     }
 
@@ -265,15 +269,12 @@ impl Renderer {
             let program = self.program(&root).map_err(refuse)?;
             return Ok((root, rest, program));
         }
-        let whole = Instance::whole(&self.chart);
-        let ahead = ahead(&self.engine, &whole);
-        std::thread::scope(|scope| {
-            let thread = ahead.start(scope);
-            let (root, rest) = resolve().inspect_err(|_| ahead.abandon())?;
-            let compile = || Program::of_parsed(&self.engine, &root, (&ahead, thread));
-            let program = self.parsed(&root, compile).map_err(refuse)?;
-            Ok((root, rest, program))
-        })
+        let given = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ahead = given.unwrap_or_else(|| ahead(&self.engine, &Instance::whole(&self.chart)));
+        let (root, rest) = resolve()?;
+        let compile = || Program::of_parsed(&self.engine, &root, ahead);
+        let program = self.parsed(&root, compile).map_err(refuse)?;
+        Ok((root, rest, program))
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Program>>> {

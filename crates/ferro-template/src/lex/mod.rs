@@ -437,11 +437,11 @@ impl<'t> Lexer<'t> {
 
     /// Skips letters and digits and returns what stopped it.
     fn skip_alphanumeric(&mut self) -> Option<char> {
-        let rest = self.rest();
-        self.pos += rest
-            .iter()
-            .take_while(|byte| is_ascii_letter(**byte) || byte.is_ascii_digit())
-            .count();
+        let is_word = |byte: &&u8| is_ascii_letter(**byte) || byte.is_ascii_digit();
+        self.pos += self.rest().iter().take_while(is_word).count();
+        if let Some(stop) = self.rest().first().filter(|byte| byte.is_ascii()) {
+            return Some(char::from(*stop));
+        }
         loop {
             let c = self.next();
             if !c.is_some_and(is_alphanumeric) {
@@ -467,7 +467,7 @@ impl<'t> Lexer<'t> {
     fn at_terminator(&mut self) -> bool {
         match self.rest().first() {
             Some(b' ' | b'\t' | b'\r' | b'\n' | b'.' | b',' | b'|' | b':' | b')' | b'(') => true,
-            Some(_) => self.rest().starts_with(self.delims.right),
+            Some(first) => self.is_delim(*first) && self.rest().starts_with(self.delims.right),
             None => {
                 self.at_eof = true;
                 true

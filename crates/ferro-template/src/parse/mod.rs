@@ -27,7 +27,7 @@ pub(crate) fn parse(
     text: &[u8],
     delims: Delims<'_>,
     functions: &Functions,
-) -> Result<Vec<Tree>, Error> {
+) -> Result<File, Error> {
     if u32::try_from(text.len()).is_err() {
         return Err(Error::of_kind(
             ErrorKind::Limit,
@@ -54,8 +54,54 @@ pub(crate) fn parse(
     parser.file()?;
     let body = parser.new_body();
     let body = std::mem::replace(&mut parser.body, body);
-    parser.add(name.clone(), body)?;
-    Ok(parser.trees)
+    Ok(File {
+        end: body.tokens[0].line,
+        root: parser.tree(Text::default(), body),
+        definitions: parser.trees,
+    })
+}
+
+/// A parsed text that has yet to get its name.
+pub(crate) struct File {
+    definitions: Vec<Tree>,
+    root: Tree,
+    /// The line on which the text ends.
+    end: u32,
+}
+
+impl File {
+    /// The trees of the text, which bear this name where they show where they come from.
+    pub(crate) fn named(mut self, name: &Text) -> Result<Vec<Tree>, Error> {
+        if self.root.source.name != *name {
+            let source = Arc::new(Source {
+                name: name.clone(),
+                text: self.root.source.text.clone(),
+            });
+            for tree in self.definitions.iter_mut().chain([&mut self.root]) {
+                tree.source = Arc::clone(&source);
+            }
+        }
+        self.root.name = name.clone();
+        add(&mut self.definitions, self.root, self.end)?;
+        Ok(self.definitions)
+    }
+}
+
+/// Adds a template that ends on this line to those of its text.
+fn add(trees: &mut Vec<Tree>, tree: Tree, line: u32) -> Result<(), Error> {
+    match trees.iter_mut().find(|known| known.name == tree.name) {
+        None => trees.push(tree),
+        Some(known) if known.is_empty => *known = tree,
+        Some(_) if tree.is_empty => {}
+        Some(_) => {
+            // The message has its own prefix in Go, too.
+            let name = quote_bytes(tree.name.as_bytes());
+            let text = format!("template: multiple definition of template {name}");
+            let text = format!("template: {}:{line}: {text}", tree.source.name);
+            return Err(Error::of_kind(ErrorKind::Parse, text));
+        }
+    }
+    Ok(())
 }
 
 struct Parser<'p> {
@@ -264,34 +310,26 @@ impl<'p> Parser<'p> {
         self.body.code.len() as Label
     }
 
-    /// Adds a template to those of this text.
-    fn add(&mut self, name: Text, mut body: Body<'p>) -> Result<(), Error> {
+    fn tree(&self, name: Text, mut body: Body<'p>) -> Tree {
         body.lists.shrink();
         let is_empty = body
             .code
             .iter()
             .all(|op| matches!(op, Op::Text(span) if is_blank(self.source.bytes(*span))));
-        let tree = Tree {
+        Tree {
             name,
             source: Arc::clone(self.source),
             code: body.code.into(),
             lists: body.lists,
             is_empty,
-        };
-        match self.trees.iter_mut().find(|known| known.name == tree.name) {
-            None => self.trees.push(tree),
-            Some(known) if known.is_empty => *known = tree,
-            Some(_) if is_empty => {}
-            Some(_) => {
-                // The message has its own prefix in Go, too.
-                let name = quote_bytes(tree.name.as_bytes());
-                let line = body.tokens[0].line;
-                let text = format!("template: multiple definition of template {name}");
-                let text = format!("template: {}:{line}: {text}", self.source.name);
-                return Err(Error::of_kind(ErrorKind::Parse, text));
-            }
         }
-        Ok(())
+    }
+
+    /// Adds a template to those of this text.
+    fn add(&mut self, name: Text, body: Body<'p>) -> Result<(), Error> {
+        let line = body.tokens[0].line;
+        let tree = self.tree(name, body);
+        add(&mut self.trees, tree, line)
     }
 
     /// The whole text: like [`Self::list`], but with definitions and up to the end.

@@ -10,6 +10,7 @@ metadata:
   annotations:
     helm.sh/hook: pre-install,post-install # both
     'quoted': "1"
+    version: 1.20.3-a # no number
 spec:
   replicas: 2
   empty:
@@ -22,7 +23,16 @@ spec:
   -
     g: -1
   template:
-    verbs: ["get", list]
+    verbs: ["get", list, 'watch']
+    args:
+    - --flag=a
+    - -c
+    - -a b # comment
+    path: .status.phase
+    wrapped: 'It''s a text
+      of two lines, ''quoted''
+
+      and more: than' # one
     text: |
       a: b
         - c
@@ -88,6 +98,15 @@ fn what_is_not_plain_is_left_to_the_parser() {
         "a: `b`\n",
         "a: %b\n",
         "a: .inf\n",
+        "a: .NaN\n",
+        "a: -.inf\n",
+        "a: - b\n",
+        "a: --b: c\n",
+        "a: 'b\n",
+        "a: 'b\n  c' d\n",
+        "a:\n  b: 'c\n d'\n",
+        "kind: 1.2\n",
+        "kind: 1.2:3.4\n",
         "a\n",
         "a: b\n- c\n",
         "a:\n  b: c\n d: e\n",

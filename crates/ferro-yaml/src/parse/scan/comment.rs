@@ -124,6 +124,7 @@ impl<'a> Scanner<'a> {
 
     fn rest_of_line(&mut self) -> Result<&'a str> {
         let start = self.cursor.offset();
+        self.cursor.skip_ascii_line();
         self.cursor.need(1)?;
         while self.cursor.run(Stops::LINE) {
             self.cursor.need(1)?;

@@ -311,11 +311,25 @@ impl<'a> Cursor<'a> {
         if !passed.is_ascii() {
             self.trailing += passed.iter().filter(|byte| **byte & 0xC0 == 0x80).count();
         }
-        if passed.iter().any(|byte| !matches!(byte, b' ' | b'\t')) {
+        if !passed.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
             self.newlines = 0;
         }
         self.pos = end;
         true
+    }
+
+    /// Steps over the rest of the line if that is all ASCII and may be looked at as a whole; a file of values is mostly comments.
+    #[inline]
+    pub(super) fn skip_ascii_line(&mut self) {
+        let rest = self.bytes.get(self.pos..).unwrap_or_default();
+        let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let line = rest.get(..end).unwrap_or_default();
+        if self.is_free() && line.is_ascii() {
+            if !line.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
+                self.newlines = 0;
+            }
+            self.pos += end;
+        }
     }
 
     /// Tells whether a blank is here that ordinary text follows, so that nothing can end at it.
