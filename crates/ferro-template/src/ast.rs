@@ -66,13 +66,26 @@ impl Part {
 }
 
 impl Lists {
-    /// Gives back what was reserved for more.
-    pub(crate) fn shrink(&mut self) {
-        self.variables.shrink_to_fit();
-        self.functions.shrink_to_fit();
-        self.commands.shrink_to_fit();
-        self.operands.shrink_to_fit();
-        self.fields.shrink_to_fit();
+    /// With room for a template of usual size.
+    pub(crate) fn with_room() -> Self {
+        Self {
+            variables: Vec::with_capacity(8),
+            functions: Vec::with_capacity(16),
+            commands: Vec::with_capacity(16),
+            operands: Vec::with_capacity(64),
+            fields: Vec::with_capacity(64),
+        }
+    }
+
+    /// Takes everything out, into memory of the right size; the room stays.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            variables: self.variables.drain(..).collect(),
+            functions: self.functions.drain(..).collect(),
+            commands: self.commands.drain(..).collect(),
+            operands: self.operands.drain(..).collect(),
+            fields: self.fields.drain(..).collect(),
+        }
     }
 
     /// The commands of a pipeline after the first.

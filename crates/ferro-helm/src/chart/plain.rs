@@ -210,16 +210,69 @@ impl<'m> Reader<'m> {
                 Some(())
             }
             Some(b'|' | b'>') => self.text(value, indent),
-            Some(b'\'') if quoted(value).is_none() => self.long_text(value, indent),
-            Some(_) => is_scalar(value).then_some(()),
+            Some(quote @ (b'"' | b'\'')) if quoted(value).is_none() => self.long_text(value, quote, indent),
+            Some(b'[') => self.word_list(value, indent),
+            Some(b'"' | b'\'' | b'{') => is_scalar(value).then_some(()),
+            Some(_) if !is_scalar(value) => None,
+            // A comment ends it.
+            Some(_) if without_comment(value).len() < value.len() => Some(()),
+            Some(_) => self.more_words(indent),
         }
     }
 
-    /// Skips a text in single quotes that goes on behind its first line.
-    fn long_text(&mut self, start: &'m str, parent: usize) -> Option<()> {
+    /// Skips the lines on which words without quotes go on.
+    fn more_words(&mut self, parent: usize) -> Option<()> {
+        while !self.rest.is_empty() {
+            let (line, rest) = cut_line(self.rest);
+            let content = line.trim_start_matches(' ');
+            if !content.is_empty() {
+                if line.len() - content.len() <= parent || content.starts_with('#') {
+                    break;
+                }
+                if !is_one_value(content.trim_end_matches(' ')) || content.contains(" #") {
+                    return None;
+                }
+            }
+            self.rest = rest;
+        }
+        Some(())
+    }
+
+    /// Skips a list in brackets, of words and texts in quotes.
+    fn word_list(&mut self, start: &'m str, parent: usize) -> Option<()> {
+        let mut part = start.get(1..)?;
+        let mut wants_word = true;
+        loop {
+            part = part.trim_start_matches(' ');
+            while part.is_empty() {
+                if self.rest.is_empty() {
+                    return None;
+                }
+                let (line, rest) = cut_line(self.rest);
+                self.rest = rest;
+                let content = line.trim_start_matches(' ');
+                part = if content.starts_with('#') { "" } else { content };
+                if !part.is_empty() && line.len() - part.len() <= parent {
+                    return None;
+                }
+            }
+            if let Some(rest) = part.strip_prefix(']') {
+                return is_end(rest).then_some(());
+            }
+            part = match part.strip_prefix(',') {
+                Some(rest) if !wants_word => rest,
+                None if wants_word => after_word(part)?,
+                _ => return None,
+            };
+            wants_word = !wants_word;
+        }
+    }
+
+    /// Skips a text in quotes that has escapes or goes on behind its first line.
+    fn long_text(&mut self, start: &'m str, quote: u8, parent: usize) -> Option<()> {
         let mut part = start.get(1..)?;
         loop {
-            if let Some(end) = closing_quote(part) {
+            if let Some(end) = closing_quote(part, quote)? {
                 return is_end(part.get(end + 1..)?).then_some(());
             }
             if self.rest.is_empty() {
@@ -306,16 +359,37 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
     is_plain.then_some((inner, after))
 }
 
-/// Finds the quote that ends a text in single quotes; two of them are one that is meant.
-fn closing_quote(text: &str) -> Option<usize> {
+/// Finds the quote that ends a text. Two single ones are one that is meant; double ones are escaped, like much else, of which only
+/// the most usual is accepted.
+#[expect(
+    clippy::option_option,
+    reason = "none is for what is not plain, as everywhere here"
+)]
+fn closing_quote(text: &str, quote: u8) -> Option<Option<usize>> {
     let bytes = text.as_bytes();
     let mut at = 0;
     loop {
-        at += bytes.get(at..)?.iter().position(|byte| *byte == b'\'')?;
-        if bytes.get(at + 1) != Some(&b'\'') {
-            return Some(at);
+        let rest = bytes.get(at..)?;
+        let Some(found) = rest.iter().position(|byte| *byte == quote || *byte == b'\\') else {
+            return Some(None);
+        };
+        at += found;
+        let next = bytes.get(at + 1);
+        if bytes.get(at) == Some(&quote) {
+            if quote == b'"' || next != Some(&quote) {
+                return Some(Some(at));
+            }
+            at += 2;
+        } else if quote == b'\'' {
+            at += 1;
+        } else if matches!(next, None | Some(b'n' | b't' | b'r' | b'"' | b'\\' | b' ')) {
+            at += 2;
+        } else {
+            return None;
         }
-        at += 2;
+        if bytes.len() <= at {
+            return Some(None);
+        }
     }
 }
 
@@ -335,7 +409,6 @@ fn is_scalar(value: &str) -> bool {
     match first {
         b'"' | b'\'' => quoted(value).is_some_and(|(_, rest)| is_end(rest)),
         b'{' => without_comment(value) == "{}",
-        b'[' => is_word_list(without_comment(value)),
         b'-' => {
             let rest = without_comment(value).get(1..).unwrap_or_default();
             match rest.bytes().next() {
@@ -343,6 +416,10 @@ fn is_scalar(value: &str) -> bool {
                 Some(next) => (next == b'-' || next.is_ascii_alphabetic()) && is_one_value(rest),
                 None => false,
             }
+        }
+        b':' => {
+            let word = without_comment(value).get(1..).unwrap_or_default();
+            word.starts_with(|c: char| c.is_ascii_alphanumeric()) && is_one_value(word)
         }
         b'.' => {
             let word = without_comment(value).get(1..).unwrap_or_default();
@@ -355,7 +432,7 @@ fn is_scalar(value: &str) -> bool {
 fn is_plain(first: u8, value: &str) -> bool {
     let is_start = first.is_ascii_alphanumeric()
         || !first.is_ascii()
-        || matches!(first, b'/' | b'(' | b'$' | b'_' | b'~');
+        || matches!(first, b'/' | b'(' | b'$' | b'_' | b'~' | b'^');
     is_start && is_one_value(value)
 }
 
@@ -374,32 +451,18 @@ fn is_end(rest: &str) -> bool {
         || rest.starts_with(' ') && without_comment(rest.trim_matches(' ')).is_empty()
 }
 
-/// Tells whether it is a list like `[a, "b"]`.
-fn is_word_list(value: &str) -> bool {
-    let Some(inner) = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) else {
-        return false;
-    };
-    let is_word = |word: &str| {
-        let word = word.trim_matches(' ');
-        let quote = ['"', '\''].into_iter().find(|quote| word.starts_with(*quote));
-        let is_quoted = quote.is_some();
-        let inner = quote.and_then(|quote| word.strip_prefix(quote)?.strip_suffix(quote));
-        let word = match inner {
-            Some(inner) => inner,
-            None if is_quoted => return false,
-            None => word,
-        };
-        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
-        let is_start = word
-            .bytes()
-            .next()
-            .is_some_and(|first| first.is_ascii_alphabetic());
-        (is_quoted || is_start)
-            && word
-                .bytes()
-                .all(|byte| is_inner(byte) || is_quoted && byte == b'*')
-    };
-    inner.trim_matches(' ').is_empty() || inner.split(',').all(is_word)
+/// What follows a word or a text in quotes.
+fn after_word(text: &str) -> Option<&str> {
+    let first = text.bytes().next()?;
+    if matches!(first, b'"' | b'\'') {
+        return quoted(text).map(|(_, rest)| rest);
+    }
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
+    let end = text
+        .bytes()
+        .position(|byte| !is_inner(byte))
+        .unwrap_or(text.len());
+    first.is_ascii_alphabetic().then(|| text.get(end..))?
 }
 
 /// The text of a value that is surely a string.

@@ -37,6 +37,8 @@ struct State {
     parsed: Vec<(Arc<[u8]>, Option<Unnamed>)>,
     /// Whether nothing more is to come.
     is_closed: bool,
+    /// Whether the thread has nothing to do; to wake one that has costs a system call, too.
+    is_idle: bool,
 }
 
 impl Ahead {
@@ -62,10 +64,13 @@ impl Ahead {
 
     pub(super) fn push_text(&mut self, text: &Arc<[u8]>) {
         self.size += text.len();
-        self.shared.lock().waiting.push_back(Arc::clone(text));
-        if self.thread.is_some() {
+        let mut state = self.shared.lock();
+        state.waiting.push_back(Arc::clone(text));
+        let is_idle = state.is_idle;
+        drop(state);
+        if is_idle {
             self.shared.news.notify_one();
-        } else if SHARED_SIZE <= self.size {
+        } else if self.thread.is_none() && SHARED_SIZE <= self.size {
             let shared = Arc::clone(&self.shared);
             // Without a thread to have, all is parsed in the end.
             self.thread = Builder::new().spawn(move || shared.work(true)).ok();
@@ -128,7 +133,9 @@ impl Shared {
                 state = self.lock();
                 state.parsed.push((text, parsed));
             } else if waits && !state.is_closed {
+                state.is_idle = true;
                 state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.is_idle = false;
             } else {
                 return;
             }

@@ -45,13 +45,14 @@ fn table_json(table: &Table, depth: usize) -> Result<Map<String, Json>, Error> {
         return Err(Error::TooDeep);
     }
     let entries = table.entries();
-    let mut object = Map::new();
-    for (key, value) in entries.iter() {
-        if let Key::Str(key) = key {
-            object.insert(key.to_string(), value_json(value, depth + 1)?);
-        }
-    }
-    Ok(object)
+    // Collected, since they come in order: a tree is built faster from all than one by one.
+    let texts = entries.iter().filter_map(|(key, value)| match key {
+        Key::Str(key) => Some((key, value)),
+        _ => None,
+    });
+    texts
+        .map(|(key, value)| Ok((key.to_string(), value_json(value, depth + 1)?)))
+        .collect()
 }
 
 fn value_json(value: &Value, depth: usize) -> Result<Json, Error> {

@@ -24,6 +24,9 @@ pub enum Error {
 /// ```
 pub fn read(content: &[u8]) -> Result<Map<String, Json>, Error> {
     let mut values = Map::new();
+    if is_one_document(content) {
+        return read_document(content);
+    }
     for document in Documents(content) {
         merge(&mut values, read_document(&document?)?);
     }
@@ -34,11 +37,9 @@ fn read_document(document: &[u8]) -> Result<Map<String, Json>, Error> {
     let json = ferro_yaml::sigs::from_slice(document)
         .map_err(|error| Error::Document(format!("error converting YAML to JSON: {error}")))?;
     let found = match json {
-        Json::Object(object) => {
-            return Ok(object
-                .into_iter()
-                .map(|(key, value)| (key, with_float_numbers(value)))
-                .collect());
+        Json::Object(mut object) => {
+            object.values_mut().for_each(make_numbers_float);
+            return Ok(object);
         }
         Json::Null => return Ok(Map::new()),
         Json::Bool(_) => "bool",
@@ -63,19 +64,31 @@ pub fn merge(values: &mut Map<String, Json>, over: Map<String, Json>) {
 }
 
 /// Makes all numbers floating-point numbers, as Go's JSON decoder does.
-pub fn with_float_numbers(value: Json) -> Json {
+#[must_use]
+pub fn with_float_numbers(mut value: Json) -> Json {
+    make_numbers_float(&mut value);
+    value
+}
+
+fn make_numbers_float(value: &mut Json) {
     match value {
         Json::Number(number) => {
-            let float = number.as_f64().and_then(Number::from_f64);
-            Json::Number(float.unwrap_or(number))
+            if let Some(float) = number.as_f64().and_then(Number::from_f64) {
+                *number = float;
+            }
         }
-        Json::Array(items) => items.into_iter().map(with_float_numbers).collect(),
-        Json::Object(object) => object
-            .into_iter()
-            .map(|(key, value)| (key, with_float_numbers(value)))
-            .collect(),
-        other => other,
+        Json::Array(items) => items.iter_mut().for_each(make_numbers_float),
+        Json::Object(object) => object.values_mut().for_each(make_numbers_float),
+        Json::Null | Json::Bool(_) | Json::String(_) => {}
     }
+}
+
+/// Tells whether Kubernetes' reader would hand out the content as it is: nothing that it cuts at or takes away.
+fn is_one_document(content: &[u8]) -> bool {
+    content.ends_with(b"\n")
+        && !content.starts_with(b"---")
+        && memchr::memchr(b'\r', content).is_none()
+        && memchr::memmem::find(content, b"\n---").is_none()
 }
 
 /// The documents of a stream as Kubernetes' reader cuts it: at lines that start with `---`, without a look
@@ -136,6 +149,16 @@ mod tests {
             json!({"a": {"x": 1.0, "z": null}, "b": 1.0, "c": "t\n"})
         );
         assert!(read(b"").unwrap().is_empty());
+        for text in [
+            "a: 1\n",
+            "a: 1",
+            "a: 1\r\n",
+            "---\na: 1\n",
+            "a: 1\n---\n",
+            "a: 2\n---\na: 1\n",
+        ] {
+            assert_eq!(read(text.as_bytes()).unwrap()["a"], json!(1.0), "{text:?}");
+        }
         assert!(read(b"# nothing\r\n").unwrap().is_empty());
     }
 

@@ -290,6 +290,12 @@ impl<'t> Lexer<'t> {
     fn at_right_delim(&self) -> Option<bool> {
         let rest = self.rest();
         let right = self.delims.right;
+        if !rest
+            .first()
+            .is_some_and(|first| self.is_delim(*first) || is_space_byte(first))
+        {
+            return None;
+        }
         if has_right_trim_marker(rest)
             && rest
                 .get(TRIM_MARKER_LEN..)

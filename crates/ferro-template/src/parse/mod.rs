@@ -50,10 +50,11 @@ pub(crate) fn parse(
         args: Vec::new(),
         dollar: Arc::clone(&dollar),
         body: Body::new(dollar),
+        rooms: Vec::new(),
     };
     parser.file()?;
-    let body = parser.new_body();
-    let body = std::mem::replace(&mut parser.body, body);
+    let none = Body::in_room_of(Vec::new(), Lists::default(), Arc::clone(&parser.dollar));
+    let body = std::mem::replace(&mut parser.body, none);
     Ok(File {
         end: body.tokens[0].line,
         root: parser.tree(Text::default(), body),
@@ -114,6 +115,8 @@ struct Parser<'p> {
     /// The name of the variable that every template has.
     dollar: Arc<str>,
     body: Body<'p>,
+    /// What finished templates have left: there is one more for each level of nesting only.
+    rooms: Vec<(Vec<Op>, Lists)>,
 }
 
 /// What is known of the template that is being parsed; a `define` or `block` in it has its own.
@@ -133,14 +136,17 @@ struct Body<'p> {
 
 impl Body<'_> {
     fn new(dollar: Arc<str>) -> Self {
+        Self::in_room_of(Vec::with_capacity(64), Lists::with_room(), dollar)
+    }
+
+    /// Takes over the memory of one that is finished.
+    fn in_room_of(code: Vec<Op>, mut lists: Lists, dollar: Arc<str>) -> Self {
+        lists.variables.push(dollar);
         Self {
-            code: Vec::new(),
+            code,
             tokens: [Token::NONE; 3],
             ahead: 0,
-            lists: Lists {
-                variables: vec![dollar],
-                ..Lists::default()
-            },
+            lists,
             visible: smallvec![0],
             action_line: 0,
             range_depth: 0,
@@ -215,8 +221,12 @@ impl<'p> Parser<'p> {
             .unwrap_or(self.body.tokens[0])
     }
 
-    fn new_body(&self) -> Body<'p> {
-        Body::new(Arc::clone(&self.dollar))
+    fn new_body(&mut self) -> Body<'p> {
+        let dollar = Arc::clone(&self.dollar);
+        match self.rooms.pop() {
+            Some((code, lists)) => Body::in_room_of(code, lists, dollar),
+            None => Body::new(dollar),
+        }
     }
 
     fn names(&self) -> Names<'_> {
@@ -310,19 +320,20 @@ impl<'p> Parser<'p> {
         self.body.code.len() as Label
     }
 
-    fn tree(&self, name: Text, mut body: Body<'p>) -> Tree {
-        body.lists.shrink();
+    fn tree(&mut self, name: Text, mut body: Body<'p>) -> Tree {
         let is_empty = body
             .code
             .iter()
             .all(|op| matches!(op, Op::Text(span) if is_blank(self.source.bytes(*span))));
-        Tree {
+        let tree = Tree {
             name,
             source: Arc::clone(self.source),
-            code: body.code.into(),
-            lists: body.lists,
+            code: body.code.drain(..).collect(),
+            lists: body.lists.take(),
             is_empty,
-        }
+        };
+        self.rooms.push((body.code, body.lists));
+        tree
     }
 
     /// Adds a template to those of this text.

@@ -46,8 +46,7 @@ pub(super) fn analyze(text: &str, flavor: Flavor) -> Analysis {
             block: false,
         };
     }
-    // Most scalars are words: nothing in them can matter.
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    if is_ordinary(text.as_bytes()) {
         return Analysis {
             multiline: false,
             flow_plain: true,
@@ -66,6 +65,16 @@ pub(super) fn analyze(text: &str, flavor: Flavor) -> Analysis {
         single_quoted: !unquotable,
         block: !found.trailing_space && !found.space_break && !found.special,
     }
+}
+
+/// Whether nothing in a text can matter, as in most: words, names, paths.
+fn is_ordinary(text: &[u8]) -> bool {
+    let is_edge = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_');
+    // Those that are indicators are so at the start only.
+    let is_inner = |byte: &u8| {
+        matches!(byte, b' '..=b'~') && !matches!(byte, b'#' | b',' | b':' | b'?' | b'[' | b']' | b'{' | b'}')
+    };
+    text.first().is_some_and(is_edge) && text.last() != Some(&b' ') && text.iter().all(is_inner)
 }
 
 fn scan(text: &str, flavor: Flavor) -> Findings {
@@ -123,5 +132,46 @@ impl Findings {
         };
         self.flow_indicators |= flow;
         self.block_indicators |= block;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_texts_are_what_the_scan_finds_them_to_be() {
+        // Every text of up to three of these.
+        let pieces: Vec<char> = (1_u8..0x7F)
+            .map(char::from)
+            .chain(['é', '\u{85}', '\u{2028}'])
+            .collect();
+        let mut ordinary = 0;
+        let mut check = |text: &str| {
+            if is_ordinary(text.as_bytes()) {
+                let found = scan(text, Flavor::V3);
+                let is_clean = !(found.block_indicators
+                    || found.flow_indicators
+                    || found.line_breaks
+                    || found.special
+                    || found.tabs
+                    || found.space_or_break_at_end
+                    || found.trailing_space
+                    || found.break_space
+                    || found.space_break);
+                assert!(is_clean, "{text:?}");
+                ordinary += 1;
+            }
+        };
+        for a in &pieces {
+            check(&a.to_string());
+            for b in &pieces {
+                check(&format!("{a}{b}"));
+                for c in &pieces {
+                    check(&format!("{a}{b}{c}"));
+                }
+            }
+        }
+        assert!(ordinary > 100_000, "{ordinary}");
     }
 }

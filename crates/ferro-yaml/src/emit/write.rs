@@ -118,9 +118,10 @@ impl Machine<'_> {
     fn put_short(&mut self, text: &str) -> bool {
         let fits = self.column + text.len() <= self.settings.width
             && text.is_ascii()
-            && !text.contains(['\n', '\r']);
+            && memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_none();
         if fits {
-            self.put_str(text);
+            self.out.push_str(text);
+            self.column += text.len();
         }
         fits
     }

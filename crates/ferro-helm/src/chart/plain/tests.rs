@@ -29,6 +29,23 @@ spec:
     - -c
     - -a b # comment
     path: .status.phase
+    address: :8080
+    pattern: ^([0-9]+)$
+    escaped: "a \"b\\n\" \
+      \  c
+      d\te"
+    short: "\\"
+    words: one of many, which go on
+      - and, on
+
+      to the end
+    item:
+    - more
+     words
+    flow: [ "a b",
+      # not the end ]
+      c ,'d',
+       ]
     wrapped: 'It''s a text
       of two lines, ''quoted''
 
@@ -77,9 +94,6 @@ fn what_is_not_plain_is_left_to_the_parser() {
         "a: &b c\n",
         "a: !c d\n",
         "a: b: c\n",
-        "a: b\n  c\n",
-        "a: \"b\\n\"\n",
-        "a: \"b\n  c\"\n",
         "a: |2\n   b\n",
         "a: |\n    \n  b\n",
         "a:\tb\n",
@@ -99,6 +113,23 @@ fn what_is_not_plain_is_left_to_the_parser() {
         "a: %b\n",
         "a: .inf\n",
         "a: .NaN\n",
+        "a: \"b\\q\"\n",
+        "a: \"b\\x41\"\n",
+        "a: \"b\\\"\n",
+        "a: \"b\n c\n",
+        "\"a\\n\": b\n",
+        "a: b\n  c: d\n",
+        "a: b # c\n  d\n",
+        "a: b\n  c # d\n",
+        "a: b\n  # c\n  d\n",
+        "a: [b\n]\n",
+        "a: [b c]\n",
+        "a: [,]\n",
+        "a: [b,, c]\n",
+        "a: [b] c\n",
+        "a: [b: c]\n",
+        "a: [b, # c\n  d]\n",
+        "a: : b\n",
         "a: -.inf\n",
         "a: - b\n",
         "a: --b: c\n",
