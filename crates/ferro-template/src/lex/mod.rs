@@ -114,7 +114,14 @@ impl<'t> Lexer<'t> {
     }
 
     fn count_lines(&self) -> u32 {
-        memchr::memchr_iter(b'\n', self.current()).count() as u32
+        let text = self.current();
+        // For a few bytes, the search for many costs more than it finds.
+        let count = if text.len() < 16 {
+            text.iter().filter(|byte| **byte == b'\n').count()
+        } else {
+            memchr::memchr_iter(b'\n', text).count()
+        };
+        count as u32
     }
 
     fn next(&mut self) -> Option<char> {
@@ -177,7 +184,9 @@ impl<'t> Lexer<'t> {
 
     /// Skips what was passed over without [`Self::next`].
     fn ignore(&mut self) {
-        self.line += self.count_lines();
+        if self.pos != self.start {
+            self.line += self.count_lines();
+        }
         self.start = self.pos;
         self.start_line = self.line;
     }

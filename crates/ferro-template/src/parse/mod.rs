@@ -253,9 +253,12 @@ impl<'p> Parser<'p> {
     }
 
     fn peek(&mut self) -> Token<'p> {
-        let token = self.next();
-        self.backup();
-        token
+        if self.body.ahead == 0 {
+            self.body.tokens[0] = self.lexer.next_token();
+            self.body.ahead = 1;
+        }
+        let next = self.body.tokens.get(self.body.ahead - 1);
+        next.copied().unwrap_or(self.body.tokens[0])
     }
 
     fn next_non_space(&mut self) -> Token<'p> {
