@@ -14,31 +14,17 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::reconciler::HelmReconciler;
-use crate::source::{CHART, non_empty};
-
-/// The name of the HelmChart of a release.
-pub(crate) fn name(release: &HelmRelease) -> String {
-    format!(
-        "{}-{}",
-        release.namespace().unwrap_or_default(),
-        release.name_any()
-    )
-}
-
-/// The namespace of the HelmChart of a release, which is that of the chart's source.
-pub(crate) fn namespace(release: &HelmRelease, template: &HelmChartTemplate) -> String {
-    let named = non_empty(template.spec.source_ref.namespace.as_deref());
-    named.map_or_else(|| release.namespace().unwrap_or_default(), str::to_owned)
-}
+use crate::source::{CHART, chart_name, chart_namespace, non_empty};
 
 /// Makes the HelmChart of the template what it should be, and removes one that has no template any more.
 pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>) -> Result<(), String> {
-    let wanted = pass
-        .object
-        .spec
-        .chart
-        .as_ref()
-        .map(|template| format!("{}/{}", namespace(&pass.object, template), name(&pass.object)));
+    let wanted = pass.object.spec.chart.as_ref().map(|template| {
+        format!(
+            "{}/{}",
+            chart_namespace(&pass.object, template),
+            chart_name(&pass.object)
+        )
+    });
     let known = pass.object.status().and_then(|status| status.helm_chart.clone());
     if known.is_some() && known != wanted {
         delete(env, pass).await?;
@@ -49,8 +35,8 @@ pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>
     let object = object(&pass.object, &template);
     let id = SourceId {
         kind: CHART.kind,
-        namespace: namespace(&pass.object, &template),
-        name: name(&pass.object),
+        namespace: chart_namespace(&pass.object, &template),
+        name: chart_name(&pass.object),
     };
     let fingerprint = object.to_string();
     let seen = env.sources.get(&id);
@@ -154,8 +140,8 @@ fn object(release: &HelmRelease, template: &HelmChartTemplate) -> Value {
         "apiVersion": CHART.resource().api_version,
         "kind": HelmChart::KIND,
         "metadata": {
-            "name": name(release),
-            "namespace": namespace(release, template),
+            "name": chart_name(release),
+            "namespace": chart_namespace(release, template),
             "labels": labels,
         },
         "spec": {

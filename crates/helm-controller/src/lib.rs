@@ -20,28 +20,22 @@
 mod action;
 pub mod args;
 mod atomic;
-mod capabilities;
 mod chart;
 mod conditions;
 mod dependency;
 mod drift;
 mod helmchart;
 mod notice;
-mod objects;
-mod postrender;
 mod reconciler;
 mod refusal;
-mod release;
 mod repairs;
 #[cfg(test)]
 mod scenario;
 mod site;
 mod snapshot;
-mod source;
 mod state;
 mod storage;
 mod strategy;
-mod values;
 mod watches;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +44,7 @@ use ferro_api::helm::HelmRelease;
 use ferro_api::{controller, label};
 use ferro_apply::targets::{TargetOptions, Targets};
 use ferro_apply::{Cluster, Drift, LiveIndex, Mapper, Ownership};
+use ferro_release::{capabilities, objects, postrender, release, source, values};
 use ferro_runtime::client::kubeconfig::Trust;
 use ferro_runtime::configs::Configs;
 use ferro_runtime::controller::{Controller, Options};

@@ -44,7 +44,10 @@ const LAYERS: &[(Layer, &[&str])] = &[
             "ferro-artifact",
         ],
     ),
-    (Layer::Kubernetes, &["ferro-api", "ferro-runtime", "ferro-apply"]),
+    (
+        Layer::Kubernetes,
+        &["ferro-api", "ferro-runtime", "ferro-apply", "ferro-release"],
+    ),
     (
         Layer::Controller,
         &[

@@ -1,18 +1,16 @@
 //! The objects whose artifacts are charts: HelmCharts, OCIRepositories, ExternalArtifacts (`spec/helm.md` B.2, B.3).
 
 use ferro_api::condition;
-use ferro_api::helm::{ChartRefKind, HelmRelease};
+use ferro_api::helm::{ChartRefKind, HelmChartTemplate, HelmRelease};
 use ferro_api::meta::ConditionStatus;
 use ferro_runtime::sources::{Source, SourceId, SourceKind};
 use kube::ResourceExt;
 
-use crate::helmchart;
-
 /// The HelmCharts that are made for releases.
-pub(crate) const CHART: SourceKind = kind(ChartRefKind::HelmChart, "helmcharts");
+pub const CHART: SourceKind = kind(ChartRefKind::HelmChart, "helmcharts");
 
 /// The kinds of sources.
-pub(crate) const KINDS: [SourceKind; 3] = [
+pub const KINDS: [SourceKind; 3] = [
     CHART,
     kind(ChartRefKind::OCIRepository, "ocirepositories"),
     kind(EXTERNAL, "externalartifacts"),
@@ -27,8 +25,26 @@ const fn kind(kind: ChartRefKind, plural: &'static str) -> SourceKind {
     }
 }
 
+/// The name of the HelmChart of a release.
+#[must_use]
+pub fn chart_name(release: &HelmRelease) -> String {
+    format!(
+        "{}-{}",
+        release.namespace().unwrap_or_default(),
+        release.name_any()
+    )
+}
+
+/// The namespace of the HelmChart of a release, which is that of the chart's source.
+#[must_use]
+pub fn chart_namespace(release: &HelmRelease, template: &HelmChartTemplate) -> String {
+    let named = non_empty(template.spec.source_ref.namespace.as_deref());
+    named.map_or_else(|| release.namespace().unwrap_or_default(), str::to_owned)
+}
+
 /// The source of a release; none if its spec names none, or two.
-pub(crate) fn source_of(release: &HelmRelease) -> Option<SourceId> {
+#[must_use]
+pub fn source_of(release: &HelmRelease) -> Option<SourceId> {
     let own = release.namespace().unwrap_or_default();
     match (&release.spec.chart, &release.spec.chart_ref) {
         (None, Some(reference)) => Some(SourceId {
@@ -38,20 +54,22 @@ pub(crate) fn source_of(release: &HelmRelease) -> Option<SourceId> {
         }),
         (Some(template), None) => Some(SourceId {
             kind: CHART.kind,
-            namespace: helmchart::namespace(release, template),
-            name: helmchart::name(release),
+            namespace: chart_namespace(release, template),
+            name: chart_name(release),
         }),
         _ => None,
     }
 }
 
 /// A text that is there and not empty.
-pub(crate) fn non_empty(text: Option<&str>) -> Option<&str> {
+#[must_use]
+pub fn non_empty(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
 
 /// Why a source cannot be used, if it cannot.
-pub(crate) fn unready(kind: &str, source: &Source) -> Option<String> {
+#[must_use]
+pub fn unready(kind: &str, source: &Source) -> Option<String> {
     let (status, generation) = (&source.status, source.metadata.generation.unwrap_or_default());
     let found = |type_: &str, wanted| {
         let found = status

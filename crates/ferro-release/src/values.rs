@@ -14,18 +14,22 @@ use serde_json::{Map, Value};
 
 /// Values cannot be put together.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ValuesError {
+pub enum ValuesError {
     /// A reference leads nowhere, or to something else than values.
     #[error(
         "could not resolve{} {kind} chart values reference '{id}' with key '{key}': {problem}",
         if *optional { " optional" } else { "" }
     )]
     Reference {
+        /// Whether values may be missing.
         optional: bool,
+        /// Kind of the object.
         kind: &'static str,
         /// Namespace and name.
         id: String,
+        /// Key of its data.
         key: String,
+        /// What is wrong.
         problem: String,
     },
     /// The inline values are something else than a table.
@@ -43,10 +47,10 @@ type Data = Option<BTreeMap<String, Vec<u8>>>;
 type Known<'r> = HashMap<(ValuesSourceKind, &'r str), Result<Data, String>>;
 
 /// Composes the values of a release.
-pub(crate) async fn compose(
-    client: &Client,
-    release: &HelmRelease,
-) -> Result<Map<String, Value>, ValuesError> {
+///
+/// # Errors
+/// When a reference that must be there leads nowhere, or to something else than values.
+pub async fn compose(client: &Client, release: &HelmRelease) -> Result<Map<String, Value>, ValuesError> {
     let namespace = release.namespace().unwrap_or_default();
     let mut known = Known::new();
     for reference in &release.spec.values_from {
@@ -84,12 +88,16 @@ fn merged(release: &HelmRelease, known: &Known<'_>) -> Result<Map<String, Value>
 }
 
 /// The digest of values, as snapshots have it.
-pub(crate) fn digest(values: &Map<String, Value>, algorithm: Algorithm) -> Result<Digest, ferro_yaml::Error> {
+///
+/// # Errors
+/// When there is no YAML of the values.
+pub fn digest(values: &Map<String, Value>, algorithm: Algorithm) -> Result<Digest, ferro_yaml::Error> {
     Ok(algorithm.digest(observed_config(values)?.as_bytes()))
 }
 
 /// Whether a digest is that of the values, by whatever algorithm it was made.
-pub(crate) fn matches(values: &Map<String, Value>, expected: &str) -> bool {
+#[must_use]
+pub fn matches(values: &Map<String, Value>, expected: &str) -> bool {
     let Ok(expected) = expected.parse::<Digest>() else {
         return false;
     };
@@ -97,7 +105,8 @@ pub(crate) fn matches(values: &Map<String, Value>, expected: &str) -> bool {
 }
 
 /// Values as records have them.
-pub(crate) fn stored(values: &Map<String, Value>) -> Map<String, Value> {
+#[must_use]
+pub fn stored(values: &Map<String, Value>) -> Map<String, Value> {
     let float = |(key, value): (&String, &Value)| (key.clone(), with_float_numbers(value.clone()));
     values.iter().map(float).collect()
 }

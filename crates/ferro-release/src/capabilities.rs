@@ -1,7 +1,7 @@
 //! What templates are told of the cluster: its version and APIs, and with `lookup` its objects.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferro_apply::Cluster;
@@ -14,30 +14,36 @@ use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::lock;
-
 /// How long an answer is good for, unless something was defined meanwhile.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// The capabilities of a cluster, asked for when they are first needed and then now and then, and shared by all releases.
 #[derive(Default)]
-pub(crate) struct Discovery(Mutex<Option<(Instant, Capabilities)>>);
+pub struct Discovery(Mutex<Option<(Instant, Capabilities)>>);
 
 impl Discovery {
-    pub(crate) async fn get(&self, client: &Client) -> Result<Capabilities, String> {
-        if let Some((at, known)) = lock(&self.0).as_ref()
+    /// What is known of the cluster of a client.
+    ///
+    /// # Errors
+    /// When the cluster does not answer.
+    pub async fn get(&self, client: &Client) -> Result<Capabilities, String> {
+        if let Some((at, known)) = self.lock().as_ref()
             && at.elapsed() < FRESH
         {
             return Ok(known.clone());
         }
         let found = discover(client).await?;
-        *lock(&self.0) = Some((Instant::now(), found.clone()));
+        *self.lock() = Some((Instant::now(), found.clone()));
         Ok(found)
     }
 
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, Capabilities)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Something was defined: what is known is out of date.
-    pub(crate) fn invalidate(&self) {
-        *lock(&self.0) = None;
+    pub fn invalidate(&self) {
+        *self.lock() = None;
     }
 }
 
@@ -79,9 +85,11 @@ async fn discover(client: &Client) -> Result<Capabilities, String> {
 }
 
 /// `lookup` in a cluster, with the rights of the release. Blocks: for threads that may.
-pub(crate) struct ClusterLookup {
-    pub(crate) cluster: Cluster,
-    pub(crate) runtime: Handle,
+pub struct ClusterLookup {
+    /// Which cluster.
+    pub cluster: Cluster,
+    /// Where requests are made.
+    pub runtime: Handle,
 }
 
 impl Lookup for ClusterLookup {

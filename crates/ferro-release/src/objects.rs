@@ -16,7 +16,10 @@ const RELEASE_NAME: &str = "meta.helm.sh/release-name";
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 
 /// The objects of a manifest, in its order.
-pub(crate) fn parse(manifest: &str) -> Result<Vec<Object>, String> {
+///
+/// # Errors
+/// When something in it is no object.
+pub fn parse(manifest: &str) -> Result<Vec<Object>, String> {
     let mut objects = Vec::new();
     for document in split(manifest) {
         let value = ferro_yaml::sigs::from_slice(document.as_bytes()).map_err(|error| unbuildable(&error))?;
@@ -46,11 +49,10 @@ fn collect(value: Value, objects: &mut Vec<Object>) -> Result<(), String> {
 }
 
 /// Puts objects that name no namespace into that of the release, where their kind has one.
-pub(crate) async fn settle(
-    cluster: &Cluster,
-    objects: Vec<Object>,
-    target: &Target,
-) -> Result<Vec<Object>, String> {
+///
+/// # Errors
+/// When an object cannot be named.
+pub async fn settle(cluster: &Cluster, objects: Vec<Object>, target: &Target) -> Result<Vec<Object>, String> {
     let mut settled = Vec::with_capacity(objects.len());
     for object in objects {
         settled.push(in_namespace(object, &target.namespace)?);
@@ -71,7 +73,7 @@ fn in_namespace(object: Object, namespace: &str) -> Result<Object, String> {
 }
 
 /// Marks objects as those of the release, as Helm does.
-pub(crate) fn own(objects: &mut [Object], target: &Target) {
+pub fn own(objects: &mut [Object], target: &Target) {
     for object in objects {
         object.add_labels([(MANAGED_BY, "Helm")]);
         object.add_annotations([
@@ -82,7 +84,8 @@ pub(crate) fn own(objects: &mut [Object], target: &Target) {
 }
 
 /// What Helm says about an object that is there and belongs to somebody else; nothing if it belongs to the release.
-pub(crate) fn foreign(live: &impl kube::ResourceExt, target: &Target) -> Option<String> {
+#[must_use]
+pub fn foreign(live: &impl kube::ResourceExt, target: &Target) -> Option<String> {
     let mut problems = Vec::new();
     let mut check = |what: &str,
                      map: &std::collections::BTreeMap<String, String>,
@@ -108,20 +111,23 @@ pub(crate) fn foreign(live: &impl kube::ResourceExt, target: &Target) -> Option<
 }
 
 /// What is done with an object when its release goes.
-pub(crate) fn policy_of(object: &Object) -> Policy {
+#[must_use]
+pub fn policy_of(object: &Object) -> Policy {
     let annotations = object.value().pointer("/metadata/annotations");
     let annotation = annotations.and_then(|annotations| annotations.get(RESOURCE_POLICY));
     policy(annotation.and_then(Value::as_str))
 }
 
 /// Whether an object in the cluster asks to be kept.
-pub(crate) fn is_kept(live: &impl kube::ResourceExt) -> bool {
+#[must_use]
+pub fn is_kept(live: &impl kube::ResourceExt) -> bool {
     let annotation = live.annotations().get(RESOURCE_POLICY);
     policy(annotation.map(String::as_str)) == Policy::Keep
 }
 
 /// An object as an inventory names it.
-pub(crate) fn entry(object: &Object) -> Entry {
+#[must_use]
+pub fn entry(object: &Object) -> Entry {
     Entry {
         id: object.id().clone(),
         version: object.version().to_owned(),
@@ -129,7 +135,7 @@ pub(crate) fn entry(object: &Object) -> Entry {
 }
 
 /// The inventory in the status.
-pub(crate) fn inventory<'o>(objects: impl Iterator<Item = &'o Object>) -> ResourceInventory {
+pub fn inventory<'o>(objects: impl Iterator<Item = &'o Object>) -> ResourceInventory {
     let reference = |object: &Object| ResourceRef {
         id: format_id(object.id()),
         v: object.version().to_owned(),
@@ -140,7 +146,8 @@ pub(crate) fn inventory<'o>(objects: impl Iterator<Item = &'o Object>) -> Resour
 }
 
 /// Those of `old` that are not in `new`, whatever their versions.
-pub(crate) fn gone(old: Vec<Object>, new: &[Object]) -> Vec<Object> {
+#[must_use]
+pub fn gone(old: Vec<Object>, new: &[Object]) -> Vec<Object> {
     let kept: std::collections::HashSet<_> = new.iter().map(Object::id).collect();
     old.into_iter()
         .filter(|object| !kept.contains(object.id()))

@@ -16,17 +16,22 @@ const FOLDER: &str = "/release";
 
 /// The rendered manifests cannot be post-rendered.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PostRenderError {
+pub enum PostRenderError {
     /// Kustomize refuses them.
     #[error("error while running post render on {stream}: {problem}")]
-    Run { stream: &'static str, problem: String },
+    Run {
+        /// Which manifests.
+        stream: &'static str,
+        /// Why.
+        problem: String,
+    },
     /// What came out of it is no manifest.
     #[error("error while parsing post rendered output: {0}")]
     Parse(String),
 }
 
 /// What is done to each release.
-pub(crate) struct PostRender {
+pub struct PostRender {
     kustomize: Vec<KustomizePostRenderer>,
     common: meta::CommonMetadata,
     origin: [(&'static str, String); 2],
@@ -34,7 +39,9 @@ pub(crate) struct PostRender {
 }
 
 impl PostRender {
-    pub(crate) fn of(release: &HelmRelease, default: PostRenderStrategy) -> Self {
+    /// What a HelmRelease asks for; `default` says how, where it does not.
+    #[must_use]
+    pub fn of(release: &HelmRelease, default: PostRenderStrategy) -> Self {
         let spec = &release.spec;
         Self {
             kustomize: spec
@@ -52,7 +59,10 @@ impl PostRender {
     }
 
     /// The manifests and hooks as they are released.
-    pub(crate) fn run(&self, rendered: &Rendered) -> Result<Sorted, PostRenderError> {
+    ///
+    /// # Errors
+    /// When Kustomize refuses them, or what comes out of it is no manifest.
+    pub fn run(&self, rendered: &Rendered) -> Result<Sorted, PostRenderError> {
         let manifests = || rendered.manifests.iter().map(Piece::of_manifest);
         let hooks = || rendered.hooks.iter().map(Piece::of_hook);
         match self.strategy {
@@ -138,7 +148,7 @@ impl PostRender {
 }
 
 /// Adds the labels of the origin to an object that is not post-rendered.
-pub(crate) fn label_origin(object: &mut Value, release: &HelmRelease) {
+pub fn label_origin(object: &mut Value, release: &HelmRelease) {
     let (name, namespace) = (release.name_any(), release.namespace().unwrap_or_default());
     let origin = [
         (label::HELM_NAME, name.as_str()),

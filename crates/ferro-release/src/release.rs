@@ -15,15 +15,19 @@ const SHORTENED: (usize, usize) = (40, 12);
 
 /// Where a release is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) name: String,
-    pub(crate) namespace: String,
+pub struct Target {
+    /// Name of the release.
+    pub name: String,
+    /// Where its objects are.
+    pub namespace: String,
     /// Where its records are.
-    pub(crate) storage_namespace: String,
+    pub storage_namespace: String,
 }
 
 impl Target {
-    pub(crate) fn of(release: &HelmRelease) -> Self {
+    /// The target of a HelmRelease.
+    #[must_use]
+    pub fn of(release: &HelmRelease) -> Self {
         let spec = &release.spec;
         let own = release.namespace().unwrap_or_default();
         let target = non_empty(spec.target_namespace.as_deref());
@@ -42,12 +46,8 @@ impl Target {
     }
 
     /// What differs between the release that there is, if there is one, and this one, so that the former has to go first.
-    pub(crate) fn changed(
-        &self,
-        release: &HelmRelease,
-        chart: &ChartHead,
-        keeps_renamed: bool,
-    ) -> Option<String> {
+    #[must_use]
+    pub fn changed(&self, release: &HelmRelease, chart: &ChartHead, keeps_renamed: bool) -> Option<String> {
         let status = release.status.as_ref()?;
         let storage = status
             .storage_namespace
@@ -64,7 +64,8 @@ impl Target {
     }
 
     /// The target of the release that there is.
-    pub(crate) fn of_snapshot(snapshot: &ReleaseSnapshot, storage_namespace: &str) -> Self {
+    #[must_use]
+    pub fn of_snapshot(snapshot: &ReleaseSnapshot, storage_namespace: &str) -> Self {
         Self {
             name: snapshot.name.clone(),
             namespace: snapshot.namespace.clone(),
@@ -84,15 +85,19 @@ fn shortened(name: String) -> String {
 
 /// What a release is to be made of.
 #[derive(Clone, Debug)]
-pub(crate) struct Desired {
-    pub(crate) chart: ChartHead,
-    pub(crate) values: Map<String, Value>,
-    pub(crate) config_digest: String,
+pub struct Desired {
+    /// Its chart.
+    pub chart: ChartHead,
+    /// Its values.
+    pub values: Map<String, Value>,
+    /// The digest of the values.
+    pub config_digest: String,
 }
 
 impl Desired {
     /// The chart and its version: `<name>@<version>`.
-    pub(crate) fn versioned_chart(&self) -> String {
+    #[must_use]
+    pub fn versioned_chart(&self) -> String {
         format!("{}@{}", self.chart.name, self.chart.version)
     }
 }
