@@ -3,10 +3,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use ferro_api::helm::{HelmRelease, ServerSideApplyMode};
+use ferro_apply::Object;
 use ferro_helm::Capabilities;
 use ferro_helm::chart::{Chart, Metadata};
 use ferro_helm::manifest::Sorted;
-use ferro_helm::record::{StoredChart, StoredHook};
+use ferro_helm::record::{Record, StoredChart, StoredHook};
 use ferro_helm::release::{self, ReleaseOptions, Rendered};
 use ferro_helm::render::{Lookup, Release};
 use ferro_helm::values::{coalesce, coalesce_tables, resolve};
@@ -14,7 +16,8 @@ use serde_json::{Map, Value};
 
 use crate::capabilities::ClusterLookup;
 use crate::chart::LoadedChart;
-use crate::postrender::PostRender;
+use crate::objects;
+use crate::postrender::{PostRender, label_origin};
 
 type Values = Map<String, Value>;
 
@@ -89,6 +92,41 @@ fn carry_out(recipe: Recipe) -> Result<Made, String> {
         .run(&rendered)
         .map_err(|error| error.to_string())?;
     Ok(made(rendered, sorted, &values))
+}
+
+/// The definitions in the `crds` folders of the chart and its enabled subcharts, as they are applied.
+///
+/// # Errors
+/// When the values do not go with the chart, or a file in there holds no objects.
+pub fn definitions(
+    chart: &LoadedChart,
+    values: &Values,
+    release: &HelmRelease,
+) -> Result<Vec<Object>, String> {
+    let instance = resolve(chart.renderer.chart(), values, &mut Vec::new())
+        .map_err(|error| format!("chart dependencies processing failed: {error}"))?;
+    let mut found = Vec::new();
+    for crd in instance.crds() {
+        for mut object in objects::parse(&String::from_utf8_lossy(&crd.data))? {
+            if object.id().kind != "CustomResourceDefinition" {
+                tracing::warn!(file = crd.filename, object = %object.id(), "only definitions are applied from a crds folder");
+                continue;
+            }
+            label_origin(object.value_mut(), release);
+            found.push(object);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the API server merges the objects of a revision, by default as it did those of the one before.
+#[must_use]
+pub fn is_server_side(mode: Option<ServerSideApplyMode>, before: &Record) -> bool {
+    match mode.unwrap_or_default() {
+        ServerSideApplyMode::Enabled => true,
+        ServerSideApplyMode::Disabled => false,
+        ServerSideApplyMode::Auto => before.is_server_side(),
+    }
 }
 
 /// The values with those of an earlier revision beneath them, and the defaults that they go with: all that the earlier revision was

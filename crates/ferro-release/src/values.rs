@@ -51,12 +51,29 @@ type Known<'r> = HashMap<(ValuesSourceKind, &'r str), Result<Data, String>>;
 /// # Errors
 /// When a reference that must be there leads nowhere, or to something else than values.
 pub async fn compose(client: &Client, release: &HelmRelease) -> Result<Map<String, Value>, ValuesError> {
+    compose_over(Some(client), release, |_, _| None).await
+}
+
+/// Composes the values of a release. Objects that are at hand come before those of the cluster, if there is one.
+///
+/// # Errors
+/// When a reference that must be there leads nowhere, or to something else than values.
+pub async fn compose_over(
+    client: Option<&Client>,
+    release: &HelmRelease,
+    at_hand: impl Fn(ValuesSourceKind, &str) -> Option<BTreeMap<String, Vec<u8>>>,
+) -> Result<Map<String, Value>, ValuesError> {
     let namespace = release.namespace().unwrap_or_default();
     let mut known = Known::new();
     for reference in &release.spec.values_from {
         let id = (reference.kind, reference.name.as_str());
         if let Entry::Vacant(unknown) = known.entry(id) {
-            unknown.insert(fetch(client, &namespace, reference).await);
+            let found = match (at_hand(reference.kind, &reference.name), client) {
+                (Some(data), _) => Ok(Some(data)),
+                (None, Some(client)) => fetch(client, &namespace, reference).await,
+                (None, None) => Ok(None),
+            };
+            unknown.insert(found);
         }
     }
     merged(release, &known)
@@ -85,6 +102,14 @@ fn merged(release: &HelmRelease, known: &Known<'_>) -> Result<Map<String, Value>
         tracing::info!("{missing}");
     }
     Ok(composition.finish())
+}
+
+/// Reads a text that must be a table of values.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn table(text: &[u8]) -> Result<Map<String, Value>, String> {
+    read(text).map_err(|error| error.to_string())
 }
 
 /// The digest of values, as snapshots have it.
@@ -166,8 +191,7 @@ async fn fetch(client: &Client, namespace: &str, reference: &ValuesReference) ->
 fn add(composition: &mut Composition, reference: &ValuesReference, bytes: &[u8]) -> Result<(), String> {
     match reference.target_path.as_deref().filter(|path| !path.is_empty()) {
         None => {
-            let values = read(bytes).map_err(|error| error.to_string())?;
-            composition.merge(values);
+            composition.merge(table(bytes)?);
             Ok(())
         }
         Some(path) => {

@@ -16,7 +16,11 @@ pub mod args;
 pub mod cluster;
 pub mod command;
 pub mod kind;
+pub mod lines;
+pub mod local;
+pub mod manifest;
 pub mod object;
+pub mod release;
 pub mod status;
 pub mod table;
 pub mod terminal;
@@ -49,11 +53,22 @@ pub async fn run_with(
     };
     match command::run(&matches, client, terminal).await {
         Ok(()) => 0,
-        Err(error) => {
-            terminal.failure(format_args!("{}", text::chain(&error)));
-            1
-        }
+        Err(error) => report_failure(&error, terminal),
     }
+}
+
+/// Says what went wrong, and returns the exit code. That of a comparison which found something is no failure.
+fn report_failure(error: &anyhow::Error, terminal: &mut Terminal) -> u8 {
+    let Some(exit) = error.downcast_ref::<command::Exit>() else {
+        terminal.failure(format_args!("{}", text::chain(error)));
+        return 1;
+    };
+    let text = text::chain(&exit.error);
+    match exit.code {
+        1 => terminal.warning(format_args!("{text}")),
+        _ => terminal.failure(format_args!("{text}")),
+    }
+    exit.code
 }
 
 /// Prints help where it was asked for; anything else is an error, of which upstream prints no usage.

@@ -1,7 +1,14 @@
 //! What can be typed: commands, words and flags, and nothing of what they do.
 
+pub mod build;
 pub mod check;
+pub mod completion;
+pub mod create;
+pub mod debug;
+pub mod delete;
 pub mod error;
+pub mod export;
+mod flag;
 pub mod get;
 pub mod reconcile;
 pub mod suspend;
@@ -111,19 +118,27 @@ pub struct GlobalArgs {
 /// Returns the whole command line.
 #[must_use]
 pub fn command() -> Command {
-    GlobalArgs::augment_args(Command::new("flux"))
+    let command = GlobalArgs::augment_args(Command::new("flux"))
         .version(crate::VERSION)
         .about("Command line utility for assembling Kubernetes CD pipelines the GitOps way")
         .subcommand_required(true)
         .arg_required_else_help(true)
         // As in pflag, the last one counts: wrappers and aliases append flags.
         .args_override_self(true)
+        .subcommand(build::build_command())
         .subcommand(check::command())
+        .subcommand(completion::command())
+        .subcommand(create::command())
+        .subcommand(debug::command())
+        .subcommand(delete::command())
+        .subcommand(build::diff_command())
+        .subcommand(export::command())
         .subcommand(get::command())
         .subcommand(reconcile::command())
         .subcommand(suspend::resume_command())
         .subcommand(suspend::suspend_command())
-        .subcommand(version::command())
+        .subcommand(version::command());
+    flag::with_values(command)
 }
 
 #[cfg(test)]

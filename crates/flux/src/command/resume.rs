@@ -122,7 +122,7 @@ async fn await_all(
 }
 
 /// Reports whether an object is reconciled at its current generation.
-fn is_reconciled(row: &KindRow, object: &DynamicObject) -> Result<bool> {
+pub(super) fn is_reconciled(row: &KindRow, object: &DynamicObject) -> Result<bool> {
     if row.static_message(object).is_some() {
         return Ok(true);
     }

@@ -48,6 +48,11 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// Asks a question, and reports whether the answer is yes. The time that people take is not that of the command.
+    pub fn confirm(&mut self, question: &str) -> bool {
+        self.terminal.confirm(question)
+    }
+
     /// Begins the time of the command anew, and returns its end.
     pub fn renew(&mut self) -> Instant {
         self.deadline = Instant::now() + self.global.timeout.to_std();

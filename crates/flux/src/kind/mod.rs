@@ -6,6 +6,9 @@ mod rows;
 use ferro_api::KindInfo;
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub(crate) use self::cell::source;
 pub use self::rows::KINDS;
@@ -88,6 +91,8 @@ pub enum Readiness {
 pub struct KindRow {
     /// Identity of the kind.
     pub info: KindInfo,
+    /// Reads an object and writes it in the form of this version.
+    pub typed: fn(&Value) -> serde_json::Result<Value>,
     /// What messages call it.
     pub label: &'static str,
     /// The word that it stands under on the command line.
@@ -106,6 +111,11 @@ pub struct KindRow {
     pub achievement: fn(&DynamicObject) -> String,
     /// Finds the sources of an object, the first one first, for `--with-source` and `--show-source`.
     pub sources: Option<fn(&DynamicObject) -> Vec<Reference>>,
+}
+
+/// Reads an object as one of a kind, and writes it as such.
+fn typed<K: DeserializeOwned + Serialize>(object: &Value) -> serde_json::Result<Value> {
+    serde_json::to_value(K::deserialize(object)?)
 }
 
 impl KindRow {

@@ -13,7 +13,7 @@ use super::cell::{
     MESSAGE, PLAIN, READY, REVISION, SHORT_MESSAGE, SHORT_REVISION, SOURCE, SUSPENDED, artifact_revision,
     field, release_revision, source,
 };
-use super::{Column, Group, KindRow, Readiness, Reference};
+use super::{Column, Group, KindRow, Readiness, Reference, typed};
 use crate::object::ObjectExt as _;
 use crate::text::{shorten_hashes, title_case};
 
@@ -21,6 +21,7 @@ use crate::text::{shorten_hashes, title_case};
 pub const KINDS: &[KindRow] = &[
     KindRow {
         info: OCIRepository::INFO,
+        typed: typed::<OCIRepository>,
         label: "source oci",
         group: Some(Group::Source),
         words: &["oci"],
@@ -33,6 +34,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: Bucket::INFO,
+        typed: typed::<Bucket>,
         label: "source bucket",
         group: Some(Group::Source),
         words: &["bucket"],
@@ -45,6 +47,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: GitRepository::INFO,
+        typed: typed::<GitRepository>,
         label: "source git",
         group: Some(Group::Source),
         words: &["git"],
@@ -57,6 +60,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: HelmRepository::INFO,
+        typed: typed::<HelmRepository>,
         label: "source helm",
         group: Some(Group::Source),
         words: &["helm"],
@@ -69,6 +73,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: HelmChart::INFO,
+        typed: typed::<HelmChart>,
         label: "source chart",
         group: Some(Group::Source),
         words: &["chart"],
@@ -81,6 +86,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: ExternalArtifact::INFO,
+        typed: typed::<ExternalArtifact>,
         label: "source external",
         group: Some(Group::Source),
         words: &["external"],
@@ -101,6 +107,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: ImageRepository::INFO,
+        typed: typed::<ImageRepository>,
         label: "image repository",
         group: Some(Group::Image),
         words: &["repository", "repositories"],
@@ -123,6 +130,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: ImagePolicy::INFO,
+        typed: typed::<ImagePolicy>,
         label: "image policy",
         group: Some(Group::Image),
         words: &["policy", "policies"],
@@ -140,6 +148,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: ImageUpdateAutomation::INFO,
+        typed: typed::<ImageUpdateAutomation>,
         label: "image update automation",
         group: Some(Group::Image),
         words: &["update", "updates"],
@@ -157,6 +166,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: ArtifactGenerator::INFO,
+        typed: typed::<ArtifactGenerator>,
         label: "artifact generator",
         group: Some(Group::Artifact),
         words: &["generator", "generators"],
@@ -176,6 +186,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: HelmRelease::INFO,
+        typed: typed::<HelmRelease>,
         label: "helmrelease",
         group: None,
         words: &["helmrelease", "helmreleases", "hr"],
@@ -196,6 +207,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: Kustomization::INFO,
+        typed: typed::<Kustomization>,
         label: "kustomization",
         group: None,
         words: &["kustomization", "kustomizations", "ks"],
@@ -216,6 +228,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: Receiver::INFO,
+        typed: typed::<Receiver>,
         label: "receiver",
         group: None,
         words: &["receiver", "receivers"],
@@ -228,6 +241,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: Provider::INFO,
+        typed: typed::<Provider>,
         label: "alert provider",
         group: None,
         words: &["alert-provider", "alert-providers"],
@@ -240,6 +254,7 @@ pub const KINDS: &[KindRow] = &[
     },
     KindRow {
         info: Alert::INFO,
+        typed: typed::<Alert>,
         label: "alert",
         group: None,
         words: &["alert", "alerts"],

@@ -3,10 +3,17 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::print_stderr,
     reason = "a test fails by panicking"
 )]
 
+mod build;
 mod check;
+mod create;
+mod create_secret;
+mod debug;
+mod delete;
+mod export;
 mod get;
 mod reconcile;
 mod script;

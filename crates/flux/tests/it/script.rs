@@ -84,6 +84,38 @@ impl Step {
         }
     }
 
+    /// Expects an object to be created; the answer is the object.
+    pub(crate) fn post(path: &str, object: &Value) -> Self {
+        Self {
+            query: "fieldManager=flux",
+            body: Some(object.clone()),
+            ..Self::new(Method::POST, path, object)
+        }
+    }
+
+    /// Expects an object to be replaced.
+    pub(crate) fn put(path: &str, object: &Value) -> Self {
+        Self {
+            query: "fieldManager=flux",
+            body: Some(object.clone()),
+            ..Self::new(Method::PUT, path, object)
+        }
+    }
+
+    /// Expects an object to be deleted.
+    pub(crate) fn delete(path: &str) -> Self {
+        Self::new(
+            Method::DELETE,
+            path,
+            &json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}),
+        )
+    }
+
+    /// Expects an object to be looked for in vain.
+    pub(crate) fn missing(path: &str) -> Self {
+        Self::get(path, &Value::Null).failing(404, "NotFound", "not found")
+    }
+
     pub(crate) fn with_query(self, query: &'static str) -> Self {
         Self { query, ..self }
     }
@@ -133,6 +165,11 @@ impl Outcome {
 
 /// Runs `flux` with arguments separated by spaces, and expects exactly the steps of a script.
 pub(crate) async fn flux(args: &str, script: Vec<Step>) -> Outcome {
+    flux_answering(args, "", script).await
+}
+
+/// Runs `flux` as [`flux`] does, and answers what it asks.
+pub(crate) async fn flux_answering(args: &str, answers: &'static str, script: Vec<Step>) -> Outcome {
     let script = Arc::new(Mutex::new(VecDeque::from(script)));
     let bodies = Arc::new(Mutex::new(Vec::new()));
     let problems = Arc::new(Mutex::new(Vec::new()));
@@ -179,7 +216,8 @@ pub(crate) async fn flux(args: &str, script: Vec<Step>) -> Outcome {
     };
     let client = kube::Client::new(service, "default");
     let (out, err) = (Memory::default(), Memory::default());
-    let mut terminal = Terminal::new(Box::new(out.clone()), Box::new(err.clone()));
+    let terminal = Terminal::new(Box::new(out.clone()), Box::new(err.clone()));
+    let mut terminal = terminal.with_answers(Box::new(answers.as_bytes()));
     let args = ["flux"].into_iter().chain(args.split(' ')).map(Into::into);
     let code = flux::run_with(args, Some(client), &mut terminal).await;
     let outcome = Outcome {

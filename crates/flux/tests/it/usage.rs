@@ -28,6 +28,43 @@ async fn help_is_a_result() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn completion_scripts_know_commands_and_flags() {
+    for shell in ["bash", "fish", "powershell", "zsh"] {
+        let outcome = flux(&format!("completion {shell}"), vec![]).await;
+        assert_eq!((outcome.code, outcome.err.as_str()), (0, ""), "{shell}");
+        for word in ["helmrelease", "chart-path", "status-selector"] {
+            assert!(outcome.out.contains(word), "{shell} does not know {word}");
+        }
+    }
+    flux("completion tcsh", vec![])
+        .await
+        .expect_failure("", "✗ unknown command \"tcsh\" for \"flux completion\"\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_meant_is_suggested() {
+    flux("get kustomizatons", vec![]).await.expect_failure(
+        "",
+        "✗ unknown command \"kustomizatons\" for \"flux get\"\n\nDid you mean this?\n\tkustomization\n\n",
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn switches_take_values_as_in_go() {
+    let script = || vec![crate::script::Step::list(crate::script::KS, &[])];
+    for args in ["get ks --watch=false", "get ks --no-header=T --watch=0"] {
+        flux(args, script()).await.expect_failure(
+            "",
+            "✗ no Kustomization objects found in \"flux-system\" namespace\n",
+        );
+    }
+    flux("get ks --watch=maybe", vec![]).await.expect_failure(
+        "",
+        "✗ invalid argument \"maybe\" for \"--watch\" flag: strconv.ParseBool: parsing \"maybe\": invalid syntax\n",
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn namespaces_are_checked_before_anything_is_done() {
     flux("get ks -n Not_Valid", vec![])
         .await

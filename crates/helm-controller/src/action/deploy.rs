@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ferro_api::helm::{CrdsPolicy, HelmRelease, ServerSideApplyMode};
+use ferro_api::helm::{CrdsPolicy, HelmRelease};
 use ferro_apply::client_side::{ClientSide, Revised};
 use ferro_apply::error::{Cause, ObjectFailure};
 use ferro_apply::ignore::Rules;
 use ferro_apply::{Action, ApplyError, ApplyOptions, ChangeSet, Object, WaitError, WaitOptions};
 use ferro_helm::record::{CLIENT_SIDE, Record, SERVER_SIDE};
-use ferro_helm::values::resolve;
+use ferro_release::render;
+pub(crate) use ferro_release::render::is_server_side;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
@@ -16,7 +17,6 @@ use serde_json::Value;
 
 use super::{ActionError, ActionOptions, Journal, Work, hooks, owner};
 use crate::objects;
-use crate::postrender::label_origin;
 use crate::reconciler::HelmReconciler;
 
 /// Objects written at once.
@@ -35,21 +35,7 @@ pub(crate) async fn definitions(
         .get(&work.artifact, work.tracked)
         .await
         .map_err(|error| error.to_string())?;
-    let instance = resolve(loaded.renderer.chart(), &work.desired.values, &mut Vec::new())
-        .map_err(|error| format!("chart dependencies processing failed: {error}"))?;
-    let mut found = Vec::new();
-    for crd in instance.crds() {
-        for object in objects::parse(&String::from_utf8_lossy(&crd.data))? {
-            if object.id().kind != "CustomResourceDefinition" {
-                tracing::warn!(file = crd.filename, object = %object.id(), "only definitions are applied from a crds folder");
-                continue;
-            }
-            let mut object = object;
-            label_origin(object.value_mut(), release);
-            found.push(object);
-        }
-    }
-    Ok(found)
+    Ok(render::definitions(&loaded, &work.desired.values, release)?)
 }
 
 /// Applies the definitions of the chart as the policy says.
@@ -209,15 +195,6 @@ impl Method {
             true => Self::ServerSide,
             false => Self::ClientSide { originals, how },
         }
-    }
-}
-
-/// Whether the API server merges the objects of a revision, by default as it did those of the one before.
-pub(crate) fn is_server_side(mode: Option<ServerSideApplyMode>, before: &Record) -> bool {
-    match mode.unwrap_or_default() {
-        ServerSideApplyMode::Enabled => true,
-        ServerSideApplyMode::Disabled => false,
-        ServerSideApplyMode::Auto => before.is_server_side(),
     }
 }
 

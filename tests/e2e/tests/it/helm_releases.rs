@@ -72,9 +72,14 @@ impl Charts {
         Ok(())
     }
 
+    /// The address of the repository.
+    pub(crate) fn url(&self) -> String {
+        self.server.url("")
+    }
+
     /// Applies the HelmRepository for this server.
     pub(crate) async fn source(&self, case: &Case) -> Result<Target> {
-        let spec = json!({"interval": "1h", "url": self.server.url("")});
+        let spec = json!({"interval": "1h", "url": self.url()});
         applied(case, SOURCE, "HelmRepository", spec).await
     }
 }

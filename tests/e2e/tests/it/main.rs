@@ -8,6 +8,8 @@
 mod apply;
 mod build;
 mod cli;
+mod cli_objects;
+mod cli_releases;
 mod dependencies;
 mod drift;
 mod health;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         drift::cases(),
         tenants::cases(),
         cli::cases(),
+        cli_objects::cases(),
+        cli_releases::cases(),
         hostile::cases(),
         // The longest of those that share a world, when the others are over: they fill the machine.
         scale::cases(),
