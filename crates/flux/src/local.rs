@@ -239,11 +239,12 @@ mod tests {
                 "---\napiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {{name: {name}, {namespace}}}\nspec: {{interval: 1m}}\n"
             )
         };
-        let text = release_of("a", "") + &release_of("b", "namespace: x") + &release_of("b", "namespace: y");
+        let text =
+            release_of("a", "") + &release_of("b", "namespace: one") + &release_of("b", "namespace: two");
         let (_folder, path) = file(&text);
         assert_eq!(release(&path, "a", "n").unwrap().namespace().unwrap(), "n");
-        assert_eq!(release(&path, "b", "y").unwrap().namespace().unwrap(), "y");
-        assert!(release(&path, "b", "z").is_err());
+        assert_eq!(release(&path, "b", "two").unwrap().namespace().unwrap(), "two");
+        assert!(release(&path, "b", "three").is_err());
         assert_eq!(
             release(&path, "c", "n").unwrap_err().to_string(),
             format!("{path} has no HelmRelease 'c'")
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn values_are_read_as_the_cluster_would_have_them() {
         let (_folder, path) = file(
-            "kind: List\nitems:\n- {kind: Secret, metadata: {name: s}, data: {a: eA==}, stringData: {b: y}}\n\
+            "kind: List\nitems:\n- {kind: Secret, metadata: {name: s}, data: {a: eA==}, stringData: {b: z}}\n\
              - {kind: ConfigMap, metadata: {name: c, namespace: other}, data: {a: x}}\n\
              - {kind: ConfigMap, metadata: {name: d, namespace: own}, data: {a: x}}\n",
         );
@@ -261,7 +262,7 @@ mod tests {
         let secret = found.get(ValuesSourceKind::Secret, "s").unwrap();
         assert_eq!(
             (secret["a"].as_slice(), secret["b"].as_slice()),
-            (&b"x"[..], &b"y"[..])
+            (&b"x"[..], &b"z"[..])
         );
         assert!(found.get(ValuesSourceKind::ConfigMap, "c").is_none());
         assert!(found.get(ValuesSourceKind::ConfigMap, "d").is_some());

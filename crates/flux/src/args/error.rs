@@ -13,7 +13,7 @@ pub fn explain(error: &Error) -> String {
         _ => None,
     };
     // An argument is given with its placeholder, such as `--timeout <duration>`.
-    let flag = context(ContextKind::InvalidArg).map(|flag| flag.split(' ').next().unwrap_or(flag));
+    let flag = context(ContextKind::InvalidArg).map(|flag| flag.split([' ', '[']).next().unwrap_or(flag));
     match (error.kind(), flag, context(ContextKind::InvalidValue)) {
         (ErrorKind::InvalidSubcommand, ..) => {
             let word = context(ContextKind::InvalidSubcommand).unwrap_or_default();
@@ -81,7 +81,7 @@ fn command_of(error: &Error) -> String {
 fn suggestion(error: &Error) -> Option<&str> {
     match error.get(ContextKind::SuggestedSubcommand)? {
         ContextValue::String(known) => Some(known),
-        ContextValue::Strings(known) => known.first().map(String::as_str),
+        ContextValue::Strings(known) => known.last().map(String::as_str),
         _ => None,
     }
 }

@@ -17,7 +17,7 @@ spec:
   values: {replicas: 2}
   valuesFrom: [{kind: Secret, name: secret, valuesKey: pw, targetPath: password}]
   postRenderers:
-  - kustomize: {patches: [{target: {kind: ConfigMap}, patch: '[{op: add, path: /data/patched, value: \"yes\"}]'}]}
+  - kustomize: {patches: [{target: {kind: ConfigMap}, patch: '- {op: add, path: /data/patched, value: \"yes\"}'}]}
 ---
 apiVersion: v1
 kind: Secret

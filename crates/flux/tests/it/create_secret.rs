@@ -128,23 +128,23 @@ async fn what_is_missing_is_said() {
             "git auth --url=https://x -u a -p b --bearer-token c",
             "user credentials and bearer token cannot be used together",
         ),
-        ("oci x --url=ghcr.io -u a", "--password is required"),
+        ("oci xx --url=ghcr.io -u a", "--password is required"),
         (
-            "oci x --url=oci://ghcr.io -u a -p b",
+            "oci xx --url=oci://ghcr.io -u a -p b",
             "error parsing url: 'could not parse reference: oci://ghcr.io'",
         ),
-        ("proxy x", "address is required"),
-        ("githubapp x", "--app-id is required"),
+        ("proxy xx", "address is required"),
+        ("githubapp xx", "--app-id is required"),
         (
-            "githubapp x --app-id 1 --app-installation-id 2",
+            "githubapp xx --app-id 1 --app-installation-id 2",
             "--app-private-key is required",
         ),
         (
-            "githubapp x --app-id 1 --app-installation-id 2 --app-private-key pk.pem",
+            "githubapp xx --app-id 1 --app-installation-id 2 --app-private-key pk.pem",
             "unable to read private key file: open pk.pem: no such file or directory",
         ),
-        ("notation x", "--ca-cert-file is required"),
-        ("helm x -u me", "password is required"),
+        ("notation xx", "--ca-cert-file is required"),
+        ("helm xx -u me", "password is required"),
         ("tls -x", "unknown shorthand flag: 'x' in -x"),
     ] {
         flux(&format!("create secret {args}"), vec![])

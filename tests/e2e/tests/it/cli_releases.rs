@@ -46,7 +46,7 @@ async fn build_prints_what_is_applied(case: Case) -> Result<()> {
         (
             "postRenderers",
             json!([{"kustomize": {"patches": [{
-                "target": {"kind": "ConfigMap"}, "patch": "[{op: add, path: /data/patched, value: \"yes\"}]",
+                "target": {"kind": "ConfigMap"}, "patch": "- {op: add, path: /data/patched, value: \"yes\"}",
             }]}}]),
         ),
     ];
