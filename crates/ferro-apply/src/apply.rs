@@ -8,7 +8,7 @@
 //! | there, but without our labels | that write, a read, a dry-run, perhaps a clean-up, a write |
 //!
 //! A stage that changes what is there is written only when the dry-runs of all its objects succeeded. A stage of new objects only is
-//! not dry-run: each write validates its own.
+//! not dry-run: each write validates its own. Where dry-runs are not asked for, what may differ is written at once.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -47,6 +47,8 @@ pub struct ApplyOptions {
     pub custom_stage_kinds: Vec<String>,
     /// Whether managed fields of other API versions are moved to the version that is applied, before it is.
     pub migrate_version: bool,
+    /// Whether changes are dry-run before the first of a stage is written, so that one that is refused leaves all as they were.
+    pub dry_runs: bool,
     /// Whether fields that a kind does not have are refused; otherwise they are left out where the server minds them.
     pub is_strict: bool,
     /// Fields whose differences are ignored.
@@ -190,7 +192,8 @@ impl Cluster {
 
     /// Dry-runs new objects where a failure among them would come after others were changed.
     async fn validate_new(&self, plans: Vec<Plan>, run: &Run<'_>) -> Result<Vec<Plan>, Vec<Cause>> {
-        if !plans.iter().any(|plan| matches!(plan.step, Step::Configure)) {
+        let changes = plans.iter().any(|plan| matches!(plan.step, Step::Configure));
+        if !changes || !run.options.dry_runs {
             return Ok(plans);
         }
         let validate = |plan: Plan| async move {

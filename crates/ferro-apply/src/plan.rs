@@ -99,6 +99,15 @@ impl Cluster {
         if edited || run.options.ignore.applies_to(object.value()) {
             return self.plan_unknown(object, mapping, desired, run).await;
         }
+        let needs_look = run.options.migrate_version || self.may_recreate(&object, &seen, run);
+        if !run.options.dry_runs && !needs_look {
+            return Ok(Plan {
+                object,
+                mapping,
+                desired,
+                step: Step::Configure,
+            });
+        }
         let present = Present {
             seen: *seen,
             live: None,

@@ -40,6 +40,7 @@ impl KustomizeReconciler {
             concurrency: usize::from(self.settings.kustomize.concurrent_ssa.max(1)),
             custom_stage_kinds: self.settings.kustomize.custom_apply_stage_kinds.clone(),
             migrate_version: self.gates.enabled(gate::MIGRATE_API_VERSION),
+            dry_runs: true,
             is_strict: false,
             ignore: Arc::new(rules),
             exprs: Arc::clone(&work.exprs),

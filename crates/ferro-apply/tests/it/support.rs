@@ -47,6 +47,7 @@ impl Fixture {
 
     pub(crate) fn options(&self) -> ApplyOptions {
         ApplyOptions {
+            dry_runs: true,
             is_strict: false,
             owner: self.owner.clone(),
             force: false,

@@ -105,6 +105,8 @@ pub(crate) fn apply_options(release: &HelmRelease, work: &Work) -> ApplyOptions 
         concurrency: CONCURRENCY,
         custom_stage_kinds: Vec::new(),
         migrate_version: false,
+        // Helm writes one object after the other.
+        dry_runs: false,
         // As Helm does, whatever the spec says of the validation before.
         is_strict: true,
         ignore: Arc::new(Rules::default()),
