@@ -126,7 +126,7 @@ impl<R: Reconciler> Env<R> {
                 Some(interval) => (after(jittered(interval, self.jitter)), "requeue_after"),
                 None => (Action::await_change(), "success"),
             },
-            Outcome::Wait(wait) => (after(wait), "requeue_after"),
+            Outcome::Wait(wait) | Outcome::Deferred(wait) => (after(wait), "requeue_after"),
             Outcome::Retry { error, after: wait } => {
                 tracing::error!(error, "Reconciler error");
                 (after(wait), "error")
@@ -196,7 +196,7 @@ impl<R: Reconciler> Env<R> {
             self.reconciler.finish(&mut pass.object, &outcome);
             (outcome, base)
         };
-        if outcome == Outcome::Stopped {
+        if matches!(outcome, Outcome::Stopped | Outcome::Deferred(_)) {
             return ended(outcome);
         }
         if let Some(token) = requested {

@@ -24,6 +24,8 @@ pub enum Outcome {
     Done,
     /// Something else must happen first; again after this time.
     Wait(Duration),
+    /// What is waited for is a matter of moments, and not worth a word: the status stays as it was; again after this time.
+    Deferred(Duration),
     /// Failed; again after this time.
     Retry {
         /// What went wrong, for the log.
@@ -97,7 +99,7 @@ pub fn finish<K: FluxObject>(object: &mut K, outcome: &Outcome) {
         Outcome::Wait(_) | Outcome::Retry { .. } | Outcome::Backoff { .. } | Outcome::Superseded => {
             conditions::mark_retrying(object);
         }
-        Outcome::Stopped => {}
+        Outcome::Deferred(_) | Outcome::Stopped => {}
     }
 }
 

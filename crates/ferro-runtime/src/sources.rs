@@ -220,6 +220,18 @@ impl Sources {
         new.is_some() && new.as_deref() != old.map(|artifact| artifact.revision.as_str())
     }
 
+    /// Records what a write has answered, unless a watch has shown something newer meanwhile.
+    pub fn written(&self, id: SourceId, standing: Standing) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let version = |standing: &Standing| standing.resource_version.parse::<u64>().ok();
+        let is_old = known
+            .get(&id)
+            .is_some_and(|seen| version(seen) > version(&standing));
+        if !is_old {
+            known.insert(id, standing);
+        }
+    }
+
     /// Forgets a source.
     pub fn remove(&self, id: &SourceId) {
         self.known
@@ -390,6 +402,24 @@ mod tests {
         assert!(set(source("b", Some("main@sha1:3"))));
         sources.remove(&id);
         assert_eq!(sources.get(&id), None);
+    }
+
+    #[test]
+    fn answer_of_a_write_does_not_replace_what_came_after_it() {
+        let sources = sources();
+        let id = id_of(GIT, &source("b", None));
+        let at = |version: &str| Standing {
+            resource_version: version.to_owned(),
+            ..Standing::default()
+        };
+        let known = || sources.get(&id).unwrap().resource_version;
+        sources.written(id.clone(), at("9"));
+        assert_eq!(known(), "9");
+        sources.set(id.clone(), at("10"));
+        sources.written(id.clone(), at("9"));
+        assert_eq!(known(), "10");
+        sources.written(id.clone(), at("11"));
+        assert_eq!(known(), "11");
     }
 
     #[test]
