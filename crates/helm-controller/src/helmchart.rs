@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use crate::reconciler::HelmReconciler;
 use crate::source::{CHART, chart_name, chart_namespace, non_empty};
 
-/// Makes the HelmChart of the template what it should be, and removes one that has no template any more.
-pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>) -> Result<(), String> {
+/// Makes the HelmChart of the template what it should be, and removes one that has no template any more. Tells whether it was changed.
+pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>) -> Result<bool, String> {
     let wanted = pass.object.spec.chart.as_ref().map(|template| {
         format!(
             "{}/{}",
@@ -30,7 +30,7 @@ pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>
         delete(env, pass).await?;
     }
     let Some(template) = pass.object.spec.chart.clone() else {
-        return Ok(());
+        return Ok(false);
     };
     let object = object(&pass.object, &template);
     let id = SourceId {
@@ -45,7 +45,7 @@ pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>
         .is_some_and(|seen| env.chart_is_as_left(&id, &fingerprint, seen.generation))
     {
         pass.object.status_mut().helm_chart = wanted;
-        return Ok(());
+        return Ok(false);
     }
     let subject = format!(
         "HelmChart/{}/{} with SourceRef '{}/{}/{}'",
@@ -87,9 +87,33 @@ pub(crate) async fn reconcile(env: &HelmReconciler, pass: &mut Pass<HelmRelease>
         );
     }
     env.chart_left(&id, fingerprint, standing.generation);
-    let _known_to_whoever_asks = env.sources.set(id, standing);
+    env.sources.written(id, standing);
     pass.object.status_mut().helm_chart = wanted;
-    Ok(())
+    Ok(reason.is_some())
+}
+
+/// Removes the HelmChart of a release that goes, also one that its status was never told of because the process ended before.
+pub(crate) async fn delete_last(env: &HelmReconciler, pass: &mut Pass<HelmRelease>) -> Result<(), String> {
+    let named = pass.object.status().and_then(|status| status.helm_chart.as_ref());
+    if named.is_none()
+        && let Some(template) = &pass.object.spec.chart
+    {
+        let (namespace, name) = (namespace(&pass.object, template), name(&pass.object));
+        let api: Api<HelmChart> = Api::namespaced(env.client.clone(), &namespace);
+        let found = api.get_metadata_opt(&name).await;
+        let found = found.map_err(|error| format!("failed to get HelmChart: {}", message(&error)))?;
+        if found.is_some_and(|found| is_of(&found, &pass.object)) {
+            pass.object.status_mut().helm_chart = Some(format!("{namespace}/{name}"));
+        }
+    }
+    delete(env, pass).await
+}
+
+/// Whether a HelmChart was made for a release.
+fn is_of(chart: &impl ResourceExt, release: &HelmRelease) -> bool {
+    let labels = chart.labels();
+    labels.get(label::HELM_NAME) == Some(&release.name_any())
+        && labels.get(label::HELM_NAMESPACE) == release.namespace().as_ref()
 }
 
 /// Removes the HelmChart that the status names.

@@ -27,6 +27,7 @@ mod drift;
 mod helmchart;
 mod notice;
 mod reconciler;
+mod records;
 mod refusal;
 mod repairs;
 #[cfg(test)]
@@ -58,7 +59,7 @@ use tokio::task::JoinSet;
 
 use crate::args::{FEATURE_GATES, Settings, gate};
 use crate::chart::Charts;
-use crate::reconciler::HelmReconciler;
+use crate::reconciler::{HelmReconciler, Memory};
 use crate::repairs::Repairs;
 use crate::site::Discoveries;
 use crate::watches::{refers_to, source_changed};
@@ -150,7 +151,7 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
         gates,
         jitter: process.flags.interval_jitter_percentage,
         running: Mutex::default(),
-        applied_charts: Mutex::default(),
+        memory: Memory::default(),
         contention,
     };
     let options = options(pace);

@@ -28,6 +28,7 @@ use crate::args::{Settings, gate};
 use crate::chart::{ChartError, ChartHead, Charts, is_tracked};
 use crate::conditions::overcome;
 use crate::dependency::{self, Unready};
+use crate::records::Records;
 use crate::release::{Desired, Target};
 use crate::site::{Discoveries, destination, no_way};
 use crate::source::{KINDS, non_empty, source_of};
@@ -40,6 +41,8 @@ pub(crate) type Key = ObjectRef<HelmRelease>;
 
 /// When a chart that its server does not have is looked for again.
 const NOT_FOUND_RETRY: Duration = Duration::from_secs(30);
+/// How long a HelmChart that was just changed may take before the status says that it is not ready.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(1);
 /// Readiness of Jobs that must complete.
 const JOB: HealthExpr<'static> = HealthExpr {
     api_version: "batch/v1",
@@ -68,10 +71,20 @@ pub(crate) struct HelmReconciler {
     pub(crate) jitter: u8,
     /// Passes under way, which a deletion or the end of the process cuts short.
     pub(crate) running: Mutex<HashMap<Key, CancellationToken>>,
-    /// HelmCharts as they were last applied, with the generation that this made.
-    pub(crate) applied_charts: Mutex<HashMap<SourceId, (String, i64)>>,
+    pub(crate) memory: Memory,
     /// Objects that others keep writing.
     pub(crate) contention: Arc<Mutex<Contention>>,
+}
+
+/// What is known from passes before, beyond what the status says.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// HelmCharts as they were last applied, with the generation that this made.
+    applied_charts: Mutex<HashMap<SourceId, (String, i64)>>,
+    /// The HelmCharts of releases whose status does not name them yet.
+    unnamed_charts: Mutex<HashMap<Key, String>>,
+    /// The newest records, as they are packed.
+    pub(crate) records: Arc<Records>,
 }
 
 /// Why a pass ends before anything is done to the release.
@@ -83,6 +96,7 @@ impl Reconciler for HelmReconciler {
     async fn reconcile(&self, pass: &mut Pass<HelmRelease>) -> Outcome {
         let key = ObjectRef::from_obj(&pass.object);
         let cancel = self.stop.child_token();
+        self.name_chart(&mut pass.object, &key);
         lock(&self.running).insert(key.clone(), cancel.clone());
         let outcome = match self.prepare(pass, cancel).await {
             Ok(work) => match Box::pin(atomic::run(self, pass, &work)).await {
@@ -93,13 +107,19 @@ impl Reconciler for HelmReconciler {
             Err(Stop(outcome)) => outcome,
         };
         lock(&self.running).remove(&key);
+        if let (Outcome::Deferred(_), Some(status)) = (&outcome, pass.object.status()) {
+            let chart = status.helm_chart.clone().map(|chart| (key, chart));
+            lock(&self.memory.unnamed_charts).extend(chart);
+        }
         outcome
     }
 
     async fn finalize(&self, pass: &mut Pass<HelmRelease>) -> Result<(), String> {
+        let key = ObjectRef::from_obj(&pass.object);
+        self.name_chart(&mut pass.object, &key);
         if !pass.object.is_suspended() {
             self.uninstall(pass).await?;
-            helmchart::delete(self, pass).await?;
+            helmchart::delete_last(self, pass).await?;
         }
         self.targets.forget(&action::owner(&pass.object));
         Ok(())
@@ -132,7 +152,11 @@ impl Reconciler for HelmReconciler {
                 object.set_observed_generation(generation);
             }
             // What goes on is in Reconciling already.
-            Outcome::Backoff { .. } | Outcome::Retry { .. } | Outcome::Superseded | Outcome::Stopped => {}
+            Outcome::Backoff { .. }
+            | Outcome::Retry { .. }
+            | Outcome::Superseded
+            | Outcome::Deferred(_)
+            | Outcome::Stopped => {}
             Outcome::Done => finish(object, outcome),
         }
     }
@@ -163,20 +187,28 @@ impl HelmReconciler {
         }
     }
 
+    /// Adds what a pass has made without saying so.
+    fn name_chart(&self, object: &mut HelmRelease, key: &Key) {
+        let unnamed = lock(&self.memory.unnamed_charts).remove(key);
+        if let Some(chart) = unnamed {
+            object.status_mut().helm_chart.get_or_insert(chart);
+        }
+    }
+
     /// Whether the HelmChart is what we last made it.
     pub(crate) fn chart_is_as_left(&self, id: &SourceId, fingerprint: &str, generation: i64) -> bool {
-        let charts = lock(&self.applied_charts);
+        let charts = lock(&self.memory.applied_charts);
         charts
             .get(id)
             .is_some_and(|(left, known)| left == fingerprint && *known == generation)
     }
 
     pub(crate) fn chart_left(&self, id: &SourceId, fingerprint: String, generation: i64) {
-        lock(&self.applied_charts).insert(id.clone(), (fingerprint, generation));
+        lock(&self.memory.applied_charts).insert(id.clone(), (fingerprint, generation));
     }
 
     pub(crate) fn chart_gone(&self, id: &SourceId) {
-        lock(&self.applied_charts).remove(id);
+        lock(&self.memory.applied_charts).remove(id);
         self.sources.remove(id);
     }
 
@@ -192,12 +224,11 @@ impl HelmReconciler {
             return Err(Stop(Outcome::Stalled { error }));
         };
         self.may_use(pass, &source)?;
-        helmchart::reconcile(self, pass)
-            .await
-            .map_err(|error| Stop(Outcome::Backoff { error }))?;
+        let changed = helmchart::reconcile(self, pass).await;
+        let changed = changed.map_err(|error| Stop(Outcome::Backoff { error }))?;
         conditions::mark_reconciling(&mut pass.object, reason::PROGRESSING, "Fulfilling prerequisites");
         self.dependencies(pass).await?;
-        let artifact = self.artifact(pass, &source).await?;
+        let artifact = self.artifact(pass, &source, changed).await?;
         let values = compose(&self.client, &pass.object).await;
         let values = values.map_err(|error| failed(pass, reason::VALUES_ERROR, error.to_string(), true))?;
         let config_digest = values::digest(&values, self.algorithm());
@@ -278,7 +309,13 @@ impl HelmReconciler {
         }
     }
 
-    async fn artifact(&self, pass: &mut Pass<HelmRelease>, source: &SourceId) -> Result<Arc<Artifact>, Stop> {
+    /// The artifact of the source. One that was `changed` by this pass gets a moment before anything is said of it.
+    async fn artifact(
+        &self,
+        pass: &mut Pass<HelmRelease>,
+        source: &SourceId,
+        changed: bool,
+    ) -> Result<Arc<Artifact>, Stop> {
         let kind = KINDS.into_iter().find(|kind| kind.kind == source.kind);
         let known = match kind {
             Some(kind) if pass.object.has_open_request() => {
@@ -301,6 +338,7 @@ impl HelmReconciler {
                 overcome(&mut pass.object, reason::SOURCE_NOT_READY);
                 return Ok(artifact);
             }
+            _ if changed => return Err(Stop(Outcome::Deferred(SOURCE_PATIENCE))),
             (why, _) => why.unwrap_or_else(|| "does not have an artifact".to_owned()),
         };
         let message = format!(

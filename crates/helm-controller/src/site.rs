@@ -39,8 +39,9 @@ pub(crate) fn no_way(error: &TargetError) -> String {
 impl HelmReconciler {
     /// The place of a release in a cluster.
     pub(crate) fn site(&self, cluster: Cluster, target: Target, cancel: CancellationToken) -> Site {
+        let storage = Storage::new(cluster.client.clone(), &target.storage_namespace, &target.name);
         Site {
-            storage: Storage::new(cluster.client.clone(), &target.storage_namespace, &target.name),
+            storage: storage.with(Arc::clone(&self.memory.records)),
             discovery: self.discoveries.of(&cluster),
             cluster,
             target,

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{FEATURE_GATES, Settings, test_settings};
 use crate::chart::Charts;
-use crate::reconciler::HelmReconciler;
+use crate::reconciler::{HelmReconciler, Memory};
 use crate::site::Discoveries;
 use crate::source::{CHART, unready};
 
@@ -90,7 +90,7 @@ impl Scenario {
             gates: FeatureGates::parse(&FEATURE_GATES, gates).unwrap(),
             jitter: 0,
             running: Mutex::default(),
-            applied_charts: Mutex::default(),
+            memory: Memory::default(),
             contention: Arc::default(),
         };
         Self {
