@@ -37,7 +37,7 @@ cargo xtask COMMAND
                                     kustomize builds; --tree only writes the tree that is built
   bench helm [--charts NAME,NAME] [--rounds N] [--no-report]
                                     renders of the corpus' charts
-  bench helm-releases [--count N,M] [--no-report] [--bin DIR]
+  bench helm-releases [--count N,M] [--workload NAME] [--no-report] [--bin DIR]
                                     HelmReleases on a cluster; --bin has source- and helm-controller
   bench sources [--count N] [--no-report] [--bin DIR]
                                     sources from a registry; --bin has source-controller

@@ -32,6 +32,8 @@ pub(super) struct Meter {
     before: BTreeMap<u32, f64>,
     /// CPU seconds and requests of our processes when the phase began.
     phase: (f64, u64),
+    /// CPU seconds that each process had used by then.
+    shares: Vec<(String, f64)>,
 }
 
 impl Meter {
@@ -48,6 +50,7 @@ impl Meter {
             ticks,
             before: BTreeMap::new(),
             phase: (0.0, 0),
+            shares: Vec::new(),
         };
         // Start-up is counted for ours, which are measured in all, but not for the control plane, which serves anyone.
         it.before = it
@@ -65,7 +68,28 @@ impl Meter {
 
     pub(super) fn begin_phase(&mut self) -> Result<()> {
         self.phase = self.so_far()?;
+        self.shares = self.all()?;
         Ok(())
+    }
+
+    /// CPU seconds that each process used since the phase began, for a person.
+    pub(super) fn phase_shares(&self) -> Result<String> {
+        let now = self.all()?;
+        let shares = now.iter().zip(&self.shares).map(|((name, now), (_, before))| {
+            let used = now - before;
+            format!("{name} {used:.2}")
+        });
+        Ok(shares.collect::<Vec<_>>().join(", "))
+    }
+
+    /// CPU seconds that each process has used.
+    fn all(&self) -> Result<Vec<(String, f64)>> {
+        let ours = self.controllers.iter();
+        let ours = ours.map(|it| (it.process.name(), it.process.id()));
+        let others = self.control_plane.iter().map(|(name, id)| (name.as_str(), *id));
+        ours.chain(others)
+            .map(|(name, id)| Ok((name.to_owned(), self.cpu(id)?)))
+            .collect()
     }
 
     /// What our processes used since the phase began, for a person.

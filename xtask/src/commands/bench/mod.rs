@@ -11,6 +11,7 @@ mod helm;
 mod kustomize;
 mod launch;
 mod measure;
+mod registry;
 mod releases;
 mod report;
 mod repository;

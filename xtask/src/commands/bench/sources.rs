@@ -1,31 +1,23 @@
 //! `make bench sources`: a thousand sources of a kind from a registry on the same machine.
-//!
-//! The registry is CNCF distribution, built from the module that `tests/registry` pins; what it serves is written in the form of its own storage, so
-//! that nothing has to be pushed.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use xtask::api::Api;
 use xtask::cluster::{Cluster, Options};
-use xtask::process::{self, Nursery, Process};
+use xtask::process;
 use xtask::term::{self, Step};
-use xtask::{http, paths, ports};
 
-use super::super::programs::{self, Profile, quiet};
+use super::super::programs::{self, Profile};
 use super::super::{Args, unexpected};
 use super::driver::{self, LIMIT, for_each, name};
 use super::measure::{Meter, Usage};
+use super::registry::{self, Registry, archive, put};
 use super::state::Observer;
 use super::{document, report};
 
@@ -103,7 +95,7 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
     process::end_on_signals()?;
     let (bin, registry) = (
         programs::build(bin.as_deref(), Profile::Release)?,
-        build_registry()?,
+        registry::build()?,
     );
     let mut outcomes = Vec::new();
     for kind in &KINDS {
@@ -120,19 +112,6 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
         term::line(format_args!("\n{text}"));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Builds the registry, once.
-fn build_registry() -> Result<PathBuf> {
-    let program = paths::target().join("registry/registry");
-    let mut command = Command::new("go");
-    command
-        .args(["build", "-o"])
-        .arg(&program)
-        .arg("github.com/distribution/distribution/v3/cmd/registry")
-        .current_dir(paths::root().join("tests/registry"));
-    quiet(command)?;
-    Ok(program)
 }
 
 fn run_one(kind: &'static Kind, count: usize, bin: &Path, program: &Path) -> Result<Outcome> {
@@ -217,36 +196,6 @@ fn prepare(cluster: &Cluster, api: &Api, registry: &str) -> Result<()> {
     api.create(&collection, &object)
 }
 
-/// A registry that ends with the cluster.
-struct Registry {
-    host: String,
-    _process: Process,
-}
-
-impl Registry {
-    fn start(program: &Path, content: &Path, nursery: &Nursery) -> Result<Self> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
-        let config = content.join("config.yaml");
-        let text = format!(
-            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '{address}'}}\n",
-            content.display()
-        );
-        fs::write(&config, text)?;
-        let mut command = Command::new(program);
-        command
-            .arg("serve")
-            .arg(&config)
-            .env("OTEL_TRACES_EXPORTER", "none");
-        let process = nursery.start("registry", command, &content.join("registry.log"))?;
-        let answers = || http::get(address, "/v2/", Duration::from_secs(5)).ok();
-        process::until("the registry", Duration::from_secs(60), answers, || Ok(()))?;
-        Ok(Self {
-            host: address.to_string(),
-            _process: process,
-        })
-    }
-}
-
 /// Writes what the registry has.
 fn fill(content: &Path) -> Result<()> {
     for index in 0..VERSIONS {
@@ -278,65 +227,15 @@ fn fill(content: &Path) -> Result<()> {
                 .into_iter()
                 .map(|(name, text)| (format!("chart/templates/{name}"), text)),
         );
-        let media_type = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
-        put(content, "bench/chart", &version, media_type, &archive(&files)?)?;
+        put(
+            content,
+            "bench/chart",
+            &version,
+            registry::CHART,
+            &archive(&files)?,
+        )?;
     }
     Ok(())
-}
-
-fn archive(files: &[(String, String)]) -> Result<Vec<u8>> {
-    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-    for (name, text) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, name, text.as_bytes())?;
-    }
-    Ok(tar.into_inner()?.finish()?)
-}
-
-/// Stores an artifact with one layer under a tag.
-fn put(content: &Path, repository: &str, tag: &str, media_type: &str, layer: &[u8]) -> Result<()> {
-    let root = content.join("docker/registry/v2");
-    let descriptor = |media_type: &str, bytes: &[u8]| -> Result<Value> {
-        let hex = put_blob(&root, bytes)?;
-        let link = format!("repositories/{repository}/_layers/sha256/{hex}/link");
-        put_link(&root.join(link), &hex)?;
-        Ok(json!({"mediaType": media_type, "digest": format!("sha256:{hex}"), "size": bytes.len()}))
-    };
-    let config = descriptor("application/vnd.cncf.flux.config.v1+json", b"{}")?;
-    let layers = [descriptor(media_type, layer)?];
-    let manifest_type = "application/vnd.oci.image.manifest.v1+json";
-    let manifest =
-        json!({"schemaVersion": 2, "mediaType": manifest_type, "config": config, "layers": layers});
-    let hex = put_blob(&root, manifest.to_string().as_bytes())?;
-    let manifests = root.join(format!("repositories/{repository}/_manifests"));
-    put_link(&manifests.join(format!("revisions/sha256/{hex}/link")), &hex)?;
-    put_link(&manifests.join(format!("tags/{tag}/current/link")), &hex)?;
-    put_link(
-        &manifests.join(format!("tags/{tag}/index/sha256/{hex}/link")),
-        &hex,
-    )
-}
-
-fn put_blob(root: &Path, bytes: &[u8]) -> Result<String> {
-    let hex = Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    let prefix: String = hex.chars().take(2).collect();
-    let folder = root.join(format!("blobs/sha256/{prefix}/{hex}"));
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("data"), bytes)?;
-    Ok(hex)
-}
-
-fn put_link(path: &Path, hex: &str) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    Ok(fs::write(path, format!("sha256:{hex}"))?)
 }
 
 fn written(outcomes: &[Outcome]) -> Result<String> {

@@ -1,6 +1,9 @@
 //! `make bench helm-releases`: charts released by helm-controller.
 //!
-//! The chart is in a Git repository on the same machine. kwok stands in for the nodes, so that pods become ready at once.
+//! Two workloads: the one that upstream publishes figures for, and one whose pods run. For the latter kwok stands in for the nodes, so that
+//! pods become ready at once.
+
+mod workload;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,7 +16,6 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use xtask::api::Api;
 use xtask::cluster::{Cluster, Options};
-use xtask::gitserver::GitServer;
 use xtask::process;
 use xtask::term::{self, Step};
 
@@ -22,40 +24,13 @@ use super::super::{Args, unexpected};
 use super::driver::{LIMIT, for_each, name};
 use super::measure::{Meter, Usage};
 use super::state::{Entry, Observer};
-use super::{document, driver, report};
+use super::{document, driver, registry, report};
+use workload::Workload;
 
 const RELEASES: &str = "/apis/helm.toolkit.fluxcd.io/v2/namespaces/bench/helmreleases";
-const SOURCES: &str = "/apis/source.toolkit.fluxcd.io/v1/namespaces/bench/gitrepositories";
 const CONTROLLER: &str = "helm-controller";
 
-/// The chart, file by file.
-const CHART: [(&str, &str); 8] = [
-    ("Chart.yaml", include_str!("chart/Chart.yaml")),
-    ("values.yaml", include_str!("chart/values.yaml")),
-    (
-        "templates/_helpers.tpl",
-        include_str!("chart/templates/_helpers.tpl"),
-    ),
-    ("templates/NOTES.txt", include_str!("chart/templates/NOTES.txt")),
-    (
-        "templates/account.yaml",
-        include_str!("chart/templates/account.yaml"),
-    ),
-    (
-        "templates/deployment.yaml",
-        include_str!("chart/templates/deployment.yaml"),
-    ),
-    (
-        "templates/service.yaml",
-        include_str!("chart/templates/service.yaml"),
-    ),
-    (
-        "templates/scaler.yaml",
-        include_str!("chart/templates/scaler.yaml"),
-    ),
-];
-
-/// What this project wants to stay below.
+/// What this project wants to stay below with the published workload.
 struct Target {
     count: usize,
     install: &'static str,
@@ -84,51 +59,101 @@ const TARGETS: [Target; 2] = [
 const INTRODUCTION: &str = "\
 ## Releases
 
-N HelmReleases of one chart (ServiceAccount, Service, Deployment with one replica, HorizontalPodAutoscaler) from one GitRepository, each on its own HelmChart.
-source-controller and helm-controller run as separate processes with their default flags, but `--concurrent=10`, beside the control plane on the same machine; pods become ready at once.
+N HelmReleases of one chart, each on its own HelmChart.
+source-controller and helm-controller run as separate processes with their default flags, but `--concurrent=10`, beside the control plane on the same machine.
 
-* **install**: from the first request that creates a HelmRelease until the last one is ready, pods and all.
-* **upgrade**: all get another value, which changes the pods; until the last is ready with its second revision.
+* **install**: from the first request that creates a HelmRelease until the last one is ready.
+* **upgrade**: all get another value, which changes the pod template; until the last is ready with its second revision.
 * **again**: nothing has changed, and all are asked to reconcile at once; until the last has.
 * **delete**: all are deleted at once; until the last is gone, and its objects with it.
 * **CPU** and **peak memory** are those of helm-controller.
 ";
 
+const PUBLISHED: &str = "\
+### The workload of upstream's figures
+
+As upstream's public benchmark has it: the chart comes from a registry through one HelmRepository, and each release has a ServiceAccount, a Service, a Deployment without replicas and an Ingress.
+Drift detection is enabled, `crds` are `Create` and `CreateReplace`, and everything is done with the rights of a service account.
+";
+
+const PODS: &str = "\
+### With pods
+
+The chart comes from a Git repository, and each release has a ServiceAccount, a Service, a Deployment with one replica and a HorizontalPodAutoscaler.
+Pods become ready at once; a release is ready when they are, so scheduler, kubelets and two more controllers take part in each of these times.
+";
+
 /// One run.
-#[derive(Default)]
 struct Outcome {
+    workload: Workload,
     count: usize,
     times: Vec<(&'static str, Duration)>,
-    usage: Usage,
+    usage: Vec<Usage>,
 }
 
-pub(super) fn run(mut args: Args) -> Result<ExitCode> {
-    let (mut counts, mut writes, mut bin) = (vec![100_usize, 500], true, None::<PathBuf>);
-    while let Some(arg) = args.word() {
-        match arg.as_str() {
-            "--count" => {
-                let text: String = args.value("--count")?;
-                let numbers = text.split(',').map(|it| it.parse().context("--count"));
-                counts = numbers.collect::<Result<_>>()?;
+/// What is to be run.
+struct Plan {
+    counts: Vec<usize>,
+    workloads: Vec<Workload>,
+    writes: bool,
+    bin: Option<PathBuf>,
+}
+
+impl Plan {
+    fn parse(mut args: Args) -> Result<Self> {
+        let mut plan = Self {
+            counts: vec![100, 500],
+            workloads: Workload::ALL.to_vec(),
+            writes: true,
+            bin: None,
+        };
+        while let Some(arg) = args.word() {
+            match arg.as_str() {
+                "--count" => {
+                    let text: String = args.value("--count")?;
+                    let numbers = text.split(',').map(|it| it.parse().context("--count"));
+                    plan.counts = numbers.collect::<Result<_>>()?;
+                }
+                "--workload" => {
+                    let word: String = args.value("--workload")?;
+                    plan.workloads.retain(|it| it.word() == word);
+                }
+                "--bin" => plan.bin = Some(args.value("--bin")?),
+                "--no-report" => plan.writes = false,
+                other => return unexpected(other),
             }
-            "--bin" => bin = Some(args.value("--bin")?),
-            "--no-report" => writes = false,
-            other => return unexpected(other),
+        }
+        ensure!(
+            plan.counts.iter().all(|it| (1..=5000).contains(it)),
+            "--count: from 1 to 5000"
+        );
+        let words = Workload::ALL.map(Workload::word).join(", ");
+        ensure!(!plan.workloads.is_empty(), "--workload: there are {words}");
+        Ok(plan)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.counts.len() == TARGETS.len() && self.workloads.len() == Workload::ALL.len()
+    }
+}
+
+pub(super) fn run(args: Args) -> Result<ExitCode> {
+    let plan = Plan::parse(args)?;
+    process::end_on_signals()?;
+    let (bin, registry) = (
+        programs::build(plan.bin.as_deref(), Profile::Release)?,
+        registry::build()?,
+    );
+    let mut outcomes = Vec::new();
+    for workload in &plan.workloads {
+        for count in &plan.counts {
+            let title = format!("{count} HelmReleases, {}", workload.word());
+            term::line(format_args!("\n{}", term::bold(&title)));
+            outcomes.push(run_one(*workload, *count, &bin, &registry)?);
         }
     }
-    ensure!(
-        counts.iter().all(|it| (1..=5000).contains(it)),
-        "--count: from 1 to 5000"
-    );
-    process::end_on_signals()?;
-    let bin = programs::build(bin.as_deref(), Profile::Release)?;
-    let mut outcomes = Vec::new();
-    for count in counts {
-        term::line(format_args!("\n{}", term::bold(&format!("{count} HelmReleases"))));
-        outcomes.push(run_one(count, &bin)?);
-    }
     let text = written(&outcomes)?;
-    if writes && outcomes.len() == TARGETS.len() {
+    if plan.writes && plan.is_whole() {
         document::replace("releases", &text)?;
     } else {
         term::line(format_args!("\n{text}"));
@@ -136,22 +161,17 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_one(count: usize, bin: &Path) -> Result<Outcome> {
-    let step = Step::begin("prepare a cluster and a repository");
+fn run_one(workload: Workload, count: usize, bin: &Path, registry: &Path) -> Result<Outcome> {
+    let step = Step::begin("prepare a cluster and a chart");
     let options = Options {
         name: "bench".to_owned(),
-        nodes: 1,
+        nodes: workload.nodes(),
         ..Options::default()
     };
     let cluster = Cluster::start(&options)?;
-    let server = GitServer::start(&cluster.dir().join("git"))?;
-    let repository = server.create("charts")?;
-    for (path, text) in CHART {
-        repository.write(&format!("app/{path}"), text)?;
-    }
-    repository.commit("Add the chart")?;
     let api = Arc::new(Api::start(cluster.kubectl(), cluster.nursery(), cluster.dir())?);
     driver::prepare(&cluster, &api)?;
+    let _origin = workload.prepare(&cluster, &api, registry)?;
     let observer = Observer::start(Arc::clone(&api), RELEASES.to_owned());
     let kubeconfig = cluster.kubeconfig();
     let start = |name: &str, mut flags: Vec<String>| {
@@ -167,59 +187,62 @@ fn run_one(count: usize, bin: &Path) -> Result<Outcome> {
         Controller::start(cluster.nursery(), setup, name, &flags)
     };
     let storage = Controller::storage_flags(&cluster.dir().join("storage"))?;
-    // Not among those that are measured, but it must not end before its time.
-    let _source = start("source-controller", storage)?;
-    let mut meter = Meter::new(vec![start(CONTROLLER, Vec::new())?], &cluster)?;
-    api.create(SOURCES, &source(repository.url()))?;
+    let controllers = vec![
+        start(CONTROLLER, Vec::new())?,
+        start("source-controller", storage)?,
+    ];
+    let mut meter = Meter::new(controllers, &cluster)?;
     step.done("");
 
-    let mut outcome = Outcome {
-        count,
-        ..Outcome::default()
-    };
     let phases = Phases {
+        workload,
         count,
         api: &api,
         observer: &observer,
     };
-    phases.run(&mut meter, &mut outcome).inspect_err(|_| {
+    let times = phases.run(&mut meter).inspect_err(|_| {
         term::line(meter.logs());
     })?;
-    let usage = meter.usage()?;
-    outcome.usage = usage.into_iter().find(|it| it.is_ours).unwrap_or_default();
-    Ok(outcome)
+    Ok(Outcome {
+        workload,
+        count,
+        times,
+        usage: meter.usage()?,
+    })
 }
 
 /// What is measured.
 struct Phases<'a> {
+    workload: Workload,
     count: usize,
     api: &'a Api,
     observer: &'a Observer,
 }
 
 impl Phases<'_> {
-    fn run(&self, meter: &mut Meter, outcome: &mut Outcome) -> Result<()> {
+    fn run(&self, meter: &mut Meter) -> Result<Vec<(&'static str, Duration)>> {
         let api = self.api;
         let merge = |index: usize, patch: &Value| api.merge(&format!("{RELEASES}/{}", name(index)), patch);
-        self.phase("install", meter, outcome, |index| {
-            api.create(RELEASES, &release(index))
-        })?;
-        let change = json!({"spec": {"values": {"message": "second"}}});
-        self.phase("upgrade", meter, outcome, |index| merge(index, &change).map(drop))?;
+        let change = self.workload.change();
         let request = json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": "again"}}});
-        self.phase("again", meter, outcome, |index| merge(index, &request).map(drop))?;
-        self.phase("delete", meter, outcome, |index| {
-            api.delete(&format!("{RELEASES}/{}", name(index)))
-        })
+        Ok(vec![
+            self.phase("install", meter, |index| {
+                api.create(RELEASES, &self.workload.release(index))
+            })?,
+            self.phase("upgrade", meter, |index| merge(index, &change).map(drop))?,
+            self.phase("again", meter, |index| merge(index, &request).map(drop))?,
+            self.phase("delete", meter, |index| {
+                api.delete(&format!("{RELEASES}/{}", name(index)))
+            })?,
+        ])
     }
 
     fn phase(
         &self,
         phase: &'static str,
         meter: &mut Meter,
-        outcome: &mut Outcome,
         act: impl Fn(usize) -> Result<()> + Sync,
-    ) -> Result<()> {
+    ) -> Result<(&'static str, Duration)> {
         let step = Step::begin(phase);
         meter.begin_phase()?;
         let start = Instant::now();
@@ -239,66 +262,58 @@ impl Phases<'_> {
             || meter.check(),
         )?;
         let time = done.duration_since(start);
-        outcome.times.push((phase, time));
         step.done(format_args!(
-            "{:.2} s, {}",
+            "{:.2} s, {}; CPU s: {}",
             time.as_secs_f64(),
-            meter.phase_cost()?
+            meter.phase_cost()?,
+            meter.phase_shares()?
         ));
-        Ok(())
+        Ok((phase, time))
     }
-}
-
-fn source(url: &str) -> Value {
-    json!({
-        "apiVersion": "source.toolkit.fluxcd.io/v1",
-        "kind": "GitRepository",
-        "metadata": {"name": "charts", "namespace": "bench"},
-        "spec": {"interval": "60m", "url": url, "ref": {"branch": "main"}},
-    })
-}
-
-fn release(index: usize) -> Value {
-    json!({
-        "apiVersion": "helm.toolkit.fluxcd.io/v2",
-        "kind": "HelmRelease",
-        "metadata": {"name": name(index), "namespace": "bench"},
-        "spec": {
-            "interval": "60m",
-            "chart": {"spec": {
-                "chart": "./app",
-                "sourceRef": {"kind": "GitRepository", "name": "charts"},
-            }},
-            "values": {"message": "first", "resources": {"requests": {"cpu": "1m", "memory": "16Mi"}}},
-        },
-    })
 }
 
 fn written(outcomes: &[Outcome]) -> Result<String> {
     let mut text = String::from(INTRODUCTION);
     writeln!(text, "\n{}", report::measured()?)?;
-    for it in outcomes {
-        let target = TARGETS.iter().find(|target| target.count == it.count);
-        writeln!(text, "\n### {} HelmReleases\n", it.count)?;
-        writeln!(text, "| | measured | target |\n|---|---:|---:|")?;
-        for (phase, time) in &it.times {
-            let wanted = match *phase {
-                "install" => target.map_or("", |target| target.install),
-                "upgrade" => target.map_or("", |target| target.upgrade),
-                _ => "",
-            };
-            writeln!(text, "| {phase} | **{:.2} s** | {wanted} |", time.as_secs_f64())?;
+    for workload in Workload::ALL {
+        let about = match workload {
+            Workload::Published => PUBLISHED,
+            Workload::Pods => PODS,
+        };
+        let mut outcomes = outcomes.iter().filter(|it| it.workload == workload).peekable();
+        if outcomes.peek().is_some() {
+            writeln!(text, "\n{}", about.trim_end())?;
         }
-        let [cpu, memory] = target.map_or(["", ""], |target| [target.cpu, target.memory]);
-        writeln!(text, "| CPU | **{:.2} s** | {cpu} |", it.usage.cpu)?;
-        writeln!(
-            text,
-            "| peak memory | **{:.1} MiB** | {memory} |",
-            it.usage.peak_mib
-        )?;
-        let requests = it.usage.requests.iter();
-        let requests: Vec<String> = requests.map(|(verb, count)| format!("{count} {verb}")).collect();
-        writeln!(text, "\nRequests to the API server: {}.", requests.join(", "))?;
+        outcomes.try_for_each(|it| table(&mut text, it))?;
     }
     Ok(text)
+}
+
+fn table(text: &mut String, it: &Outcome) -> Result<()> {
+    let target = TARGETS
+        .iter()
+        .find(|target| target.count == it.count && it.workload == Workload::Published);
+    writeln!(text, "\n#### {} HelmReleases\n", it.count)?;
+    writeln!(text, "| | measured | target |\n|---|---:|---:|")?;
+    for (phase, time) in &it.times {
+        let wanted = match *phase {
+            "install" => target.map_or("", |target| target.install),
+            "upgrade" => target.map_or("", |target| target.upgrade),
+            _ => "",
+        };
+        writeln!(text, "| {phase} | **{:.2} s** | {wanted} |", time.as_secs_f64())?;
+    }
+    let ours = it.usage.iter().find(|it| it.name == CONTROLLER);
+    let ours = ours.context("helm-controller was not measured")?;
+    let [cpu, memory] = target.map_or(["", ""], |target| [target.cpu, target.memory]);
+    writeln!(text, "| CPU | **{:.2} s** | {cpu} |", ours.cpu)?;
+    writeln!(text, "| peak memory | **{:.1} MiB** | {memory} |", ours.peak_mib)?;
+    let requests = ours.requests.iter();
+    let requests: Vec<String> = requests.map(|(verb, count)| format!("{count} {verb}")).collect();
+    writeln!(text, "\nRequests to the API server: {}.", requests.join(", "))?;
+    writeln!(text, "\n| process | CPU | peak memory |\n|---|---:|---:|")?;
+    for it in &it.usage {
+        writeln!(text, "| {} | {:.2} s | {:.1} MiB |", it.name, it.cpu, it.peak_mib)?;
+    }
+    Ok(())
 }
