@@ -5,7 +5,7 @@
 //! everything goes through `ferro-http`, so that certificates, proxies and limits are those of the workspace.
 //!
 //! * [`aws`], [`azure`] and [`gcp`] get the cloud's own credentials; [`github`] those of a GitHub App.
-//! * [`registry`] makes of them a login for the cloud's registries, [`git`] one for its Git servers.
+//! * [`registry`] makes of them a login for the cloud's registries, [`git`] one for its Git servers, [`kubernetes`] a token for its clusters.
 //! * [`TokenCache`] keeps what was got until most of its life is over.
 //! * [`sigv4`] signs requests as AWS wants them signed.
 //!
@@ -46,6 +46,7 @@ pub mod gcp;
 pub mod git;
 pub mod github;
 mod jwt;
+pub mod kubernetes;
 pub mod registry;
 pub mod sigv4;
 mod token;

@@ -36,7 +36,7 @@ impl Scope<'_> {
         self.at.strftime("%Y%m%dT%H%M%SZ").to_string()
     }
 
-    fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         let day = self.at.strftime("%Y%m%d");
         format!("{day}/{}/{}/aws4_request", self.region, self.service)
     }
