@@ -5,14 +5,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use ferro_api::meta::KubeConfigReference;
+use ferro_api::meta::{KubeConfigReference, SecretKeyReference};
+use ferro_cloud::Environment;
 use ferro_runtime::client::kubeconfig::{self, Trust, Unusable};
+use ferro_runtime::client::remote::{Broker, Description, Unreachable};
 use ferro_runtime::client::{self, ClientError, impersonate};
 use ferro_runtime::metrics::Metrics;
 use ferro_runtime::process::chain;
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
-use kube::Api;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
+use kube::{Api, Client};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
@@ -68,9 +71,33 @@ pub enum TargetError {
         /// Why.
         source: ClientError,
     },
-    /// The cluster is described by a ConfigMap.
-    #[error("spec.kubeConfig.configMapRef is not supported by this version: use spec.kubeConfig.secretRef")]
-    ConfigMap,
+    /// There is no such ConfigMap.
+    #[error("unable to read KubeConfig ConfigMap '{id}' error: {problem}")]
+    NoConfigMap {
+        /// Namespace and name of the ConfigMap.
+        id: String,
+        /// What the API server says.
+        problem: String,
+    },
+    /// The ConfigMap cannot be read.
+    #[error("unable to read KubeConfig ConfigMap '{id}' error: {problem}")]
+    ConfigMap {
+        /// Namespace and name of the ConfigMap.
+        id: String,
+        /// Why.
+        problem: String,
+    },
+    /// The cluster cannot be reached as the ConfigMap says.
+    #[error("KubeConfig ConfigMap '{id}': {source}")]
+    Description {
+        /// Namespace and name of the ConfigMap.
+        id: String,
+        /// Why.
+        source: Box<Unreachable>,
+    },
+    /// Nothing says which cluster it is.
+    #[error("spec.kubeConfig names neither a Secret nor a ConfigMap")]
+    Nothing,
     /// Nobody can be called that.
     #[error("'{name}' is no name of a service account")]
     Account {
@@ -101,6 +128,12 @@ pub struct TargetOptions {
     pub trust: Trust,
     /// The service account of those who name none; empty for the controller's own rights.
     pub default_account: String,
+    /// The service account that gets tokens for clusters whose ConfigMap names none; empty for the controller itself.
+    pub default_remote_account: String,
+    /// Whether ConfigMaps may name service accounts.
+    pub has_object_identities: bool,
+    /// The longest that a token for a cluster is kept.
+    pub token_age: Duration,
     /// Counts the requests.
     pub metrics: Metrics,
 }
@@ -195,7 +228,15 @@ impl Targets {
     }
 
     async fn remote(&self, user: &Owner, reference: &KubeConfigReference) -> Result<Cluster, TargetError> {
-        let (id, text) = self.kubeconfig(&user.namespace, reference).await?;
+        match (&reference.secret_ref, &reference.config_map_ref) {
+            (Some(secret), _) => self.by_kubeconfig(user, secret).await,
+            (None, Some(map)) => self.by_description(user, &map.name).await,
+            (None, None) => Err(TargetError::Nothing),
+        }
+    }
+
+    async fn by_kubeconfig(&self, user: &Owner, secret: &SecretKeyReference) -> Result<Cluster, TargetError> {
+        let (id, text) = self.kubeconfig(&user.namespace, secret).await?;
         let fingerprint = Fingerprint::from(Sha256::digest(text.as_bytes()));
         if let Some(known) = self.known(user, fingerprint) {
             return Ok(known);
@@ -210,6 +251,50 @@ impl Targets {
                 })?;
         let client = client::build(config, &options.ownership.manager, &options.metrics)
             .map_err(|source| TargetError::Client { id, source })?;
+        Ok(self.add(user, fingerprint, client))
+    }
+
+    async fn by_description(&self, user: &Owner, name: &str) -> Result<Cluster, TargetError> {
+        let id = format!("{}/{name}", user.namespace);
+        let api: Api<ConfigMap> = Api::namespaced(self.local.client.clone(), &user.namespace);
+        let map = match api.get(name).await {
+            Ok(map) => map,
+            Err(error) => {
+                let problem = message(&error);
+                let is_missing = matches!(&error, kube::Error::Api(status) if status.code == 404);
+                return Err(if is_missing {
+                    TargetError::NoConfigMap { id, problem }
+                } else {
+                    TargetError::ConfigMap { id, problem }
+                });
+            }
+        };
+        let options = &self.options;
+        let broker = Broker {
+            client: self.local.client.clone(),
+            environment: Environment::Process,
+            default_account: options.default_remote_account.clone(),
+            has_object_identities: options.has_object_identities,
+            max_age: options.token_age,
+        };
+        let failed = |source| TargetError::Description {
+            id: id.clone(),
+            source: Box::new(source),
+        };
+        let data = map.data.unwrap_or_default();
+        let description = Description::parse(&user.namespace, &data, &broker).map_err(failed)?;
+        let fingerprint = Fingerprint::from(Sha256::digest(description.fingerprint().as_bytes()));
+        if let Some(known) = self.known(user, fingerprint) {
+            return Ok(known);
+        }
+        let manager = &options.ownership.manager;
+        let client = broker.connect(description, manager, &options.metrics).await;
+        Ok(self.add(user, fingerprint, client.map_err(failed)?))
+    }
+
+    /// Notes a cluster that was just found.
+    fn add(&self, user: &Owner, fingerprint: Fingerprint, client: Client) -> Cluster {
+        let options = &self.options;
         let (ownership, drifts) = (options.ownership.clone(), options.drifts.clone());
         let cluster = Cluster {
             client: client.clone(),
@@ -220,7 +305,7 @@ impl Targets {
         // Another pass may have been quicker: there is one index for a cluster.
         let cluster = remotes.clusters.entry(fingerprint).or_insert(cluster).clone();
         remotes.set(user.clone(), Some(fingerprint));
-        Ok(cluster)
+        cluster
     }
 
     fn known(&self, user: &Owner, fingerprint: Fingerprint) -> Option<Cluster> {
@@ -234,9 +319,8 @@ impl Targets {
     async fn kubeconfig(
         &self,
         namespace: &str,
-        reference: &KubeConfigReference,
+        secret_ref: &SecretKeyReference,
     ) -> Result<(String, String), TargetError> {
-        let secret_ref = reference.secret_ref.as_ref().ok_or(TargetError::ConfigMap)?;
         let id = format!("{namespace}/{}", secret_ref.name);
         let api: Api<Secret> = Api::namespaced(self.local.client.clone(), namespace);
         let secret = match api.get(&secret_ref.name).await {

@@ -23,6 +23,8 @@ use crate::metrics::Metrics;
 mod impersonate;
 pub mod kubeconfig;
 mod proxy;
+#[cfg(feature = "cloud")]
+pub mod remote;
 mod retry;
 mod spread;
 

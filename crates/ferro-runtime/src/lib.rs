@@ -23,6 +23,8 @@ pub mod configs;
 pub mod controller;
 pub mod events;
 pub mod flags;
+#[cfg(feature = "cloud")]
+pub mod identity;
 pub mod leader;
 pub mod logging;
 pub mod metrics;

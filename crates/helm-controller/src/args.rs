@@ -22,11 +22,10 @@ pub const FEATURE_GATES: [(&str, bool); 15] = [
     (gate::USE_HELM3_DEFAULTS, false),
     ("CancelHealthCheckOnNewRevision", false),
     (gate::DEFAULT_TO_RETRY_ON_FAILURE, false),
-    ("ObjectLevelWorkloadIdentity", false),
+    (gate::OBJECT_LEVEL_WORKLOAD_IDENTITY, false),
 ];
 
-/// Feature gates that change what this controller does. The others of upstream are accepted: what they switch is decided by the design,
-/// or belongs to what this version refuses.
+/// Feature gates that change what this controller does. The others of upstream are accepted: what they switch is decided by the design.
 pub(crate) mod gate {
     pub(crate) const DISABLE_CHART_DIGEST_TRACKING: &str = "DisableChartDigestTracking";
     pub(crate) const ADDITIVE_CEL_DEPENDENCY_CHECK: &str = "AdditiveCELDependencyCheck";
@@ -34,6 +33,7 @@ pub(crate) mod gate {
     pub(crate) const DISABLE_CONFIG_WATCHERS: &str = "DisableConfigWatchers";
     pub(crate) const USE_HELM3_DEFAULTS: &str = "UseHelm3Defaults";
     pub(crate) const DEFAULT_TO_RETRY_ON_FAILURE: &str = "DefaultToRetryOnFailure";
+    pub(crate) const OBJECT_LEVEL_WORKLOAD_IDENTITY: &str = "ObjectLevelWorkloadIdentity";
 }
 
 /// Flags of helm-controller alone.

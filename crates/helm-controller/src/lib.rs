@@ -6,7 +6,7 @@
 //! The behaviour is that of Flux 2.9 (`spec/helm.md` parts A to D and F).
 //!
 //! Beyond upstream: waits ride on watches; those that wait for a dependency are told when it is ready; a chart is parsed once for all its
-//! releases; only the record that is needed is decoded. What this version cannot do is refused, see `refusal`.
+//! releases; only the record that is needed is decoded.
 
 #![cfg_attr(
     test,
@@ -28,7 +28,6 @@ mod helmchart;
 mod notice;
 mod reconciler;
 mod records;
-mod refusal;
 mod repairs;
 #[cfg(test)]
 mod scenario;
@@ -40,6 +39,7 @@ mod strategy;
 mod watches;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ferro_api::helm::HelmRelease;
 use ferro_api::{controller, label};
@@ -126,7 +126,11 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
     }
     let targets = Targets::new(
         cluster,
-        target_options(&settings, drifted, process.metrics.clone()),
+        TargetOptions {
+            has_object_identities: gates.enabled(gate::OBJECT_LEVEL_WORKLOAD_IDENTITY),
+            token_age: process.flags.token_cache_max_duration,
+            ..target_options(&settings, drifted, process.metrics.clone())
+        },
     );
     let contention = Arc::default();
     let repairs = Repairs {
@@ -163,6 +167,9 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
     leadership.release().await;
     Ok(())
 }
+
+/// How long tokens for other clusters are kept where no flag says so.
+const TOKEN_AGE: Duration = Duration::from_secs(3600);
 
 /// Labels of the ConfigMaps and Secrets whose changes count, if any do.
 fn config_selector(gates: &FeatureGates, selector: &str) -> Option<String> {
@@ -201,6 +208,9 @@ fn target_options(
             insecure_tls: settings.shared.insecure_kubeconfig_tls,
         },
         default_account: settings.account.default_service_account.clone(),
+        default_remote_account: settings.shared.default_kubeconfig_service_account.clone(),
+        has_object_identities: false,
+        token_age: TOKEN_AGE,
         metrics,
     }
 }

@@ -34,7 +34,7 @@ use crate::site::{Discoveries, destination, no_way};
 use crate::source::{KINDS, non_empty, source_of};
 use crate::strategy::Strategies;
 use crate::values::{self, compose};
-use crate::{atomic, helmchart, lock, refusal};
+use crate::{atomic, helmchart, lock};
 
 /// A release's key.
 pub(crate) type Key = ObjectRef<HelmRelease>;
@@ -216,9 +216,6 @@ impl HelmReconciler {
     async fn prepare(&self, pass: &mut Pass<HelmRelease>, cancel: CancellationToken) -> Result<Work, Stop> {
         let (exprs, exprs_with_jobs) =
             compile(&pass.object).map_err(|error| invalid_expression(pass, &error))?;
-        if let Some(message) = refusal::unsupported(&pass.object) {
-            return Err(terminal(pass, reason::RECONCILE_ERROR, message));
-        }
         let Some(source) = source_of(&pass.object) else {
             let error = "invalid Chart reference".to_owned();
             return Err(Stop(Outcome::Stalled { error }));
@@ -457,7 +454,7 @@ impl HelmReconciler {
         };
         let cluster = match self.targets.of(&destination(&pass.object)).await {
             Ok(cluster) => cluster,
-            Err(error @ TargetError::NotFound { .. }) => {
+            Err(error @ (TargetError::NotFound { .. } | TargetError::NoConfigMap { .. })) => {
                 tracing::info!("{}: the release is left as it is", no_way(&error));
                 return Ok(());
             }

@@ -32,6 +32,9 @@ pub(crate) fn no_way(error: &TargetError) -> String {
         TargetError::NotFound { id, problem } | TargetError::Secret { id, problem } => {
             format!("could not get KubeConfig secret '{id}': {problem}")
         }
+        TargetError::NoConfigMap { id, problem } | TargetError::ConfigMap { id, problem } => {
+            format!("could not get KubeConfig ConfigMap '{id}': {problem}")
+        }
         error => error.to_string(),
     }
 }

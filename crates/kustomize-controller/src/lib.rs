@@ -33,6 +33,7 @@ mod watches;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ferro_api::kustomize::Kustomization;
 use ferro_api::{controller, label};
@@ -127,7 +128,11 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
     let wake = Box::new(move |key| triggers.enqueue(key));
     let targets = Targets::new(
         cluster,
-        target_options(&settings, drifted, process.metrics.clone()),
+        TargetOptions {
+            has_object_identities: gates.enabled(gate::OBJECT_LEVEL_WORKLOAD_IDENTITY),
+            token_age: process.flags.token_cache_max_duration,
+            ..target_options(&settings, drifted, process.metrics.clone())
+        },
     );
     let reconciler = KustomizeReconciler {
         client: process.client.clone(),
@@ -166,6 +171,9 @@ fn ownership(settings: &Settings) -> Ownership {
     }
 }
 
+/// How long tokens for other clusters are kept where no flag says so.
+const TOKEN_AGE: Duration = Duration::from_secs(3600);
+
 fn target_options(
     settings: &Settings,
     drifts: mpsc::UnboundedSender<Drift>,
@@ -179,6 +187,9 @@ fn target_options(
             insecure_tls: settings.shared.insecure_kubeconfig_tls,
         },
         default_account: settings.account.default_service_account.clone(),
+        default_remote_account: settings.shared.default_kubeconfig_service_account.clone(),
+        has_object_identities: false,
+        token_age: TOKEN_AGE,
         metrics,
     }
 }

@@ -27,13 +27,7 @@ pub(crate) fn refuse_unsupported(
             message: message.to_owned(),
         });
     }
-    let unsupported = if spec
-        .kube_config
-        .as_ref()
-        .is_some_and(|remote| remote.config_map_ref.is_some())
-    {
-        "spec.kubeConfig.configMapRef"
-    } else if spec.decryption.is_some() && !flags.default_decryption_service_account.is_empty() {
+    let unsupported = if spec.decryption.is_some() && !flags.default_decryption_service_account.is_empty() {
         "the service account of --default-decryption-service-account"
     } else {
         return Ok(());
@@ -98,10 +92,7 @@ mod tests {
         assert!(refuse_unsupported(&kustomization, &gates, &flags).is_ok());
         kustomization.spec.kube_config =
             serde_json::from_value(serde_json::json!({ "configMapRef": { "name": "a" } })).unwrap();
-        assert!(matches!(
-            refuse_unsupported(&kustomization, &gates, &flags),
-            Err(Stop::Terminal { .. })
-        ));
+        assert!(refuse_unsupported(&kustomization, &gates, &flags).is_ok());
     }
 
     #[test]
@@ -134,8 +125,6 @@ mod tests {
             "the service account of --default-decryption-service-account is not supported by this version; nothing is applied with \
              other rights"
         );
-        let remote = object(serde_json::json!({ "kubeConfig": { "configMapRef": { "name": "a" } } }));
-        assert!(refused(&remote, "--default-kubeconfig-service-account=default").is_some());
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub struct ApplierFlags {
     /// Field managers, besides kubectl's, whose fields are taken over; can be repeated.
     #[arg(long)]
     pub override_manager: Vec<String>,
-    /// Service account that reaches remote clusters where the ConfigMap of spec.kubeConfig names none; this version refuses such ConfigMaps.
+    /// Service account, in the namespace of each object, that gets tokens for remote clusters where the ConfigMap of spec.kubeConfig names none.
     #[arg(long, default_value = "")]
     pub default_kubeconfig_service_account: String,
     /// Run the programs that kubeconfigs of remote clusters authenticate with.

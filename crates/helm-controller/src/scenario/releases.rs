@@ -255,24 +255,13 @@ async fn history_keeps_as_many_revisions_as_asked_for() {
 }
 
 #[tokio::test]
-async fn source_that_is_not_ready_and_what_is_not_supported_are_told() {
+async fn source_that_is_not_ready_is_told() {
     let scenario = Scenario::new(&[]);
     let (object, outcome) = scenario.run(&release(&json!({}))).await;
     assert!(matches!(outcome, Outcome::Backoff { .. }));
     assert_eq!(
         ready(&object).2,
         "could not get Source object: helmcharts.source.toolkit.fluxcd.io \"podinfo\" not found"
-    );
-    let (object, outcome) = scenario
-        .run(&release(
-            &json!({ "kubeConfig": { "configMapRef": { "name": "k" } } }),
-        ))
-        .await;
-    assert!(matches!(outcome, Outcome::Stalled { .. }));
-    assert!(
-        ready(&object)
-            .2
-            .starts_with("spec.kubeConfig.configMapRef is not supported")
     );
     let locked = Scenario::new(&["--no-cross-namespace-refs=true"]);
     let spec = json!({ "chartRef": { "kind": "HelmChart", "name": "podinfo", "namespace": "other" } });

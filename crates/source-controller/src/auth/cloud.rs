@@ -13,9 +13,9 @@ use ferro_cloud::{
 use ferro_http::{Auth, ClientOptions, ProxyOptions, Retry, SafeUrl, Secret, TlsOptions, describe};
 use ferro_oci::Credentials;
 use ferro_runtime::flags::FeatureGates;
+use ferro_runtime::identity::{Account, Identity, read};
 use kube::Client;
 
-use super::identity::{Account, Identity, read};
 use crate::args::OBJECT_LEVEL_WORKLOAD_IDENTITY;
 
 /// A metadata server is near, or is not there.

@@ -5,7 +5,6 @@
 pub(crate) mod cloud;
 #[cfg(test)]
 mod cloud_tests;
-pub(crate) mod identity;
 mod proxy;
 pub(crate) mod registry;
 #[cfg(test)]

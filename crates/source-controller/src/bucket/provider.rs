@@ -10,12 +10,12 @@ use ferro_cloud::azure::{Application, Certificate};
 use ferro_cloud::gcp::{KeyFault, ServiceAccountKey};
 use ferro_cloud::{aws, azure, gcp};
 use ferro_http::{ClientOptions, Secret, describe};
+use ferro_runtime::identity::{Account, Identity, read};
 use kube::ResourceExt;
 
 use super::access::{Secrets, check_sts, check_sts_secret, unauthenticated};
 use crate::auth::SecretData;
 use crate::auth::cloud::Cloud;
-use crate::auth::identity::{Account, Identity, read};
 use crate::reconcile::Failure;
 
 /// Keys of Secrets for S3.

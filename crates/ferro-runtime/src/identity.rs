@@ -1,15 +1,18 @@
-//! The cloud identity of a ServiceAccount of the object's namespace (`spec/sources-and-images.md` section 8.4): its token is exchanged at the
-//! cloud's token service.
+//! The identity of a ServiceAccount of the object's namespace (`spec/sources-and-images.md` section 8.4): its token is exchanged at a
+//! cloud's token service, or used as it is.
 
 use ferro_cloud::azure::Application;
 use ferro_cloud::gcp::Federation;
 use ferro_cloud::{AwsCredentials, Environment, Error, Expiring, Result, Transport, aws, gcp};
 use ferro_http::{Secret, describe};
-use ferro_runtime::process::chain;
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
+
+use crate::process::chain;
 
 const AWS_AUDIENCE: &str = "sts.amazonaws.com";
 const AWS_ROLE: &str = "eks.amazonaws.com/role-arn";
@@ -19,21 +22,28 @@ const AZURE_TENANT: &str = "azure.workload.identity/tenant-id";
 const GCP_ACCOUNT: &str = "iam.gke.io/gcp-service-account";
 const GCP_PROVIDER: &str = "gcp.auth.fluxcd.io/workload-identity-provider";
 
-/// How long a token is asked for: it is exchanged at once.
+/// How long a token is asked for, in seconds.
 const LIFETIME: i64 = 3600;
+/// Where the token of the process's own ServiceAccount is.
+const OWN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// The longest name of a session at AWS.
 const MAX_SESSION: usize = 64;
 
 /// A ServiceAccount.
-pub(crate) struct Identity<'a> {
+#[allow(missing_debug_implementations, reason = "a client has none")]
+pub struct Identity<'a> {
+    /// With the rights to read it, and to make tokens for it.
     pub client: &'a Client,
+    /// Its namespace.
     pub namespace: &'a str,
+    /// Its name.
     pub name: &'a str,
 }
 
 /// A ServiceAccount as it is now.
-pub(crate) struct Account<'a> {
+#[allow(missing_debug_implementations, reason = "a client has none")]
+pub struct Account<'a> {
     identity: &'a Identity<'a>,
     object: ServiceAccount,
 }
@@ -77,7 +87,7 @@ impl Identity<'_> {
 ///
 /// # Errors
 /// When it is not there, or cannot be read.
-pub(crate) async fn read<'a>(identity: Option<&'a Identity<'a>>) -> Result<Option<Account<'a>>> {
+pub async fn read<'a>(identity: Option<&'a Identity<'a>>) -> Result<Option<Account<'a>>> {
     match identity {
         Some(identity) => identity.account().await.map(Some),
         None => Ok(None),
@@ -86,7 +96,8 @@ pub(crate) async fn read<'a>(identity: Option<&'a Identity<'a>>) -> Result<Optio
 
 impl Account<'_> {
     /// What tells it, and whom it stands for, from others: a token for one must not be taken for the other.
-    pub(crate) fn parts(&self) -> Vec<String> {
+    #[must_use]
+    pub fn parts(&self) -> Vec<String> {
         let annotations = [AWS_ROLE, AZURE_CLIENT, AZURE_TENANT, GCP_ACCOUNT, GCP_PROVIDER];
         let annotations = annotations.map(|name| self.annotation(name).unwrap_or_default().to_owned());
         let uid = self.object.uid().unwrap_or_default();
@@ -98,10 +109,14 @@ impl Account<'_> {
         value.filter(|value| !value.is_empty())
     }
 
-    async fn token(&self, audience: &str) -> Result<Secret<String>> {
+    /// A token of the ServiceAccount itself.
+    ///
+    /// # Errors
+    /// When the API server gives none.
+    pub async fn token(&self, audiences: &[String]) -> Result<Expiring<Secret<String>>> {
         let request = TokenRequest {
             spec: Some(TokenRequestSpec {
-                audiences: Some(vec![audience.to_owned()]),
+                audiences: Some(audiences.to_vec()),
                 expiration_seconds: Some(LIFETIME),
                 ..TokenRequestSpec::default()
             }),
@@ -113,8 +128,18 @@ impl Account<'_> {
             .create_token_request(self.identity.name, &PostParams::default(), &request)
             .await;
         let failed = |error| self.identity.failed("create kubernetes token for", &error);
-        let token = answer.map_err(failed)?.status.unwrap_or_default().token;
-        Ok(Secret::new(token.unwrap_or_default()))
+        let status = answer.map_err(failed)?.status.unwrap_or_default();
+        let left = status.expiration_timestamp.map(|until| {
+            let left = until.0.as_second() - Timestamp::now().as_second();
+            u64::try_from(left).unwrap_or(0)
+        });
+        let token = Secret::new(status.token.unwrap_or_default());
+        Ok(Expiring::for_seconds(token, left.unwrap_or(0)))
+    }
+
+    /// A token that is exchanged at once.
+    async fn proof(&self, audience: &str) -> Result<Secret<String>> {
+        Ok(self.token(&[audience.to_owned()]).await?.value)
     }
 
     fn unnamed(&self, cause: &str) -> Error {
@@ -132,7 +157,10 @@ impl Account<'_> {
     }
 
     /// Credentials of the role that the ServiceAccount names.
-    pub(crate) async fn aws(&self, ambient: &aws::Ambient<'_>) -> Result<Expiring<AwsCredentials>> {
+    ///
+    /// # Errors
+    /// When it names none, or the token service refuses.
+    pub async fn aws(&self, ambient: &aws::Ambient<'_>) -> Result<Expiring<AwsCredentials>> {
         let role = self.annotation(AWS_ROLE).unwrap_or_default();
         if !is_role(role) {
             let pattern = r"^arn:aws[\w-]*:iam::[0-9]{1,30}:role/.{1,200}$";
@@ -143,13 +171,16 @@ impl Account<'_> {
         let Identity { namespace, name, .. } = self.identity;
         let session = format!("{name}.{namespace}.{region}.fluxcd.io");
         let session: String = session.chars().take(MAX_SESSION).collect();
-        let token = self.token(AWS_AUDIENCE).await?;
+        let token = self.proof(AWS_AUDIENCE).await?;
         let found = aws::web_identity(ambient.transport, &endpoint, role, &session, &token).await;
         found.map_err(|error| self.refused(&error))
     }
 
     /// A token of the application that the ServiceAccount names.
-    pub(crate) async fn azure(
+    ///
+    /// # Errors
+    /// When it names none, or the token service refuses.
+    pub async fn azure(
         &self,
         transport: &Transport,
         env: &Environment,
@@ -167,13 +198,16 @@ impl Account<'_> {
             client: annotation(AZURE_CLIENT, "client ID")?,
             authority: env.get("AZURE_AUTHORITY_HOST").unwrap_or_default(),
         };
-        let token = self.token(AZURE_AUDIENCE).await?;
+        let token = self.proof(AZURE_AUDIENCE).await?;
         let found = application.by_assertion(transport, scope, &token).await;
         found.map_err(|error| self.refused(&error))
     }
 
     /// A token for what the ServiceAccount may do itself, or for the account that it names.
-    pub(crate) async fn gcp(
+    ///
+    /// # Errors
+    /// When what it names is faulty, or a token service refuses.
+    pub async fn gcp(
         &self,
         transport: &Transport,
         metadata: &Transport,
@@ -204,11 +238,41 @@ impl Account<'_> {
             let pattern = r"^[a-zA-Z0-9-]{1,100}@[a-zA-Z0-9-]{1,100}\.iam\.gserviceaccount\.com$";
             return Err(self.unnamed(&invalid(GCP_ACCOUNT, email, pattern)));
         }
-        let token = self.token(&kubernetes).await?;
+        let token = self.proof(&kubernetes).await?;
         let federation = Federation::new(exchanged, email);
         let found = federation.exchange(transport, scopes, &token).await;
         found.map_err(|error| self.refused(&error))
     }
+}
+
+/// Namespace and name of the ServiceAccount that the process runs as, by its token.
+///
+/// # Errors
+/// When there is no token, as outside of a pod.
+pub async fn own() -> Result<(String, String)> {
+    let unknown = |cause: &str| {
+        Error::Credential(format!(
+            "the service account of the controller is not known: {cause}; name one in the ConfigMap's serviceAccountName"
+        ))
+    };
+    let token = tokio::fs::read_to_string(OWN).await;
+    let token = Secret::new(token.map_err(|error| unknown(&error.to_string()))?);
+    subject(token.expose()).ok_or_else(|| unknown("its token names none"))
+}
+
+/// Namespace and name of the ServiceAccount of a token.
+fn subject(token: &str) -> Option<(String, String)> {
+    let claims = token.trim().split('.').nth(1)?;
+    // The alphabet of URLs, without padding, is what tokens are in; the other is what bytes are in.
+    let mut claims = claims.replace('-', "+").replace('_', "/");
+    while claims.len() % 4 != 0 {
+        claims.push('=');
+    }
+    let claims: ByteString = serde_json::from_value(claims.into()).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims.0).ok()?;
+    let subject = claims.get("sub")?.as_str()?;
+    let (namespace, name) = subject.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    Some((namespace.to_owned(), name.to_owned()))
 }
 
 fn invalid(annotation: &str, value: &str, pattern: &str) -> String {
@@ -270,6 +334,20 @@ fn is_provider(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subject_of_a_token_is_its_account() {
+        // {"sub":"system:serviceaccount:flux-system:helm-controller"}
+        let token =
+            "e30.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6Zmx1eC1zeXN0ZW06aGVsbS1jb250cm9sbGVyIn0.c2ln";
+        let (namespace, name) = subject(token).unwrap();
+        assert_eq!(
+            (namespace.as_str(), name.as_str()),
+            ("flux-system", "helm-controller")
+        );
+        assert_eq!(subject("nonsense"), None);
+        assert_eq!(subject("e30.e30.c2ln"), None);
+    }
 
     #[test]
     fn annotations_are_checked_as_the_reference_does() {

@@ -1,0 +1,152 @@
+use super::*;
+use ferro_testkit::api::FakeApi;
+use serde_json::json;
+
+fn broker(client: Client) -> Broker {
+    Broker {
+        client,
+        environment: Environment::of(&[]),
+        default_account: String::new(),
+        has_object_identities: true,
+        max_age: Duration::from_secs(3600),
+    }
+}
+
+fn parse(pairs: &[(&str, &str)], broker: &Broker) -> Result<Description, String> {
+    let data = pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Description::parse("apps", &data.collect(), broker).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn parse_says_what_is_missing() {
+    let broker = broker_of_nobody();
+    let refused = |pairs: &[(&str, &str)]| parse(pairs, &broker).unwrap_err();
+    assert_eq!(refused(&[]), "the ConfigMap has no key 'provider'");
+    assert_eq!(
+        refused(&[("provider", "ibm")]),
+        "the provider 'ibm' is none of aws, azure, gcp and generic"
+    );
+    assert_eq!(
+        refused(&[("provider", "generic")]),
+        "the ConfigMap has no key 'address'"
+    );
+    assert_eq!(
+        refused(&[("provider", "aws"), ("address", "https://a")]),
+        "the ConfigMap has no key 'cluster'"
+    );
+    let generic = [("provider", "generic"), ("address", "https://a")];
+    assert_eq!(parse(&generic, &broker).unwrap().audiences, ["https://a"]);
+    let audiences = [generic[0], generic[1], ("audiences", "x\n y \n\n")];
+    assert_eq!(parse(&audiences, &broker).unwrap().audiences, ["x", "y"]);
+}
+
+fn broker_of_nobody() -> Broker {
+    broker(FakeApi::default().client())
+}
+
+#[tokio::test]
+async fn accounts_of_objects_need_their_gate() {
+    let mut broker = broker_of_nobody();
+    let named = [
+        ("provider", "generic"),
+        ("address", "https://a"),
+        ("serviceAccountName", "deployer"),
+    ];
+    assert_eq!(parse(&named, &broker).unwrap().account, "deployer");
+    broker.default_account = "fallback".to_owned();
+    assert_eq!(parse(&named[..2], &broker).unwrap().account, "fallback");
+    broker.has_object_identities = false;
+    assert!(
+        parse(&named, &broker)
+            .unwrap_err()
+            .contains("ObjectLevelWorkloadIdentity")
+    );
+}
+
+#[test]
+fn tokens_go_to_trustworthy_addresses_only() {
+    let at = |address: &str, ca: &str| {
+        let endpoint = Endpoint {
+            address: address.to_owned(),
+            ca: ca.to_owned(),
+        };
+        config(&endpoint).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(at("https://cluster.example.com:6443", ""), Ok(()));
+    assert_eq!(at("http://127.0.0.1:8080", ""), Ok(()));
+    let refused = "the address 'http://cluster.example.com' of the API server is no https URL";
+    assert_eq!(at("http://cluster.example.com", ""), Err(refused.to_owned()));
+    assert!(at("nonsense", "").is_err());
+    assert_eq!(
+        at("https://a", "nonsense"),
+        Err("'ca.crt' holds no certificate".to_owned())
+    );
+}
+
+#[test]
+fn endpoint_is_read_from_a_kubeconfig() {
+    let text = "apiVersion: v1\nkind: Config\nclusters:\n- name: a\n  cluster: {server: 'https://aks', certificate-authority-data: Q0E=}\n";
+    let endpoint = endpoint_of(text).unwrap();
+    assert_eq!(
+        (endpoint.address.as_str(), endpoint.ca.as_str()),
+        ("https://aks", "CA")
+    );
+    assert!(endpoint_of("apiVersion: v1\nkind: Config\n").is_err());
+}
+
+/// A cluster whose ServiceAccounts have tokens, and one that wants such a token.
+#[tokio::test]
+async fn generic_cluster_is_reached_with_the_token_of_an_account() {
+    let api = FakeApi::default();
+    let accounts = "/api/v1/namespaces/apps/serviceaccounts";
+    api.put(
+        &format!("{accounts}/deployer"),
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "deployer", "namespace": "apps" } }),
+    );
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (seen, inner) = (Arc::clone(&asked), api.client());
+    let tokens = service_fn(move |request: Request<Body>| {
+        let (seen, inner) = (Arc::clone(&seen), inner.clone());
+        async move {
+            if !request.uri().path().ends_with("/token") {
+                return inner.send(request).await;
+            }
+            let body = request.into_body().collect_bytes().await?;
+            let asked: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            seen.lock().unwrap().push(asked["spec"]["audiences"].clone());
+            let answer = json!({ "metadata": {}, "spec": { "audiences": [] },
+                "status": { "token": "hunter2", "expirationTimestamp": "2999-01-01T00:00:00Z" } });
+            Ok(http::Response::new(Body::from(answer.to_string().into_bytes())))
+        }
+    });
+    let broker = broker(Client::new(tokens, "default"));
+    let server = ferro_testkit::http::Server::start(|request| {
+        let is_known = request.header("authorization") == "Bearer hunter2";
+        let body = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "there" } });
+        ferro_testkit::http::Response::new(if is_known { 200 } else { 401 }, body.to_string())
+    });
+    let address = server.url("");
+    let description = parse(
+        &[
+            ("provider", "generic"),
+            ("address", address.trim_end_matches('/')),
+            ("audiences", "there"),
+            ("serviceAccountName", "deployer"),
+        ],
+        &broker,
+    )
+    .unwrap();
+    let client = broker
+        .connect(description, "test", &Metrics::default())
+        .await
+        .unwrap();
+    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> = kube::Api::namespaced(client, "x");
+    for _ in 0..2 {
+        let map = maps.get("there").await.unwrap();
+        assert_eq!(map.metadata.name.as_deref(), Some("there"));
+    }
+    // One token was enough.
+    assert_eq!(*asked.lock().unwrap(), [json!(["there"])]);
+}
