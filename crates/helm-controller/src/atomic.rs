@@ -57,6 +57,12 @@ pub(crate) async fn run(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work
             return again(env, pass);
         }
         announce(pass, &step, sort);
+        // What the step before has done, and how often it failed, must be known to whoever goes on should this process be killed.
+        if !taken.is_empty()
+            && let Err(error) = pass.flush().await
+        {
+            return Outcome::Backoff { error };
+        }
         let outcome = act(env, pass, work, (&step, drift)).await;
         if work.site.cancel.is_cancelled() {
             return env.cut_short(pass);
