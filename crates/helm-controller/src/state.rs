@@ -37,7 +37,8 @@ pub(crate) fn determine(
         return Ok(State::Absent("no release in storage for object".to_owned()));
     };
     let status = &record.info.status;
-    if status.is_pending() {
+    // An uninstall whose process has ended is no different from the other actions.
+    if status.is_pending() || *status == Status::Uninstalling {
         return Ok(State::Locked(format!("release with status '{status}'")));
     }
     let Some(known) = release.status().and_then(|status| status.history.first()) else {

@@ -17,7 +17,7 @@ import (
 type operation func(request json.RawMessage) (any, error)
 
 // operations is the dispatch table.
-var operations = merge(yamlOperations, standardOperations, semverOperations, kustomizeOperations, gitURLOperations, helmOperations, recordOperations, patchOperations, helmBenchOperations, sprigOperations, templateOperations)
+var operations = merge(yamlOperations, standardOperations, semverOperations, kustomizeOperations, gitURLOperations, helmOperations, recordOperations, takeoverOperations, patchOperations, helmBenchOperations, sprigOperations, templateOperations)
 
 type response struct {
 	Output any    `json:"output,omitempty"`

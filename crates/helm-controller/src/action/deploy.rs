@@ -13,8 +13,9 @@ pub(crate) use ferro_release::render::is_server_side;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::hooks::HookOptions;
 use super::{ActionError, ActionOptions, Journal, Work, hooks, owner};
 use crate::objects;
 use crate::reconciler::HelmReconciler;
@@ -278,10 +279,16 @@ pub(crate) async fn deliver(
         })?;
     }
     let versions = made.clone();
+    journal.step("applying objects", &json!({ "objects": versions.len() }));
     let (changes, written) = match write(release, work, made, method).await {
         Ok(changes) => (changes, Ok(())),
         Err((applied, text)) => (applied, Err(ActionError(text))),
     };
+    for change in &changes.notable().0 {
+        let id = &change.entry.id;
+        let details = json!({ "namespace": id.namespace, "name": id.name, "kind": id.kind });
+        journal.step(&format!("object {}", change.action.as_str()), &details);
+    }
     let outcome = match written {
         Ok(()) => settle(work, record, journal, &versions, (&gone, stages.after, options)).await,
         Err(error) => Err(Failure {
@@ -292,7 +299,7 @@ pub(crate) async fn deliver(
     if let Err(failure) = &outcome
         && cleans_up.contains(&failure.leg)
     {
-        clean_up(work, &changes, &versions).await;
+        clean_up(work, journal, &changes, &versions).await;
     }
     outcome
 }
@@ -306,11 +313,19 @@ async fn settle(
     (gone, after, options): (&[Object], (&'static str, &'static str), &ActionOptions),
 ) -> Result<(), Failure> {
     let at = |leg: Leg| move |error: ActionError| Failure { leg, error };
+    if !gone.is_empty() {
+        journal.step("deleting objects", &json!({ "objects": gone.len() }));
+    }
     let errors = super::uninstall::delete(&work.site, gone, true, "background").await;
     if !errors.is_empty() {
         return Err(at(Leg::Objects)(ActionError(errors.join(", "))));
     }
     let waited: Vec<Object> = made.iter().filter(|object| !is_paused(object)).cloned().collect();
+    if options.waits {
+        let timeout = ferro_api::meta::Duration::from(options.timeout).to_string();
+        let details = json!({ "objects": waited.len(), "timeout": timeout });
+        journal.step("waiting for objects", &details);
+    }
     if options.waits && options.is_legacy {
         let (timeout, with_jobs) = (options.timeout, options.waits_for_jobs);
         let ready = super::legacy::wait(&work.site, &waited, timeout, with_jobs).await;
@@ -332,7 +347,13 @@ async fn run_hooks(
     (event, prefix): (&str, &str),
     options: &ActionOptions,
 ) -> Result<(), ActionError> {
-    let ran = hooks::run(&work.site, record, journal, event, options.timeout).await;
+    let how = HookOptions {
+        timeout: options.timeout,
+        is_legacy: options.is_legacy && options.waits,
+        is_server_side: record.is_server_side(),
+        exprs: Arc::clone(&work.exprs),
+    };
+    let ran = hooks::run(&work.site, record, journal, event, &how).await;
     ran.map_err(|error| ActionError(format!("{prefix}{error}")))
 }
 
@@ -366,7 +387,7 @@ async fn wait(work: &Work, waited: &[Object], options: &ActionOptions) -> Result
 }
 
 /// Deletes what an action that failed has created.
-async fn clean_up(work: &Work, changes: &ChangeSet, versions: &[Object]) {
+async fn clean_up(work: &Work, journal: &mut Journal, changes: &ChangeSet, versions: &[Object]) {
     let created: Vec<Object> = changes
         .0
         .iter()
@@ -378,8 +399,9 @@ async fn clean_up(work: &Work, changes: &ChangeSet, versions: &[Object]) {
                 .cloned()
         })
         .collect();
+    journal.step("deleting what was created", &json!({ "objects": created.len() }));
     for error in super::uninstall::delete(&work.site, &created, false, "background").await {
-        tracing::warn!(error, "cleaning up after a failed release");
+        journal.step("warning: object cannot be deleted", &json!({ "error": error }));
     }
 }
 

@@ -1,14 +1,16 @@
 //! Hooks: objects that an action makes at its stages, one after the other (`spec/helm.md` F.4).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferro_apply::{Entry, Object};
 use ferro_helm::plan::hooks_of;
 use ferro_helm::record::{Record, StoredHook};
+use ferro_kstatus::HealthExprs;
 use futures::TryStreamExt;
 use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams, ValidationDirective};
-use serde_json::Value;
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams, ValidationDirective};
+use serde_json::{Value, json};
 
 use super::{ActionError, Journal, Site};
 use crate::chart::now;
@@ -19,16 +21,42 @@ const BEFORE_CREATION: &str = "before-hook-creation";
 const SUCCEEDED: &str = "hook-succeeded";
 const FAILED: &str = "hook-failed";
 
+/// How hooks are executed.
+#[derive(Clone)]
+pub(crate) struct HookOptions {
+    /// For each hook.
+    pub(crate) timeout: Duration,
+    /// Whether a failure is told in Helm 3's words.
+    pub(crate) is_legacy: bool,
+    /// Whether the API server makes the objects of what is applied; otherwise there must be none of their names.
+    pub(crate) is_server_side: bool,
+    /// Readiness of custom kinds.
+    pub(crate) exprs: Arc<HealthExprs>,
+}
+
+/// A hook was not executed.
+struct Broken {
+    error: ActionError,
+    /// Whether it was there and has failed, which a policy may want to be cleaned up.
+    ran: bool,
+}
+
+impl From<ActionError> for Broken {
+    fn from(error: ActionError) -> Self {
+        Self { error, ran: false }
+    }
+}
+
 /// Executes the hooks of a stage.
 pub(crate) async fn run(
     site: &Site,
     record: &mut Record,
     journal: &mut Journal,
     event: &str,
-    timeout: Duration,
+    options: &HookOptions,
 ) -> Result<(), ActionError> {
     let order = hooks_of(&record.hooks, event);
-    run_these(site, record, journal, (&order, event), timeout).await
+    run_these(site, record, journal, (&order, event), options).await
 }
 
 /// Executes some of the hooks of a stage, in this order.
@@ -37,20 +65,26 @@ pub(crate) async fn run_these(
     record: &mut Record,
     journal: &mut Journal,
     (order, event): (&[usize], &str),
-    timeout: Duration,
+    options: &HookOptions,
 ) -> Result<(), ActionError> {
+    let timeout = options.timeout;
     for (done, index) in order.iter().enumerate() {
-        if let Err(error) = run_one(site, record, journal, (*index, event), timeout).await {
-            delete_if(site, record, *index, FAILED, timeout).await;
+        let Err(broken) = run_one(site, record, journal, (*index, event), options).await else {
+            continue;
+        };
+        if broken.ran {
+            if let Err(error) = delete_if(site, record, *index, FAILED, timeout).await {
+                tracing::warn!(%error, "failed hook cannot be deleted");
+            }
             // Those before have succeeded, and are not left behind.
             for earlier in order.iter().take(done) {
-                delete_if(site, record, *earlier, SUCCEEDED, timeout).await;
+                delete_if(site, record, *earlier, SUCCEEDED, timeout).await?;
             }
-            return Err(error);
         }
+        return Err(broken.error);
     }
     for index in order.iter().rev() {
-        delete_if(site, record, *index, SUCCEEDED, timeout).await;
+        delete_if(site, record, *index, SUCCEEDED, timeout).await?;
     }
     Ok(())
 }
@@ -60,8 +94,8 @@ async fn run_one(
     record: &mut Record,
     journal: &mut Journal,
     (index, event): (usize, &str),
-    timeout: Duration,
-) -> Result<(), ActionError> {
+    options: &HookOptions,
+) -> Result<(), Broken> {
     let Some(hook) = record.hooks.get_mut(index) else {
         return Ok(());
     };
@@ -69,25 +103,30 @@ async fn run_one(
         hook.delete_policies.push(BEFORE_CREATION.to_owned());
     }
     let (path, manifest) = (hook.path.clone(), hook.manifest.clone());
-    delete_if(site, record, index, BEFORE_CREATION, timeout).await;
+    let details = json!({ "event": event, "kind": hook.kind, "name": hook.name, "path": path });
+    journal.step("executing hook", &details);
+    delete_if(site, record, index, BEFORE_CREATION, options.timeout).await?;
     let made = objects::parse(&manifest).map_err(|error| {
         ActionError(format!(
             "unable to build kubernetes object for {event} hook {path}: {error}"
         ))
     })?;
-    let made = objects::settle(&site.cluster, made, &site.target).await?;
+    let made = objects::settle(&site.cluster, made, &site.target)
+        .await
+        .map_err(ActionError::from)?;
     if let Some(hook) = record.hooks.get_mut(index) {
         hook.last_run.started_at = Some(now());
         hook.last_run.completed_at = None;
         "Running".clone_into(&mut hook.last_run.phase);
     }
     journal.update(&site.storage, record).await?;
-    let outcome = make_and_wait(site, &made, (event, &path), timeout).await;
+    let outcome = make_and_wait(site, &made, (event, &path), options).await;
+    let phase = if outcome.is_ok() { "Succeeded" } else { "Failed" };
     if let Some(hook) = record.hooks.get_mut(index) {
         hook.last_run.completed_at = Some(now());
-        let phase = if outcome.is_ok() { "Succeeded" } else { "Failed" };
         phase.clone_into(&mut hook.last_run.phase);
     }
+    journal.step("hook has ended", &json!({ "path": path, "phase": phase }));
     outcome
 }
 
@@ -95,44 +134,55 @@ async fn make_and_wait(
     site: &Site,
     made: &[Object],
     (event, path): (&str, &str),
-    timeout: Duration,
-) -> Result<(), ActionError> {
+    options: &HookOptions,
+) -> Result<(), Broken> {
     for object in made {
-        make(site, object)
+        make(site, object, options.is_server_side)
             .await
             .map_err(|error| ActionError(format!("warning: Hook {event} {path} failed: {error}")))?;
     }
-    let deadline = tokio::time::Instant::now() + timeout;
+    let deadline = tokio::time::Instant::now() + options.timeout;
     for object in made {
-        wait(site, object, deadline).await?;
+        wait(site, object, deadline, options)
+            .await
+            .map_err(|error| Broken { error, ran: true })?;
     }
     Ok(())
 }
 
-async fn make(site: &Site, object: &Object) -> Result<(), String> {
+async fn make(site: &Site, object: &Object, is_server_side: bool) -> Result<(), String> {
     let api = api(site, object).await?;
+    let manager = Some(ferro_api::controller::HELM.to_owned());
+    let id = object.id();
+    if !is_server_side {
+        let params = PostParams {
+            field_manager: manager,
+            ..PostParams::default()
+        };
+        let body: DynamicObject =
+            serde_json::from_value(object.value().clone()).map_err(|error| error.to_string())?;
+        let made = api.create(&params, &body).await;
+        return made
+            .map(drop)
+            .map_err(|error| ferro_apply::error::message(&error));
+    }
     let params = PatchParams {
-        field_manager: Some(ferro_api::controller::HELM.to_owned()),
+        field_manager: manager,
         field_validation: Some(ValidationDirective::Strict),
         ..PatchParams::default()
     };
-    match api
-        .patch(&object.id().name, &params, &Patch::Apply(object.value()))
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let id = object.id();
-            Err(format!(
-                "server-side apply failed for object {}/{} {}, Kind={}: {}",
-                id.namespace,
-                id.name,
-                object.version(),
-                id.kind,
-                ferro_apply::error::message(&error)
-            ))
-        }
-    }
+    let made = api.patch(&id.name, &params, &Patch::Apply(object.value())).await;
+    made.map(drop).map_err(|error| {
+        let group_version = match id.group.as_str() {
+            "" => format!("/{}", object.version()),
+            group => format!("{group}/{}", object.version()),
+        };
+        let problem = ferro_apply::error::message(&error);
+        format!(
+            "server-side apply failed for object {}/{} {group_version}, Kind={}: {problem}",
+            id.namespace, id.name, id.kind
+        )
+    })
 }
 
 async fn api(site: &Site, object: &Object) -> Result<Api<DynamicObject>, String> {
@@ -179,10 +229,26 @@ fn progress(object: &Value, (group, kind): (&str, &str)) -> Progress {
     }
 }
 
-async fn wait(site: &Site, object: &Object, deadline: tokio::time::Instant) -> Result<(), ActionError> {
+/// What of a hook is waited for, by the expressions of the spec where they know its kind.
+fn progress_by(exprs: &HealthExprs, object: &Value, kind: (&str, &str)) -> Progress {
+    match exprs.health(object).map(|health| health.status) {
+        None => progress(object, kind),
+        Some(ferro_kstatus::Status::Current) => Progress::Succeeded,
+        Some(ferro_kstatus::Status::Failed) => Progress::Failed,
+        Some(_) => Progress::Running,
+    }
+}
+
+async fn wait(
+    site: &Site,
+    object: &Object,
+    deadline: tokio::time::Instant,
+    options: &HookOptions,
+) -> Result<(), ActionError> {
     let id = object.id();
     let kind = (id.group.as_str(), id.kind.as_str());
-    if progress(&Value::Null, kind) == Progress::Succeeded {
+    let exprs = &options.exprs;
+    if !exprs.cover(kind.0, kind.1) && progress(&Value::Null, kind) == Progress::Succeeded {
         return Ok(());
     }
     let api = api(site, object).await?;
@@ -192,9 +258,10 @@ async fn wait(site: &Site, object: &Object, deadline: tokio::time::Instant) -> R
             loop {
                 match shown.try_next().await {
                     Ok(Some(Some(live))) => {
-                        match progress(&serde_json::to_value(&live).unwrap_or_default(), kind) {
+                        let mut live = serde_json::to_value(&live).unwrap_or_default();
+                        match progress_by(exprs, &live, kind) {
                             Progress::Running => {}
-                            ended => return ended,
+                            ended => return (ended, live["status"].take()),
                         }
                     }
                     Ok(Some(None)) => {}
@@ -207,37 +274,67 @@ async fn wait(site: &Site, object: &Object, deadline: tokio::time::Instant) -> R
             }
         }
     };
-    tokio::select! {
-        ended = tokio::time::timeout_at(deadline, ended) => match ended {
-            Ok(Progress::Failed) => Err(ActionError(format!("failed early due to stalled resources: [{id} status: 'Failed']"))),
-            Ok(_) => Ok(()),
-            Err(_) => Err(ActionError(format!("timeout waiting for: [{id} status: 'InProgress']"))),
-        },
-        () = site.cancel.cancelled() => Err(ActionError("context canceled".to_owned())),
+    let ended = tokio::select! {
+        ended = tokio::time::timeout_at(deadline, ended) => ended,
+        () = site.cancel.cancelled() => return Err(ActionError("context canceled".to_owned())),
+    };
+    let text = match ended {
+        Ok((Progress::Failed, status)) if options.is_legacy => legacy_failure(object, &status),
+        Ok((Progress::Failed, _)) => {
+            format!("failed early due to stalled resources: [{id} status: 'Failed']")
+        }
+        Ok(_) => return Ok(()),
+        Err(_) if options.is_legacy => "timed out waiting for the condition".to_owned(),
+        Err(_) => format!("timeout waiting for: [{id} status: 'InProgress']"),
+    };
+    Err(ActionError(text))
+}
+
+/// A failed hook in the words of Helm 3.
+fn legacy_failure(object: &Object, status: &Value) -> String {
+    let (kind, name) = (object.id().kind.to_lowercase(), &object.id().name);
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let mut failed = conditions.filter(|it| it["type"] == "Failed" && it["status"] == "True");
+    match failed.next().and_then(|it| it["reason"].as_str()) {
+        Some(reason) => format!("{kind} {name} failed: {reason}"),
+        None => format!("{kind} {name} failed"),
     }
 }
 
 /// Deletes the object of a hook, if its policies say so now, and waits until it is gone. Definitions are never deleted.
-async fn delete_if(site: &Site, record: &Record, index: usize, policy: &str, timeout: Duration) {
+async fn delete_if(
+    site: &Site,
+    record: &Record,
+    index: usize,
+    policy: &str,
+    timeout: Duration,
+) -> Result<(), ActionError> {
     let Some(hook) = record.hooks.get(index) else {
-        return;
+        return Ok(());
     };
     if hook.kind == "CustomResourceDefinition" || !has_policy(hook, policy) {
-        return;
+        return Ok(());
     }
-    let Ok(made) = objects::parse(&hook.manifest) else {
-        return;
+    let unbuilt = |error: String| {
+        ActionError(format!(
+            "unable to build kubernetes object for deleting hook {}: {error}",
+            hook.path
+        ))
     };
-    let Ok(made) = objects::settle(&site.cluster, made, &site.target).await else {
-        return;
-    };
-    for error in super::uninstall::delete(site, &made, false, "background").await {
-        tracing::warn!(error, hook = hook.path, "hook cannot be deleted");
+    let made = objects::parse(&hook.manifest).map_err(unbuilt)?;
+    let made = objects::settle(&site.cluster, made, &site.target)
+        .await
+        .map_err(unbuilt)?;
+    let errors = super::uninstall::delete(site, &made, false, "background").await;
+    if !errors.is_empty() {
+        return Err(ActionError(errors.join("; ")));
     }
     let entries: Vec<Entry> = made.iter().map(objects::entry).collect();
     let gone = site.cluster.wait_for_termination(&entries, timeout);
-    if matches!(site.cancel.run_until_cancelled(gone).await, Some(Err(_))) {
-        tracing::warn!(hook = hook.path, "deleted hook does not go away");
+    match site.cancel.run_until_cancelled(gone).await {
+        Some(Ok(())) => Ok(()),
+        Some(Err(left)) => Err(ActionError(super::uninstall::not_gone(&left))),
+        None => Err(ActionError("context canceled".to_owned())),
     }
 }
 

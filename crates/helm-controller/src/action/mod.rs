@@ -4,6 +4,7 @@ pub(crate) mod deploy;
 pub(crate) mod hooks;
 pub(crate) mod install;
 pub(crate) mod legacy;
+pub(crate) mod log;
 pub(crate) mod release;
 pub(crate) mod render;
 pub(crate) mod rollback;
@@ -22,6 +23,7 @@ use ferro_artifact::digest::Algorithm;
 use ferro_helm::record::Record;
 use ferro_kstatus::HealthExprs;
 use kube::ResourceExt;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::capabilities::Discovery;
@@ -94,6 +96,8 @@ pub(crate) struct Journal {
     pub(crate) written: Vec<ReleaseSnapshot>,
     /// The objects of the newest record.
     pub(crate) inventory: Option<ResourceInventory>,
+    /// What was done last.
+    log: log::Log,
 }
 
 impl Journal {
@@ -104,7 +108,19 @@ impl Journal {
             algorithm,
             written: Vec::new(),
             inventory: None,
+            log: log::Log::default(),
         }
+    }
+
+    /// Notes a step, which the controller's log gets too.
+    pub(crate) fn step(&mut self, step: &str, details: &Value) {
+        tracing::debug!(%details, "{step}");
+        self.log.note(step, details);
+    }
+
+    /// The text of an event about a failure: with the last steps.
+    pub(crate) fn failure(&self, message: &str) -> String {
+        self.log.behind(message)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

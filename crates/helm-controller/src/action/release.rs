@@ -45,21 +45,21 @@ pub(crate) fn report(
     pass: &mut Pass<HelmRelease>,
     work: &Work,
     (action, began): (ReleaseAction, Instant),
-    journal: Journal,
+    mut journal: Journal,
     outcome: Result<(), ActionError>,
 ) -> Result<(), ActionError> {
     let is_empty = journal.is_empty();
     let status = pass.object.status_mut();
     status.last_attempted_release_action_duration = Some(Duration::from(began.elapsed()));
     let newest = journal.written.iter().map(|taken| taken.version).max();
-    for taken in journal.written {
+    for taken in std::mem::take(&mut journal.written) {
         let known = status.history.iter().any(|known| known.version == taken.version);
         if Some(taken.version) == newest || known {
             snapshot::record(&mut status.history, taken);
         }
     }
     if journal.inventory.is_some() {
-        status.inventory = journal.inventory;
+        status.inventory = journal.inventory.take();
     }
     let result = match outcome {
         Ok(()) => {
@@ -67,7 +67,7 @@ pub(crate) fn report(
             Ok(())
         }
         Err(error) => {
-            fail(pass, work, action, &error);
+            fail(pass, work, action, &error, &journal);
             if is_empty {
                 Err(error)
             } else {
@@ -130,7 +130,13 @@ pub(crate) fn success_message(action: ReleaseAction, release: &str, chart: &str)
     (words.succeeded, succeeded(words.name, release, chart))
 }
 
-fn fail(pass: &mut Pass<HelmRelease>, work: &Work, action: ReleaseAction, error: &ActionError) {
+fn fail(
+    pass: &mut Pass<HelmRelease>,
+    work: &Work,
+    action: ReleaseAction,
+    error: &ActionError,
+    journal: &Journal,
+) {
     let words = words(action);
     let target = &work.site.target;
     let message = format!(
@@ -145,7 +151,7 @@ fn fail(pass: &mut Pass<HelmRelease>, work: &Work, action: ReleaseAction, error:
     pass.event(
         Severity::Error,
         words.failed,
-        &message,
+        &journal.failure(&message),
         notice::of_desired(&work.desired),
     );
 }

@@ -66,7 +66,8 @@ pub(crate) async fn remediate(
                 reason::ROLLBACK_FAILED,
                 &message,
             );
-            pass.event(Severity::Error, reason::ROLLBACK_FAILED, &message, metadata);
+            let told = journal.failure(&message);
+            pass.event(Severity::Error, reason::ROLLBACK_FAILED, &told, metadata);
             if journal.is_empty() { Err(error) } else { Ok(()) }
         }
     };
@@ -146,9 +147,12 @@ async fn carry_out(
             leg: Leg::Objects,
             error,
         }) => {
-            last.info.status = Status::Superseded;
-            storage.update(&last).await?;
-            superseded.push(last);
+            // Helm supersedes one that has failed as well, which makes it look like something to go back to the next time.
+            if last.info.status == Status::Deployed {
+                last.info.status = Status::Superseded;
+                storage.update(&last).await?;
+                superseded.push(last);
+            }
             let description = format!("Rollback \"{}\" failed: {error}", record.name);
             record.set_status(Status::Failed, description);
             Err(error)

@@ -1,5 +1,7 @@
 //! The tests of a chart (`spec/helm.md` C.5, F.5).
 
+use std::sync::Arc;
+
 use ferro_api::helm::{HelmRelease, Test};
 use ferro_api::{FluxObject, condition, reason};
 use ferro_helm::plan::hooks_of;
@@ -8,6 +10,7 @@ use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::Pass;
 
+use super::hooks::HookOptions;
 use super::{ActionError, Journal, Work, hooks, release};
 use crate::notice;
 use crate::reconciler::HelmReconciler;
@@ -54,7 +57,14 @@ pub(crate) async fn test(
     });
     let oci_digest = last.oci_digest.clone().unwrap_or_default();
     let mut journal = Journal::new("test", &oci_digest, env.algorithm());
-    let outcome = hooks::run_these(&work.site, &mut record, &mut journal, (&order, "test"), timeout).await;
+    // Tests are never waited for in Helm 3's way.
+    let how = HookOptions {
+        timeout,
+        is_legacy: false,
+        is_server_side: record.is_server_side(),
+        exprs: Arc::clone(&work.exprs),
+    };
+    let outcome = hooks::run_these(&work.site, &mut record, &mut journal, (&order, "test"), &how).await;
     if !order.is_empty() {
         storage.update(&record).await?;
     }
@@ -67,23 +77,25 @@ pub(crate) async fn test(
     if let Some(known) = pass.object.status_mut().history.first_mut() {
         known.test_hooks = Some(tests);
     }
-    report(env, pass, outcome, count);
+    let reported = report(env, pass, outcome, count);
     crate::conditions::summarise(&mut pass.object, env.algorithm());
-    Ok(())
+    reported
 }
 
+/// Puts the outcome into conditions, counters and events. Where no test came to its end, the error is returned: it is tried again without
+/// being counted.
 fn report(
     env: &HelmReconciler,
     pass: &mut Pass<HelmRelease>,
     outcome: Result<(), ActionError>,
     count: usize,
-) {
+) -> Result<(), ActionError> {
     let Some(last) = pass
         .object
         .status()
         .and_then(|status| status.history.first().cloned())
     else {
-        return;
+        return outcome;
     };
     let (full, chart) = (last.full_release_name(), last.versioned_chart_name());
     let metadata = notice::of_snapshot(&last);
@@ -102,6 +114,7 @@ fn report(
                 &message,
             );
             pass.event(Severity::Info, reason::TEST_SUCCEEDED, &message, metadata);
+            Ok(())
         }
         Err(error) => {
             let message = format!("Helm test failed for release {full} with chart {chart}: {error}");
@@ -113,17 +126,20 @@ fn report(
                 &message,
             );
             pass.event(Severity::Error, reason::TEST_FAILED, &message, metadata);
+            if !snapshot::is_tested(&last) {
+                return Err(error);
+            }
             let strategies = env.strategies(&pass.object);
             let action = pass
                 .object
                 .status()
                 .and_then(|status| status.last_attempted_release_action);
             if let Some(action) = action
-                && snapshot::is_tested(&last)
                 && !strategies.ignores_test_failures(&pass.object)
             {
                 release::count(pass, action);
             }
+            Ok(())
         }
     }
 }

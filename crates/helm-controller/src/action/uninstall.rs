@@ -1,9 +1,12 @@
 //! Uninstalling: because a HelmRelease goes, because its release is to be somewhere else, or to undo a failed install.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use ferro_api::helm::{HelmRelease, ReleaseSnapshot, Uninstall};
 use ferro_api::{ConditionStatus, FluxObject, condition, reason};
 use ferro_apply::error::message;
-use ferro_apply::{Entry, Object};
+use ferro_apply::{Entry, Object, ObjectId};
 use ferro_helm::plan::{Policy, sort_for_deletion};
 use ferro_helm::record::{Record, Status};
 use ferro_runtime::conditions;
@@ -11,7 +14,9 @@ use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::Pass;
 use futures::{StreamExt, stream};
 use kube::api::{DeleteParams, PropagationPolicy};
+use serde_json::json;
 
+use super::hooks::HookOptions;
 use super::{ActionError, Journal, Site, hooks};
 use crate::chart::now;
 use crate::notice;
@@ -48,11 +53,8 @@ pub(crate) async fn uninstall(
         env.algorithm(),
     );
     let options = pass.object.spec.uninstall.clone().unwrap_or_default();
-    let timeout = options
-        .timeout
-        .unwrap_or_else(|| pass.object.spec.timeout_or_default())
-        .to_std();
-    let outcome = carry_out(site, &options, timeout, &mut journal).await;
+    let how = hook_options(env, &pass.object, &options);
+    let outcome = carry_out(site, &options, &how, &mut journal).await;
     let outcome = is_of(&last, &journal).and(outcome);
     take_in(pass, &journal);
     let (full, chart) = (last.full_release_name(), last.versioned_chart_name());
@@ -62,7 +64,26 @@ pub(crate) async fn uninstall(
         Ok(Done::Uninstalled) => format!("Helm uninstall succeeded for release {full} with chart {chart}"),
         Err(error) => format!("Helm uninstall failed for release {full} with chart {chart}: {error}"),
     };
-    report(env, pass, &last, (outcome, message), condition::RELEASED)
+    report(
+        env,
+        pass,
+        (&last, &journal),
+        (outcome, message),
+        condition::RELEASED,
+    )
+}
+
+/// How the hooks of an uninstall are executed: by the server in any case, and without expressions of the spec, as upstream has it.
+fn hook_options(env: &HelmReconciler, release: &HelmRelease, options: &Uninstall) -> HookOptions {
+    let timeout = options
+        .timeout
+        .unwrap_or_else(|| release.spec.timeout_or_default());
+    HookOptions {
+        timeout: timeout.to_std(),
+        is_legacy: env.waits_as_helm3(release) && !options.disable_wait,
+        is_server_side: true,
+        exprs: Arc::default(),
+    }
 }
 
 /// Undoes a failed release by uninstalling it.
@@ -82,11 +103,8 @@ pub(crate) async fn remediate(
         keep_history: false,
         ..pass.object.spec.uninstall.clone().unwrap_or_default()
     };
-    let timeout = options
-        .timeout
-        .unwrap_or_else(|| pass.object.spec.timeout_or_default())
-        .to_std();
-    let outcome = carry_out(site, &options, timeout, &mut journal).await;
+    let how = hook_options(env, &pass.object, &options);
+    let outcome = carry_out(site, &options, &how, &mut journal).await;
     let outcome = is_of(&last, &journal).and(outcome);
     take_in(pass, &journal);
     let (full, chart) = (last.full_release_name(), last.versioned_chart_name());
@@ -96,7 +114,13 @@ pub(crate) async fn remediate(
             format!("Helm uninstall remediation for release {full} with chart {chart} failed: {error}")
         }
     };
-    let reported = report(env, pass, &last, (outcome, message), condition::REMEDIATED);
+    let reported = report(
+        env,
+        pass,
+        (&last, &journal),
+        (outcome, message),
+        condition::REMEDIATED,
+    );
     // What has changed the storage is looked at anew.
     if journal.is_empty() { reported } else { Ok(()) }
 }
@@ -128,7 +152,7 @@ fn take_in(pass: &mut Pass<HelmRelease>, journal: &Journal) {
 fn report(
     env: &HelmReconciler,
     pass: &mut Pass<HelmRelease>,
-    last: &ReleaseSnapshot,
+    (last, journal): (&ReleaseSnapshot, &Journal),
     (outcome, message): (Result<Done, ActionError>, String),
     condition: &str,
 ) -> Result<(), ActionError> {
@@ -159,7 +183,8 @@ fn report(
         Err(_) => {
             pass.object.status_mut().failures += 1;
             conditions::mark_false(&mut pass.object, condition, reason::UNINSTALL_FAILED, &message);
-            pass.event(Severity::Error, reason::UNINSTALL_FAILED, &message, metadata);
+            let told = journal.failure(&message);
+            pass.event(Severity::Error, reason::UNINSTALL_FAILED, &told, metadata);
         }
     }
     if !is_remediation {
@@ -172,7 +197,7 @@ fn report(
 async fn carry_out(
     site: &Site,
     options: &Uninstall,
-    timeout: std::time::Duration,
+    how: &HookOptions,
     journal: &mut Journal,
 ) -> Result<Done, ActionError> {
     let Some(mut record) = site.storage.last().await? else {
@@ -190,11 +215,11 @@ async fn carry_out(
     record.set_status(Status::Uninstalling, "Deletion in progress (or silently failed)");
     journal.update(&site.storage, &record).await?;
     if !options.disable_hooks {
-        hooks::run(site, &mut record, journal, "pre-delete", timeout).await?;
+        hooks::run(site, &mut record, journal, "pre-delete", how).await?;
     }
-    let mut errors = remove_objects(site, &record, options, timeout).await?;
+    let mut errors = remove_objects(site, &record, (options, how.timeout), journal).await?;
     if !options.disable_hooks
-        && let Err(error) = hooks::run(site, &mut record, journal, "post-delete", timeout).await
+        && let Err(error) = hooks::run(site, &mut record, journal, "post-delete", how).await
     {
         errors.push(error.to_string());
     }
@@ -219,8 +244,8 @@ async fn carry_out(
 async fn remove_objects(
     site: &Site,
     record: &Record,
-    options: &Uninstall,
-    timeout: std::time::Duration,
+    (options, timeout): (&Uninstall, Duration),
+    journal: &mut Journal,
 ) -> Result<Vec<String>, ActionError> {
     let made = objects::settle(&site.cluster, objects::parse(&record.manifest)?, &site.target).await?;
     let mut deleted: Vec<Object> = made
@@ -229,10 +254,12 @@ async fn remove_objects(
         .collect();
     sort_for_deletion(&mut deleted, |object| object.id().kind.as_str());
     let propagation = options.deletion_propagation.unwrap_or_default();
+    let details = json!({ "objects": deleted.len(), "propagation": propagation.as_str() });
+    journal.step("deleting objects", &details);
     let errors = delete(site, &deleted, false, propagation.as_str()).await;
     if !errors.is_empty() {
         for error in &errors {
-            tracing::warn!(error, "uninstall");
+            journal.step("warning: object cannot be deleted", &json!({ "error": error }));
         }
         return Err(ActionError(format!("failed to delete release: {}", record.name)));
     }
@@ -243,16 +270,19 @@ async fn remove_objects(
         match site.cancel.run_until_cancelled(gone).await {
             None => return Err(ActionError("context canceled".to_owned())),
             Some(Ok(())) => {}
-            Some(Err(left)) => {
-                let left: Vec<String> = left
-                    .iter()
-                    .map(|id| format!("{id} status: 'Terminating'"))
-                    .collect();
-                errors.push(format!("timeout waiting for: [{}]", left.join(", ")));
-            }
+            Some(Err(left)) => errors.push(not_gone(&left)),
         }
     }
     Ok(errors)
+}
+
+/// That deleted objects are still there.
+pub(crate) fn not_gone(left: &[ObjectId]) -> String {
+    let left: Vec<String> = left
+        .iter()
+        .map(|id| format!("{id} status: 'Terminating'"))
+        .collect();
+    format!("timeout waiting for: [{}]", left.join(", "))
 }
 
 /// Removes all records.

@@ -1,8 +1,10 @@
-//! Unlocking a release that a process left in the middle of an action (`spec/helm.md` C.5).
+//! Unlocking a release that a process left in the middle of an action (`spec/helm.md` C.5), an uninstall included: upstream never gets
+//! out of that.
 
-use ferro_api::helm::HelmRelease;
-use ferro_api::{condition, reason};
-use ferro_helm::record::Status;
+use ferro_api::helm::{HelmRelease, ReleaseSnapshot};
+use ferro_api::{FluxObject, condition, reason};
+use ferro_artifact::digest::Algorithm;
+use ferro_helm::record::{Record, Status};
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::Pass;
@@ -23,6 +25,7 @@ pub(crate) async fn unlock(
         return Ok(());
     };
     let stale = record.info.status.clone();
+    record.info.deleted = None;
     record.set_status(
         Status::Failed,
         format!("Release unlocked from stale '{stale}' state"),
@@ -53,14 +56,30 @@ pub(crate) async fn unlock(
         &message,
         notice::of_snapshot(&taken),
     );
-    if outcome.is_ok() {
-        // A revision that the history has stays the one that it is of.
-        use ferro_api::FluxObject;
-        snapshot::refresh(&mut pass.object.status_mut().history, &record, env.algorithm());
-    } else {
-        use ferro_api::FluxObject;
-        pass.object.status_mut().failures += 1;
+    let status = pass.object.status_mut();
+    match &outcome {
+        Ok(()) => take_in(&mut status.history, &record, (&stale, env.algorithm())),
+        Err(_) => status.failures += 1,
     }
     crate::conditions::summarise(&mut pass.object, env.algorithm());
     outcome.map_err(ActionError::from)
+}
+
+/// A revision that the history has stays the one that it is of. One after those that it has was begun by a process that did not live to note
+/// it; upstream takes it for somebody else's, and forgets with the history what could be rolled back to.
+fn take_in(history: &mut Vec<ReleaseSnapshot>, record: &Record, (stale, algorithm): (&Status, Algorithm)) {
+    let Some(newest) = history.first() else {
+        return;
+    };
+    let is_next = newest.version < record.version
+        && (&newest.name, &newest.namespace) == (&record.name, &record.namespace);
+    if is_next {
+        let action = match stale {
+            Status::PendingRollback => "rollback",
+            _ => "upgrade",
+        };
+        snapshot::record(history, snapshot::take(record, action, "", algorithm));
+    } else {
+        snapshot::refresh(history, record, algorithm);
+    }
 }

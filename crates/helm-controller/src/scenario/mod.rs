@@ -1,11 +1,16 @@
 //! Runs of the reconciler against an API server in memory.
 
 mod drift;
+mod failures;
 mod flags;
+mod killed;
 mod merging;
+mod options;
 mod releases;
 mod remote;
 mod server;
+mod strategies;
+mod takeover;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -104,7 +109,12 @@ impl Scenario {
 
     /// Has the source offer a chart of these files.
     fn publish(&mut self, version: &str, files: &[(&str, &str)]) {
-        let chart = format!("apiVersion: v2\nname: podinfo\nversion: {version}\nappVersion: 9.9.9\n");
+        self.publish_as("podinfo", version, files);
+    }
+
+    /// The same for a chart of another name.
+    fn publish_as(&mut self, name: &str, version: &str, files: &[(&str, &str)]) {
+        let chart = format!("apiVersion: v2\nname: {name}\nversion: {version}\nappVersion: 9.9.9\n");
         let mut all = vec![("podinfo/Chart.yaml", chart.as_str())];
         all.extend(files);
         let bytes = archive(&all);
@@ -189,9 +199,14 @@ impl Scenario {
 
     /// The records in the storage, the oldest first.
     fn records(&self) -> Vec<Record> {
+        self.records_in(RECORDS)
+    }
+
+    /// Those in the Secrets below a path.
+    fn records_in(&self, path: &str) -> Vec<Record> {
         let mut records: Vec<Record> = self
             .server
-            .list(RECORDS)
+            .list(path)
             .iter()
             .filter(|object| object["type"] == secret::TYPE)
             .map(|object| {

@@ -1,6 +1,6 @@
 //! An API server in memory: testkit's, with discovery, lists, and watches that stay silent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -21,8 +21,10 @@ pub(super) struct Server {
     pub(super) api: FakeApi,
     paths: Arc<Mutex<BTreeSet<String>>>,
     users: Arc<Mutex<BTreeSet<String>>>,
-    /// Writes to these paths fail once; dry-runs do not.
-    refused: Arc<Mutex<BTreeSet<String>>>,
+    /// Writes to these paths fail once, after as many have succeeded; dry-runs do not.
+    refused: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// How Jobs of these names end as soon as they are made; others run on.
+    ends: Arc<Mutex<BTreeMap<String, &'static str>>>,
 }
 
 impl Server {
@@ -81,9 +83,48 @@ impl Server {
             .collect()
     }
 
+    /// Puts an object at a path, where lists find it too.
+    pub(super) fn put(&self, path: &str, object: Value) {
+        self.paths.lock().unwrap().insert(path.to_owned());
+        self.api.put(path, object);
+    }
+
     /// Has the next write to a path fail.
     pub(super) fn refuse_write(&self, path: &str) {
-        self.refused.lock().unwrap().insert(path.to_owned());
+        self.refuse_write_after(path, 0);
+    }
+
+    /// Has the write to a path fail that comes after so many others.
+    pub(super) fn refuse_write_after(&self, path: &str, writes: usize) {
+        self.refused.lock().unwrap().insert(path.to_owned(), writes);
+    }
+
+    fn is_refused(&self, path: &str) -> bool {
+        let mut refused = self.refused.lock().unwrap();
+        match refused.get_mut(path) {
+            Some(0) => refused.remove(path).is_some(),
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Has Jobs of that name end with this condition as soon as they are made.
+    pub(super) fn end_job(&self, name: &str, condition: &'static str) {
+        self.ends.lock().unwrap().insert(name.to_owned(), condition);
+    }
+
+    /// Runs a Job that was just written.
+    fn run_job(&self, path: &str) {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let end = self.ends.lock().unwrap().get(name).copied();
+        if let (Some(end), Some(mut job)) = (end, self.api.get(path)) {
+            let condition = json!({ "type": end, "status": "True", "reason": "BackoffLimitExceeded" });
+            job["status"] = json!({ "conditions": [condition] });
+            self.api.put(path, job);
+        }
     }
 
     async fn answer(&self, inner: Client, request: http::Request<Body>) -> Response {
@@ -115,13 +156,14 @@ impl Server {
                 return http::Response::new(http_body_util::StreamBody::new(silent).boxed_unsync());
             }
             ("GET", path) if is_list(path) => {
-                let selector = query
-                    .split('&')
-                    .find_map(|pair| pair.strip_prefix("labelSelector="));
+                let asked = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key));
+                let selector = asked("labelSelector=");
+                let name = asked("fieldSelector=metadata.name%3D");
                 let items: Vec<Value> = self
                     .list(path)
                     .into_iter()
                     .filter(|object| selector.is_none_or(|selector| is_selected(object, selector)))
+                    .filter(|object| name.is_none_or(|name| object["metadata"]["name"] == name))
                     .collect();
                 return respond(
                     &json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": "1" }, "items": items }),
@@ -130,7 +172,8 @@ impl Server {
             _ => {}
         }
         let writes = parts.method == "PATCH" && !query.contains("dryRun");
-        if writes && self.refused.lock().unwrap().remove(&path) {
+        let is_job = writes && path.contains("/jobs/");
+        if writes && self.is_refused(&path) {
             self.api.fail_next("PATCH", &path, 422);
         }
         let mut bytes = bytes;
@@ -154,6 +197,9 @@ impl Server {
         let request = http::Request::from_parts(parts, Body::from(bytes));
         let (parts, body) = inner.send(request).await.unwrap().into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
+        if is_job {
+            self.run_job(&path);
+        }
         http::Response::from_parts(parts, Full::new(bytes).boxed_unsync())
     }
 }
