@@ -57,6 +57,11 @@ impl Charts {
 
     /// Has one more version of the chart, with this template.
     pub(crate) fn publish(&self, version: &str, template: &str) -> Result<()> {
+        self.publish_files(version, &[("templates/map.yaml", template)])
+    }
+
+    /// Has one more version of the chart, with these files.
+    pub(crate) fn publish_files(&self, version: &str, more: &[(&str, &str)]) -> Result<()> {
         let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         versions.push(version.to_owned());
         let mut index = "apiVersion: v1\nentries:\n  app:\n".to_owned();
@@ -67,7 +72,7 @@ impl Charts {
             )?;
         }
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.insert(format!("/app-{version}.tgz"), chart(version, template)?);
+        files.insert(format!("/app-{version}.tgz"), archive(version, more)?);
         files.insert("/index.yaml".to_owned(), index.into_bytes());
         Ok(())
     }
@@ -85,14 +90,18 @@ impl Charts {
 }
 
 pub(crate) fn chart(version: &str, template: &str) -> Result<Vec<u8>> {
+    archive(version, &[("templates/map.yaml", template)])
+}
+
+fn archive(version: &str, more: &[(&str, &str)]) -> Result<Vec<u8>> {
     let metadata = format!("apiVersion: v2\nname: app\nversion: {version}\n");
     let files = [
-        ("app/Chart.yaml", metadata.as_str()),
-        ("app/values.yaml", "key: default\n"),
-        ("app/templates/map.yaml", template),
+        ("Chart.yaml", metadata.as_str()),
+        ("values.yaml", "key: default\n"),
     ];
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-    for (name, content) in files {
+    for (name, content) in files.iter().chain(more) {
+        let name = format!("app/{name}");
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
@@ -143,7 +152,7 @@ pub(crate) async fn has(case: &Case, key: &str, value: &str) -> Result<()> {
 }
 
 /// Helm's record of a revision.
-fn record(case: &Case, revision: u32) -> Result<Target> {
+pub(crate) fn record(case: &Case, revision: u32) -> Result<Target> {
     case.object("v1", "Secret", &format!("sh.helm.release.v1.app.v{revision}"))
 }
 

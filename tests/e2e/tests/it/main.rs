@@ -13,6 +13,9 @@ mod cli_releases;
 mod dependencies;
 mod drift;
 mod health;
+mod helm_charts;
+mod helm_killed;
+mod helm_options;
 mod helm_releases;
 mod helm_witness;
 mod hostile;
@@ -39,6 +42,8 @@ fn main() -> ExitCode {
         dependencies::cases(),
         health::cases(),
         helm_releases::cases(),
+        helm_charts::cases(),
+        helm_options::cases(),
         helm_witness::cases(),
         drift::cases(),
         tenants::cases(),
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
         // The longest of those that share a world, when the others are over: they fill the machine.
         scale::cases(),
         resilience::cases(),
+        helm_killed::cases(),
     ];
     e2e::main(all.into_iter().flatten().collect())
 }

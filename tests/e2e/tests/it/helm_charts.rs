@@ -1,0 +1,208 @@
+//! Public charts, as people install them: installed, upgraded, rolled back and uninstalled, with nothing left behind.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::{Case, Entry, Target, cases, condition};
+use ferro_testkit::http::{Response, Server};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde_json::{Value, json};
+
+use crate::helm_releases::history;
+
+pub(crate) fn cases() -> Vec<Entry> {
+    let all: Vec<Entry> = cases!["helm_charts":
+        public_charts_come_and_go_without_a_trace,
+    ];
+    all.into_iter().map(|it| it.within(400)).collect()
+}
+
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(200);
+/// Releases at the same time.
+const CONCURRENCY: usize = 4;
+/// Charts whose pods need nothing that a cluster without a kubelet lacks, such as volumes.
+const CHARTS: [&str; 12] = [
+    "alertmanager-snmp-notifier",
+    "cadvisor",
+    "external-dns",
+    "haproxy",
+    "kube-state-metrics",
+    "memcached",
+    "metrics-server",
+    "node-exporter",
+    "prometheus-blackbox-exporter",
+    "prometheus-pushgateway",
+    "prometheus-snmp-exporter",
+    "sealed-secrets",
+];
+
+fn corpus() -> PathBuf {
+    xtask::paths::root().join("../shared/corpus/charts")
+}
+
+/// A Helm repository with the charts that are there.
+struct Repository {
+    charts: Vec<String>,
+    server: Server,
+}
+
+impl Repository {
+    fn start() -> Result<Self> {
+        let (mut files, mut charts) = (BTreeMap::new(), Vec::new());
+        let mut index = "apiVersion: v1\nentries:\n".to_owned();
+        for folder in CHARTS {
+            let dir = corpus().join(folder).join("chart");
+            let Ok(metadata) = std::fs::read_to_string(dir.join("Chart.yaml")) else {
+                continue;
+            };
+            let metadata: Value = serde_saphyr::from_str(&metadata)?;
+            let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
+            let (name, version) = (text("name"), text("version"));
+            files.insert(format!("/{name}.tgz"), archive(&dir, &name)?);
+            writeln!(
+                index,
+                "  {name}:\n  - {{apiVersion: v2, name: {name}, version: {version:?}, urls: [{name}.tgz]}}"
+            )?;
+            charts.push(name);
+        }
+        files.insert("/index.yaml".to_owned(), index.into_bytes());
+        let server = Server::start(move |request| {
+            let found = files.get(&request.path).cloned();
+            found.map_or_else(|| Response::new(404, ""), |content| Response::new(200, content))
+        });
+        Ok(Self { charts, server })
+    }
+}
+
+fn archive(dir: &Path, name: &str) -> Result<Vec<u8>> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    tar.append_dir_all(name, dir)?;
+    Ok(tar.into_inner()?.finish()?)
+}
+
+/// A change that the API server refuses of every object: a label that is none.
+fn refused() -> Value {
+    let patch = "- {op: add, path: /metadata/labels/e2e, value: \"not a label!\"}";
+    json!([{ "kustomize": { "patches": [{ "patch": patch, "target": { "kind": "Service|Deployment|DaemonSet|StatefulSet" } }] } }])
+}
+
+async fn released(case: &Case, name: &str) -> Result<Target> {
+    let chart =
+        json!({ "spec": { "chart": name, "sourceRef": { "kind": "HelmRepository", "name": "charts" } } });
+    let spec = json!({ "interval": "1h", "chart": chart, "upgrade": { "remediation": { "retries": -1, "remediateLastFailure": true } } });
+    let target = case.object("helm.toolkit.fluxcd.io/v2", "HelmRelease", name)?;
+    let object = json!({ "apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease", "metadata": { "name": name }, "spec": spec });
+    target.apply(&object).await?;
+    Ok(target)
+}
+
+/// Installs a chart, upgrades it, has an upgrade fail and be rolled back, and uninstalls it.
+async fn live(case: &Case, name: &str) -> Result<()> {
+    let release = released(case, name).await?;
+    let object = release
+        .expect_within(LIMIT, "Ready", "True", "InstallSucceeded", "")
+        .await?;
+    ensure!(history(&object) == ["1 deployed"], "{}", object["status"]);
+    let made = object["status"]["inventory"]["entries"].as_array().map(Vec::len);
+    ensure!(made.is_some_and(|made| made > 0), "{}", object["status"]);
+
+    // Every object is changed.
+    let metadata = json!({ "annotations": { "e2e": "upgraded" } });
+    release
+        .merge(&json!({ "spec": { "commonMetadata": metadata } }))
+        .await?;
+    let object = release
+        .expect_within(LIMIT, "Ready", "True", "UpgradeSucceeded", "")
+        .await?;
+    ensure!(
+        history(&object) == ["2 deployed", "1 superseded"],
+        "{}",
+        object["status"]
+    );
+
+    // And none of them is after that.
+    let remediation = json!({ "retries": 0, "remediateLastFailure": true });
+    let change = json!({ "postRenderers": refused(), "upgrade": { "remediation": remediation } });
+    release.merge(&json!({ "spec": change })).await?;
+    let object = release
+        .expect_within(
+            LIMIT,
+            "Stalled",
+            "True",
+            "RetriesExceeded",
+            "Failed to upgrade after 1 attempt(s)",
+        )
+        .await?;
+    let ready = condition(&object, "Ready").context("a condition that was seen")?;
+    ensure!(ready["reason"] == "RollbackSucceeded", "{ready}");
+    ensure!(
+        history(&object).starts_with(&["4 deployed".to_owned(), "3 failed".to_owned()]),
+        "{}",
+        object["status"]
+    );
+
+    release.delete().await?;
+    release.gone().await
+}
+
+/// All that is labelled as an object of this test's releases.
+async fn left(case: &Case) -> Result<Vec<String>> {
+    let selector = format!("helm.toolkit.fluxcd.io/namespace={}", case.namespace());
+    let namespace = case.namespace().to_owned();
+    case.blocking(move |world| {
+        let kinds = world.kubectl(&["api-resources", "--verbs=list,delete", "-o", "name"])?;
+        let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
+        let labelled = world.kubectl(&["get", &kinds.join(","), "-A", "-l", &selector, "-o", "name"])?;
+        let records = world.kubectl(&[
+            "get",
+            "secrets",
+            "-n",
+            &namespace,
+            "-l",
+            "owner=helm",
+            "-o",
+            "name",
+        ])?;
+        Ok(labelled
+            .lines()
+            .chain(records.lines())
+            .map(str::to_owned)
+            .collect())
+    })
+    .await
+}
+
+async fn public_charts_come_and_go_without_a_trace(case: Case) -> Result<()> {
+    if !corpus().is_dir() {
+        case.skip("there is no corpus of charts");
+        return Ok(());
+    }
+    let repository = Repository::start()?;
+    ensure!(repository.charts.len() > 8, "{:?}", repository.charts);
+    let source = case.object("source.toolkit.fluxcd.io/v1", "HelmRepository", "charts")?;
+    let spec = json!({ "interval": "1h", "url": repository.server.url("") });
+    let object = json!({ "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "HelmRepository", "metadata": { "name": "charts" }, "spec": spec });
+    source.apply(&object).await?;
+    let lives = repository.charts.iter().map(|name| {
+        let (case, name) = (case.clone(), name.clone());
+        async move { live(&case, &name).await.with_context(|| name) }
+    });
+    futures::stream::iter(lives.collect::<Vec<_>>())
+        .buffer_unordered(CONCURRENCY)
+        .try_collect::<Vec<()>>()
+        .await?;
+    // Objects that are deleted in the background go after their owners.
+    let end = tokio::time::Instant::now() + e2e::PATIENCE;
+    loop {
+        let left = left(&case).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        ensure!(tokio::time::Instant::now() < end, "left behind: {left:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+}
