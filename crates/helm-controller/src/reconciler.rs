@@ -52,6 +52,12 @@ const JOB: HealthExpr<'static> = HealthExpr {
     failed: Some("status.?conditions.orValue([]).exists(c, c.type == 'Failed' && c.status == 'True')"),
 };
 
+/// Readiness of Jobs that need not.
+const JOB_STARTED: HealthExpr<'static> = HealthExpr {
+    current: "status.?startTime.hasValue() || spec.?suspend.orValue(false)",
+    ..JOB
+};
+
 /// Reconciles HelmReleases.
 pub(crate) struct HelmReconciler {
     /// Of the cluster that the controller runs in, with the controller's rights.
@@ -569,11 +575,21 @@ fn compile(release: &HelmRelease) -> Result<(HealthExprs, HealthExprs), String> 
             failed: non_empty(check.failed.as_deref()),
         })
         .collect();
-    let plain = HealthExprs::compile(&exprs).map_err(|error| error.to_string())?;
-    if !plain.cover("batch", "Job") {
-        exprs.push(JOB);
-    }
-    let with_jobs = HealthExprs::compile(&exprs).map_err(|error| error.to_string())?;
+    let covers_jobs = exprs.iter().any(|expr| {
+        let group = expr.api_version.split_once('/').map_or("", |(group, _)| group);
+        group == "batch" && matches!(expr.kind, "" | "Job")
+    });
+    let with = |job: HealthExpr<'static>, exprs: &mut Vec<_>| {
+        if covers_jobs {
+            return HealthExprs::compile(exprs).map_err(|error| error.to_string());
+        }
+        exprs.push(job);
+        let compiled = HealthExprs::compile(exprs).map_err(|error| error.to_string());
+        exprs.pop();
+        compiled
+    };
+    let plain = with(JOB_STARTED, &mut exprs)?;
+    let with_jobs = with(JOB, &mut exprs)?;
     Ok((plain, with_jobs))
 }
 
@@ -590,7 +606,7 @@ mod tests {
 
     #[test]
     fn jobs_must_complete_where_they_are_waited_for() {
-        let (_, with_jobs) = compile(&HelmRelease::default()).unwrap();
+        let (started, with_jobs) = compile(&HelmRelease::default()).unwrap();
         let status = |conditions: serde_json::Value, suspend: bool| {
             let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "a", "generation": 1 },
                 "spec": { "suspend": suspend }, "status": { "startTime": "2026-01-01T00:00:00Z", "conditions": conditions } });
@@ -601,6 +617,18 @@ mod tests {
         assert_eq!(status(json!([]), true), Status::Current);
         assert_eq!(status(is("Complete"), false), Status::Current);
         assert_eq!(status(is("Failed"), false), Status::Failed);
+        let job = |status: serde_json::Value| {
+            let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "a" },
+                "spec": {}, "status": status });
+            started.health(&job).unwrap().status
+        };
+        let since = "2026-01-01T00:00:00Z";
+        assert_eq!(job(json!({ "startTime": since })), Status::Current);
+        assert_eq!(job(json!({})), Status::InProgress);
+        assert_eq!(
+            job(json!({ "startTime": since, "conditions": is("Failed") })),
+            Status::Failed
+        );
         let bare =
             json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "a" }, "spec": {} });
         // Not yet seen by its controller: waited for as well.

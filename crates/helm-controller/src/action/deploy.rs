@@ -351,7 +351,7 @@ async fn run_hooks(
         timeout: options.timeout,
         is_legacy: options.is_legacy && options.waits,
         is_server_side: record.is_server_side(),
-        exprs: Arc::clone(&work.exprs),
+        exprs: Arc::clone(&work.exprs_with_jobs),
     };
     let ran = hooks::run(&work.site, record, journal, event, &how).await;
     ran.map_err(|error| ActionError(format!("{prefix}{error}")))

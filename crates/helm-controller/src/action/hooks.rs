@@ -30,7 +30,7 @@ pub(crate) struct HookOptions {
     pub(crate) is_legacy: bool,
     /// Whether the API server makes the objects of what is applied; otherwise there must be none of their names.
     pub(crate) is_server_side: bool,
-    /// Readiness of custom kinds.
+    /// Readiness of custom kinds, and of Jobs that must complete.
     pub(crate) exprs: Arc<HealthExprs>,
 }
 

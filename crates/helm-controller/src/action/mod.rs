@@ -49,7 +49,7 @@ pub(crate) struct Work {
     pub(crate) artifact: Arc<Artifact>,
     /// Whether the chart's version shows the digest of its source.
     pub(crate) tracked: bool,
-    /// Readiness of custom kinds.
+    /// Readiness of custom kinds, and of Jobs that must only begin.
     pub(crate) exprs: Arc<HealthExprs>,
     /// The same where Jobs must complete.
     pub(crate) exprs_with_jobs: Arc<HealthExprs>,

@@ -62,7 +62,7 @@ pub(crate) async fn test(
         timeout,
         is_legacy: false,
         is_server_side: record.is_server_side(),
-        exprs: Arc::clone(&work.exprs),
+        exprs: Arc::clone(&work.exprs_with_jobs),
     };
     let outcome = hooks::run_these(&work.site, &mut record, &mut journal, (&order, "test"), &how).await;
     if !order.is_empty() {
