@@ -11,6 +11,7 @@ mod remote;
 mod server;
 mod strategies;
 mod takeover;
+mod waits;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -11,11 +11,6 @@ const OTHER: (&str, &str) = (
     "podinfo/templates/other.yaml",
     "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: other\n",
 );
-/// A Job that nobody runs.
-const JOB: (&str, &str) = (
-    "podinfo/templates/job.yaml",
-    "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: idle\nspec:\n  completions: 1\n",
-);
 const APP: &str = "/api/v1/namespaces/ns/configmaps/app";
 const OTHER_PATH: &str = "/api/v1/namespaces/ns/configmaps/other";
 
@@ -94,82 +89,6 @@ async fn hooks_are_not_run_where_they_are_disabled() {
         requests.iter().all(|seen| !seen.path.contains("/jobs")),
         "{requests:?}"
     );
-}
-
-#[tokio::test]
-async fn action_is_over_at_its_own_timeout_or_that_of_the_spec() {
-    for (spec, error) in [
-        (
-            json!({ "timeout": "1s" }),
-            Some("timeout waiting for: [Job/ns/idle status: '"),
-        ),
-        (
-            json!({ "timeout": "1h", "install": { "timeout": "1s" } }),
-            Some("timeout waiting for: [Job/ns/idle status: '"),
-        ),
-        (
-            json!({ "timeout": "1s", "waitStrategy": { "name": "legacy" } }),
-            Some("context deadline exceeded"),
-        ),
-        (
-            json!({ "timeout": "1h", "install": { "disableWait": true } }),
-            None,
-        ),
-    ] {
-        let mut scenario = Scenario::new(&[]);
-        scenario.publish("1.0.0", &[VALUES, MAP, JOB]);
-        let (object, _) = run(&scenario, &spec).await;
-        let (_, reason, message) = ready(&object);
-        match error {
-            Some(error) => assert!(
-                reason == "InstallFailed" && message.contains(error),
-                "{spec}: {message}"
-            ),
-            None => assert_eq!(reason, "InstallSucceeded", "{spec}: {message}"),
-        }
-    }
-}
-
-#[tokio::test]
-async fn every_action_has_a_timeout_of_its_own() {
-    let stalls = |event: &str, spec: Value| {
-        let event = event.to_owned();
-        async move {
-            let mut scenario = Scenario::new(&[]);
-            scenario.publish(
-                "1.0.0",
-                &[VALUES, MAP, ("podinfo/templates/hook.yaml", &hook(&event))],
-            );
-            let mut whole = json!({ "timeout": "1h" });
-            for (key, value) in spec.as_object().unwrap() {
-                whole[key] = value.clone();
-            }
-            let (object, _) = run(&scenario, &whole).await;
-            (scenario, object)
-        }
-    };
-    let error = "timeout waiting for: [Job/ns/hook status: 'InProgress']";
-    let (_, object) = stalls("test", json!({ "test": { "enable": true, "timeout": "1s" } })).await;
-    assert!(ready(&object).2.ends_with(error), "{:?}", ready(&object));
-    let (scenario, object) = stalls("pre-upgrade", json!({})).await;
-    let upgrade = json!({ "timeout": "1h", "values": { "k": "2" }, "upgrade": { "timeout": "1s" } });
-    let (object, _) = scenario.run(&with(&object, &upgrade)).await;
-    assert!(ready(&object).2.ends_with(error), "{:?}", ready(&object));
-    let (scenario, object) = stalls("pre-delete", json!({ "uninstall": { "timeout": "1s" } })).await;
-    assert_eq!(scenario.finalize(&object).await.unwrap_err(), error);
-    let (mut scenario, object) = stalls(
-        "pre-rollback",
-        json!({ "rollback": { "timeout": "1s" }, "upgrade": { "remediation": { "retries": 1 } } }),
-    )
-    .await;
-    let broken = (
-        "podinfo/templates/broken.yaml",
-        "apiVersion: v1\nkind: Unknown\nmetadata:\n  name: x\n",
-    );
-    scenario.publish("2.0.0", &[VALUES, MAP, broken]);
-    let (object, _) = scenario.run(&object).await;
-    assert_eq!(ready(&object).1, "RollbackFailed");
-    assert!(ready(&object).2.ends_with(error), "{:?}", ready(&object));
 }
 
 #[tokio::test]

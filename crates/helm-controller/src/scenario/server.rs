@@ -122,7 +122,7 @@ impl Server {
         let end = self.ends.lock().unwrap().get(name).copied();
         if let (Some(end), Some(mut job)) = (end, self.api.get(path)) {
             let condition = json!({ "type": end, "status": "True", "reason": "BackoffLimitExceeded" });
-            job["status"] = json!({ "conditions": [condition] });
+            job["status"] = json!({ "startTime": "2026-01-01T00:00:00Z", "conditions": [condition] });
             self.api.put(path, job);
         }
     }
@@ -196,9 +196,14 @@ impl Server {
         parts.headers.remove("content-length");
         let request = http::Request::from_parts(parts, Body::from(bytes));
         let (parts, body) = inner.send(request).await.unwrap().into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
+        let mut bytes = body.collect().await.unwrap().to_bytes();
         if is_job {
             self.run_job(&path);
+            // What an apply answers is all that is heard of it here.
+            bytes = self
+                .api
+                .get(&path)
+                .map_or(bytes, |job| Bytes::from(job.to_string()));
         }
         http::Response::from_parts(parts, Full::new(bytes).boxed_unsync())
     }

@@ -149,12 +149,13 @@ async fn live(case: &Case, name: &str) -> Result<()> {
     release.gone().await
 }
 
-/// All that is labelled as an object of this test's releases.
+/// All that is labelled as an object of this test's releases. Definitions outlive their releases, and are deleted here.
 async fn left(case: &Case) -> Result<Vec<String>> {
     let selector = format!("helm.toolkit.fluxcd.io/namespace={}", case.namespace());
     let namespace = case.namespace().to_owned();
     case.blocking(move |world| {
         let kinds = world.kubectl(&["api-resources", "--verbs=list,delete", "-o", "name"])?;
+        world.kubectl(&["delete", "crds", "-l", &selector, "--ignore-not-found"])?;
         let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
         let labelled = world.kubectl(&["get", &kinds.join(","), "-A", "-l", &selector, "-o", "name"])?;
         let records = world.kubectl(&[
