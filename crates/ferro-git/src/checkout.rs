@@ -1,16 +1,17 @@
 //! A fetched commit as a tree that an archive can be made of, without a working copy.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::Read;
 
 use ferro_artifact::tree::{Content, Directory, EmptyDirectory, Entry, EntryKind, TreeError};
 use gix_hash::ObjectId;
+use gix_object::TreeRefIter;
 use gix_object::tree::EntryKind as Mode;
-use gix_object::{Find as _, FindHeader as _, Kind, TreeRefIter};
 
 use crate::object::{Commit, Tag};
+use crate::pack::{Kind, Objects};
 use crate::refs::Resolved;
-use crate::repository::{MAX_OBJECT, Objects, Repository};
+use crate::repository::Repository;
 use crate::{Error, Result};
 
 /// A commit whose files are at hand, submodules included.
@@ -187,7 +188,7 @@ impl Directory for GitDirectory<'_> {
             .find(|(entry, _, mode)| entry == name && *mode == Mode::Link);
         match found {
             Some((_, id, _)) if self.checkout.has_file(&join(&self.path, name)) => {
-                read(objects, &id, Kind::Blob).map(Some).map_err(source)
+                objects.read(&id, Kind::Blob).map(Some).map_err(source)
             }
             _ => Ok(None),
         }
@@ -211,8 +212,7 @@ impl Content for GitFile<'_> {
             path: String::from_utf8_lossy(&self.path).into_owned(),
             source: std::io::Error::other(error),
         };
-        let bytes = read(self.objects, &self.id, Kind::Blob).map_err(failed)?;
-        Ok((bytes.len() as u64, Box::new(Cursor::new(bytes))))
+        self.objects.stream(&self.id, Kind::Blob).map_err(failed)
     }
 }
 
@@ -224,52 +224,13 @@ pub(crate) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Reads an object of a known type.
-pub(crate) fn read(objects: &Objects, id: &ObjectId, expected: Kind) -> Result<Vec<u8>> {
-    let limit = MAX_OBJECT as u64;
-    if let Ok(Some(header)) = objects.try_header(id)
-        && header.size > limit
-    {
-        return Err(Error::ObjectTooLarge {
-            id: id.to_string(),
-            size: header.size,
-            limit,
-        });
-    }
-    let mut buffer = Vec::new();
-    let found = objects.try_find(id, &mut buffer).map_err(|error| Error::Cache {
-        action: "read an object of",
-        source: format!("{id}: {error}").into(),
-    })?;
-    let Some(found) = found else {
-        return Err(Error::CommitNotFound {
-            commit: id.to_string(),
-        });
-    };
-    let kind = found.kind;
-    if kind != expected {
-        let expected = match expected {
-            Kind::Tree => "tree",
-            Kind::Blob => "blob",
-            Kind::Commit => "commit",
-            Kind::Tag => "tag",
-        };
-        return Err(Error::UnexpectedObject {
-            id: id.to_string(),
-            found: kind.to_string(),
-            expected,
-        });
-    }
-    Ok(buffer)
-}
-
 /// The entries of a tree object, in its own order.
 pub(crate) fn list(objects: &Objects, tree: &ObjectId) -> Result<Vec<(Vec<u8>, ObjectId, Mode)>> {
     // The empty tree exists without being stored.
     if tree.is_empty_tree() {
         return Ok(Vec::new());
     }
-    let bytes = read(objects, tree, Kind::Tree)?;
+    let bytes = objects.read(tree, Kind::Tree)?;
     let mut entries = Vec::new();
     for entry in TreeRefIter::from_bytes(&bytes, tree.kind()) {
         let malformed = |error: gix_error::Error| Error::Cache {

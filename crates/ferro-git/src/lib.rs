@@ -5,7 +5,7 @@
 //! fetches that one commit without history into a bare object cache, on top of what the last fetch left
 //! there, and offers its tree to [`ferro_artifact::archive`] without ever writing a working copy.
 //!
-//! * The protocol and objects are gitoxide's; the transports are ours ([`ferro_http`] and russh), so that
+//! * The protocol is gitoxide's; what reads packs is ours, for the sake of memory; the transports are ours ([`ferro_http`] and russh), so that
 //!   trust roots, client certificates, proxies, host keys and algorithms are what the user said, and
 //!   cancellation and deadline end an operation wherever it is.
 //! * References follow Flux 2.9 (`fluxcd/pkg/git`): precedence, revision strings, messages.
@@ -15,7 +15,10 @@
 //! reference or semver range is noticed without a clone, SHA-256 works, HTTP credentials are not sent to
 //! submodules on other hosts, and a submodule leaves no `.git` file in the archive.
 //!
-//! Limits: a single file is held in memory while it is archived; Git LFS pointers are not followed.
+//! Memory follows neither the size of the repository nor that of its files: packs are stored as they arrive and read at positions, and files
+//! are inflated while they are archived.
+//!
+//! Limits: Git LFS pointers are not followed.
 //!
 //! # Example
 //!
@@ -40,6 +43,7 @@ mod error;
 mod interrupt;
 mod known_hosts;
 mod object;
+mod pack;
 mod pull;
 mod refs;
 mod remote;

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use ferro_artifact::digest::Algorithm;
 use ferro_artifact::revision;
 use gix_hash::ObjectId;
-use gix_object::Kind;
 use gix_object::tree::EntryKind as Mode;
 
 use crate::checkout::{self, Checkout, Module};
 use crate::interrupt::{Context, Interrupt};
 use crate::object::{Commit, Tag};
+use crate::pack::{Kind, Objects};
 use crate::refs::{self, Reference, RemoteRef, Resolved, Target};
-use crate::repository::{Objects, Repository};
+use crate::repository::Repository;
 use crate::session::{Depth, Session};
 use crate::submodule;
 use crate::transport::http::HttpClient;
@@ -127,14 +127,14 @@ fn load(objects: &Objects, resolved: &Resolved) -> Result<(Commit, Option<Tag>)>
     let tag = match resolved.tag {
         None => None,
         Some(id) => {
-            let tag = Tag::parse(id, &checkout::read(objects, &id, Kind::Tag)?);
+            let tag = Tag::parse(id, &objects.read(&id, Kind::Tag)?);
             if let Some(tag) = &tag {
                 check_target(objects, tag, &resolved.commit)?;
             }
             tag
         }
     };
-    let data = checkout::read(objects, &resolved.commit, Kind::Commit)?;
+    let data = objects.read(&resolved.commit, Kind::Commit)?;
     let malformed = || Error::CommitNotFound {
         commit: resolved.commit.to_string(),
     };
@@ -148,7 +148,7 @@ fn check_target(objects: &Objects, tag: &Tag, commit: &ObjectId) -> Result<()> {
         if kind != "tag" {
             break;
         }
-        let Some(next) = Tag::parse(target, &checkout::read(objects, &target, Kind::Tag)?) else {
+        let Some(next) = Tag::parse(target, &objects.read(&target, Kind::Tag)?) else {
             break;
         };
         (target, kind) = (next.target, next.target_kind);
@@ -260,7 +260,7 @@ impl Pull<'_> {
         let repository = self.open(session)?;
         let tied = tied.get(..tied.len().min(MAX_TIED)).unwrap_or(tied);
         let time = |objects: &Objects, found: &RemoteRef| -> Result<i64> {
-            let data = checkout::read(objects, &found.target, Kind::Commit)?;
+            let data = objects.read(&found.target, Kind::Commit)?;
             Ok(Commit::parse(found.target, &data).map_or(0, |commit| commit.committer.seconds))
         };
         let objects = repository.objects()?;
@@ -367,7 +367,7 @@ impl Pull<'_> {
             Err(error) => return Err(error),
         }
         let objects = repository.objects()?;
-        checkout::read(&objects, &resolved.commit, Kind::Commit)?;
+        objects.read(&resolved.commit, Kind::Commit)?;
         repository.add_tip(want)?;
         Ok(repository)
     }
@@ -434,7 +434,7 @@ impl Pull<'_> {
         let Some((id, Mode::Blob | Mode::BlobExecutable)) = found else {
             return Ok(Vec::new());
         };
-        let text = checkout::read(&module.objects, &id, Kind::Blob)?;
+        let text = module.objects.read(&id, Kind::Blob)?;
         if text.len() > MAX_GITMODULES {
             let reason = format!("the file is larger than {MAX_GITMODULES} bytes");
             return Err(Error::Submodule {

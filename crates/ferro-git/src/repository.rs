@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use ferro_artifact::digest::Algorithm;
 use gix_hash::{Kind, ObjectId};
-use gix_object::FindHeader as _;
 
+use crate::pack::{self, Objects};
 use crate::{Error, Result};
 
 /// How many packs pile up before the cache is emptied; each fetch of a change adds one.
@@ -21,14 +21,9 @@ const MIN_BLOAT: u64 = 64 << 20;
 /// How many complete commits are remembered.
 const MAX_TIPS: usize = 4;
 /// The version of the layout.
-const FORMAT: &str = "ferro-git 2";
+const FORMAT: &str = "ferro-git 3";
 /// The name of the state file.
 const STATE: &str = "state";
-/// The largest object, which is read into memory whole: a file of 128 MiB. The large hosts refuse files of more than 100.
-pub(crate) const MAX_OBJECT: usize = 128 << 20;
-
-pub(crate) type Objects = gix_odb::Handle;
-
 /// The cache directory, locked for this process.
 #[derive(Debug)]
 pub(crate) struct Repository {
@@ -80,6 +75,7 @@ impl Repository {
         }
         // Left behind when a process was killed; the lock above says that nobody holds it.
         drop(fs::remove_file(repository.shallow_file().with_extension("lock")));
+        pack::tidy(&repository.pack_directory());
         Ok(repository)
     }
 
@@ -124,22 +120,12 @@ impl Repository {
 
     /// A view of the objects as they are now.
     pub(crate) fn objects(&self) -> Result<Objects> {
-        let options = gix_odb::store::init::Options {
-            alloc_limit_bytes: Some(MAX_OBJECT),
-            ..gix_odb::store::init::Options::default()
-        };
-        let directory = self.directory.join("objects");
-        let mut objects =
-            gix_odb::at_opts(directory, self.kind, None, options).map_err(Error::cache("open"))?;
-        // Trees are stored as deltas of each other.
-        objects.set_pack_cache(|| Box::new(gix_pack::cache::lru::MemoryCappedHashmap::new(4 << 20)));
-        Ok(objects)
+        Objects::open(&self.pack_directory(), self.kind).map_err(Error::cache("open"))
     }
 
     /// Whether a commit with all its files is here.
     pub(crate) fn has(&self, commit: &ObjectId) -> bool {
-        let is_readable = |objects: Objects| matches!(objects.try_header(commit), Ok(Some(_)));
-        self.tips.contains(commit) && self.objects().is_ok_and(is_readable)
+        self.tips.contains(commit) && self.objects().is_ok_and(|objects| objects.has(commit))
     }
 
     /// Remembers that `commit` is complete.

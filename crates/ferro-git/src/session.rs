@@ -15,9 +15,10 @@ use gix_transport::{Protocol, Service};
 use gix_utils::progress::Discard;
 
 use crate::interrupt::Interrupt;
+use crate::pack::{Bounds, PackError, receive_blocking};
 use crate::refs::RemoteRef;
 use crate::remote::Scheme;
-use crate::repository::{MAX_OBJECT, Repository};
+use crate::repository::Repository;
 use crate::transport::Failure;
 use crate::transport::http::HttpClient;
 use crate::transport::ssh;
@@ -146,37 +147,30 @@ impl Session {
         let failure = self.failure.clone();
         // Part of a pack comes with each multiple of its size in messages and framing.
         self.interrupt.allow(limit.saturating_add(limit / 8));
-        let mut has_begun = false;
-        let (directory, kind) = (repository.pack_directory(), repository.kind());
+        let directory = repository.pack_directory();
+        let bounds = Bounds {
+            hash: repository.kind(),
+            interrupted: self.interrupt.flag(),
+        };
+        // What is wrong with the pack cannot travel through the protocol code.
+        let mut received: Option<Result<(), PackError>> = None;
         let outcome = gix_protocol::fetch(
             &mut negotiation,
-            |pack, progress, interrupted| {
-                has_begun = true;
+            |pack, _progress, _interrupted| {
                 let mut pack = Capped {
                     inner: pack,
                     left: limit,
                     limit,
                     failure,
                 };
-                let options = gix_pack::bundle::write::Options {
-                    alloc_limit_bytes: Some(MAX_OBJECT),
-                    thread_limit: Some(2),
-                    ..gix_pack::bundle::write::Options::default()
-                };
-                let written = gix_pack::Bundle::write_to_directory(
-                    &mut pack,
-                    Some(&directory),
-                    progress,
-                    interrupted,
-                    Some(objects),
-                    kind,
-                    options,
-                )?;
-                // Nothing else removes packs, so the marker that protects this one is of no use.
-                if let Some(keep) = written.keep_path {
-                    drop(std::fs::remove_file(keep));
+                let outcome = receive_blocking(&mut pack, &directory, &objects, bounds);
+                let is_whole = outcome.is_ok();
+                received = Some(outcome);
+                if is_whole {
+                    Ok(true)
+                } else {
+                    Err(gix_error::message("the pack was not received").into())
                 }
-                Ok(true)
             },
             Discard,
             self.interrupt.flag(),
@@ -188,13 +182,18 @@ impl Session {
             },
             options,
         );
-        outcome.map(drop).map_err(|error| {
-            match translate(&error, &self.failure, &self.interrupt) {
-                // The server has not refused: what it sent cannot be used, or not be stored.
-                Error::Protocol { reason } if has_begun => Error::Pack { reason },
-                error => error,
-            }
+        outcome.map(drop).map_err(|error| match received {
+            // The server has not refused: what it sent cannot be used, or not be stored.
+            Some(Err(error)) => self.ended().unwrap_or_else(|| Error::Pack {
+                reason: error.to_string(),
+            }),
+            Some(Ok(())) | None => translate(&error, &self.failure, &self.interrupt),
         })
+    }
+
+    /// Why the exchange ended, if that is known better than by who was cut off.
+    fn ended(&self) -> Option<Error> {
+        self.failure.take().or_else(|| self.interrupt.check().err())
     }
 }
 

@@ -1,9 +1,9 @@
-//! Caches that lost something, and remotes that send too much.
+//! Caches that lost something, and remotes that send much.
 
 use std::fs;
 use std::path::Path;
 
-use ferro_git::{Error, PullOptions, Remote};
+use ferro_git::Remote;
 use ferro_http::{ClientOptions, ProxyOptions};
 use ferro_testkit::git::{Access, GitServer, Repository};
 
@@ -56,15 +56,18 @@ fn pull_with_a_cache_that_lost_its_pack_fetches_anew() {
     }
 }
 
+/// A file that is not held in memory on its way, first as it is and then as a small difference.
 #[test]
-fn pull_of_a_file_too_large_for_memory_is_refused() {
+fn pull_of_a_large_file_brings_it_whole() {
     let repository = Repository::new();
-    repository.publish("zeros", &"0".repeat((128 << 20) + 1));
+    let mut text = "0123456789abcdef".repeat(1 << 20);
+    repository.publish("large", &text);
     let server = GitServer::start(&[("app", &repository)], Access::default());
-    let cache = tempfile::tempdir().unwrap();
-    let options = PullOptions { ..branch("main") };
-    let error = pull(&remote(&server.url("app")), cache.path(), &options).unwrap_err();
-    assert!(matches!(error, Error::Pack { .. }), "{error:?}");
-    assert!(error.to_string().contains("too large"), "{error}");
-    assert!(packs(cache.path()).is_empty(), "nothing of it is kept");
+    let (remote, cache) = (remote(&server.url("app")), tempfile::tempdir().unwrap());
+    for round in 0..2 {
+        let files = pull(&remote, cache.path(), &branch("main")).unwrap().files();
+        assert!(files.entries["large"] == format!("600 {text}"), "round {round}");
+        text.push('!');
+        repository.publish("large", &text);
+    }
 }
