@@ -1,5 +1,6 @@
 //! Fetching artifacts: each digest is downloaded and unpacked once, for all who use it.
 
+mod copy;
 mod unpack;
 mod whole;
 
@@ -15,6 +16,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared as SharedFuture};
 use tokio::sync::mpsc;
 
+pub use copy::{CopyOptions, copy};
 pub use unpack::{UnpackError, UnpackLimits, extract_blocking};
 pub use whole::{DownloadOptions, download};
 
@@ -96,6 +98,9 @@ pub enum FetchError {
     /// A download that several waited for failed; never [`FetchError::NotFound`], which all of them get.
     #[error(transparent)]
     Shared(Arc<Self>),
+    /// What came cannot be stored.
+    #[error("failed to store artifact")]
+    Store(#[source] io::Error),
     /// The cache's folder cannot be used.
     #[error("cannot use the folder '{}'", path.display())]
     Folder {
@@ -302,7 +307,7 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
 
 impl Shared {
     async fn download(&self, url: &str, digest: &Digest) -> Result<Arc<Unpacked>, FetchError> {
-        let url = located(url, |name| std::env::var(name).ok())?;
+        let url = reachable(url)?;
         let options = &self.options;
         let retry = Retry {
             retries: options.retries,
@@ -399,6 +404,14 @@ impl Shared {
             bytes: contents.bytes,
         })
     }
+}
+
+/// The URL of an artifact as this process reaches it.
+///
+/// # Errors
+/// When it is no URL.
+pub fn reachable(url: &str) -> Result<SafeUrl, FetchError> {
+    located(url, |name| std::env::var(name).ok())
 }
 
 /// The URL, with the host that the environment may put in place of the cluster's own, for controllers that

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferro_http::{Client, Request, Retry};
 
-use super::{FetchError, UnpackError, located};
+use super::{FetchError, UnpackError, reachable};
 use crate::digest::Digest;
 
 /// How an artifact is downloaded.
@@ -30,7 +30,7 @@ pub async fn download(
     options: &DownloadOptions,
 ) -> Result<Bytes, FetchError> {
     let digest: Digest = digest.parse()?;
-    let url = located(url, |name| std::env::var(name).ok())?;
+    let url = reachable(url)?;
     let request = Request::to(http::Method::GET, &url)?;
     let mut attempt = 0;
     loop {

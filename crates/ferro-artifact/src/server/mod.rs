@@ -4,6 +4,7 @@
 //! Links are followed as long as they end inside the storage (`latest.tar.gz` is one).
 
 mod conditions;
+mod fallback;
 mod stall;
 
 use std::convert::Infallible;
@@ -29,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::storage::{LOCK_SUFFIX, TEMP_PREFIX};
 use conditions::{ByteRange, Validators};
+pub use fallback::{Fallback, Fallbacks, REPLICA};
 use stall::StallLimit;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -48,6 +50,7 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct FileServer {
     root: Arc<Path>,
+    fallbacks: Fallbacks,
 }
 
 impl FileServer {
@@ -55,7 +58,13 @@ impl FileServer {
     pub fn new(root: &Path) -> io::Result<Self> {
         Ok(Self {
             root: root.canonicalize()?.into(),
+            fallbacks: Fallbacks::default(),
         })
+    }
+
+    /// Those who are asked for files that are not there.
+    pub const fn fallbacks(&self) -> &Fallbacks {
+        &self.fallbacks
     }
 
     /// Accepts connections until `stop` is cancelled, then lets running downloads finish for five seconds.
@@ -132,17 +141,29 @@ impl FileServer {
         let Some(relative) = relative_path(request.uri().path()) else {
             return status(StatusCode::NOT_FOUND);
         };
-        let (root, headers) = (self.root.clone(), request.headers().clone());
-        let opened = tokio::task::spawn_blocking(move || open(&root, &relative)).await;
+        let headers = request.headers().clone();
+        let mut opened = self.open(&relative).await;
+        // Another replica wants to know what is here, and asks others itself.
+        if matches!(opened, Ok(None))
+            && !headers.contains_key(REPLICA)
+            && self.fallbacks.obtain(&relative).await
+        {
+            opened = self.open(&relative).await;
+        }
         match opened {
-            Ok(Ok(Some(file))) => file.respond(&headers, is_head).await,
-            Ok(Ok(None)) => status(StatusCode::NOT_FOUND),
-            Ok(Err(error)) => {
+            Ok(Some(file)) => file.respond(&headers, is_head).await,
+            Ok(None) => status(StatusCode::NOT_FOUND),
+            Err(error) => {
                 tracing::error!(%error, path = request.uri().path(), "failed to read from the storage");
                 status(StatusCode::INTERNAL_SERVER_ERROR)
             }
-            Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
         }
+    }
+
+    async fn open(&self, relative: &Path) -> io::Result<Option<OpenFile>> {
+        let (root, relative) = (self.root.clone(), relative.to_owned());
+        let opened = tokio::task::spawn_blocking(move || open(&root, &relative)).await;
+        opened.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 }
 

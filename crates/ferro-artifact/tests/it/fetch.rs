@@ -110,14 +110,20 @@ async fn get_failure_is_shared_and_not_kept() {
 async fn get_missing_artifact_is_told_apart_and_not_repeated() {
     let count = Arc::new(AtomicUsize::new(0));
     let seen = count.clone();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
     let server = Server::start(move |_| {
         seen.fetch_add(1, Ordering::SeqCst);
+        let _ended = released.lock().unwrap().recv();
         Response::new(404, "")
     });
     let (_directory, cache) = cache(|_| {});
     let url = server.url("/a.tar.gz");
     let digest = digest(b"");
-    for outcome in futures::future::join_all((0..3).map(|_| cache.get(&url, &digest))).await {
+    let all = futures::future::join_all((0..3).map(|_| cache.get(&url, &digest)));
+    // The answer comes when all have asked.
+    let (outcomes, ()) = tokio::join!(all, async { drop(release) });
+    for outcome in outcomes {
         assert!(matches!(outcome, Err(FetchError::NotFound { .. })), "{outcome:?}");
     }
     assert_eq!(count.load(Ordering::SeqCst), 1);
