@@ -85,6 +85,8 @@ pub mod annotation {
     pub const DRIFT_DETECTION: &str = "helm.toolkit.fluxcd.io/driftDetection";
     /// `disabled` suspends an artifact generator.
     pub const ARTIFACT_GENERATOR_RECONCILE: &str = "source.extensions.fluxcd.io/reconcile";
+    /// On a lease: where the replica that holds it serves its artifacts to the others.
+    pub const REPLICA_ADDRESS: &str = "source.toolkit.fluxcd.io/replica-address";
     /// The value that switches something off.
     pub const DISABLED: &str = "disabled";
     /// The value that switches something on.

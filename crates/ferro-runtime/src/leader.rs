@@ -4,8 +4,10 @@
 //! As in client-go, a lease held by another is judged by how long *we* have seen it unchanged, never by its own
 //! timestamps, so that clocks may differ.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ferro_api::annotation;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
@@ -51,6 +53,8 @@ pub struct Elector {
     identity: String,
     times: LeaseTimes,
     metrics: Metrics,
+    /// Where other replicas reach this one once it leads.
+    address: Option<String>,
 }
 
 /// What was last seen of a lease, and when by our own clock.
@@ -71,11 +75,20 @@ impl Elector {
             identity,
             times,
             metrics,
+            address: None,
         }
     }
 
-    /// Returns once the lease is held, or `false` if `stop` came first. Calls `standby` when somebody else holds it.
-    pub async fn acquire(&self, stop: &CancellationToken, standby: impl Fn()) -> bool {
+    /// Notes in the lease, while it is held, where other replicas reach this one.
+    #[must_use]
+    pub fn at_address(mut self, address: Option<String>) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Returns once the lease is held, or `false` if `stop` came first. Calls `standby` when somebody else holds it, with
+    /// the address that is noted there.
+    pub async fn acquire(&self, stop: &CancellationToken, standby: impl Fn(Option<&str>)) -> bool {
         self.metrics.leading(&self.name, false);
         let mut observed = Observed {
             version: None,
@@ -88,7 +101,7 @@ impl Elector {
                     tracing::info!(lease = self.name, identity = self.identity, "became leader");
                     return true;
                 }
-                Ok(Attempt::HeldByOther) => standby(),
+                Ok(Attempt::HeldByOther(address)) => standby(address.as_deref()),
                 Ok(Attempt::Conflict) => {}
                 Err(error) => tracing::error!(lease = self.name, %error, "cannot take the lease"),
             }
@@ -121,7 +134,7 @@ impl Elector {
             let deadline = renewed + self.times.renew_deadline;
             match tokio::time::timeout_at(deadline, self.try_hold(&mut observed)).await {
                 Ok(Ok(Attempt::Held)) => renewed = Instant::now(),
-                Ok(Ok(Attempt::HeldByOther)) => return self.lost(Lost::TakenOver),
+                Ok(Ok(Attempt::HeldByOther(_))) => return self.lost(Lost::TakenOver),
                 // Whoever wrote to it need not have taken it: look again.
                 Ok(Ok(Attempt::Conflict)) => pause = pause.min(CONFLICT_PAUSE),
                 Ok(Err(error)) => tracing::error!(lease = self.name, %error, "cannot renew the lease"),
@@ -145,6 +158,7 @@ impl Elector {
             let lease = Lease {
                 metadata: ObjectMeta {
                     name: Some(self.name.clone()),
+                    annotations: self.noted(None),
                     ..ObjectMeta::default()
                 },
                 spec: Some(self.spec(now, now, 0)),
@@ -161,8 +175,12 @@ impl Elector {
         let holder = spec.holder_identity.clone().unwrap_or_default();
         let ours = holder == self.identity;
         if !ours && !holder.is_empty() && observed.at.elapsed() < self.lease_duration(&spec) {
-            return Ok(Attempt::HeldByOther);
+            let annotations = lease.metadata.annotations.unwrap_or_default();
+            return Ok(Attempt::HeldByOther(
+                annotations.get(annotation::REPLICA_ADDRESS).cloned(),
+            ));
         }
+        lease.metadata.annotations = self.noted(lease.metadata.annotations.take());
         let transitions = spec.lease_transitions.unwrap_or(0);
         lease.spec = Some(if ours {
             self.spec(spec.acquire_time.map_or(now, |time| time.0), now, transitions)
@@ -177,6 +195,16 @@ impl Elector {
             };
         }
         settled(taken)
+    }
+
+    /// The annotations of a lease that is ours: the address of another replica must not stay.
+    fn noted(&self, annotations: Option<BTreeMap<String, String>>) -> Option<BTreeMap<String, String>> {
+        let mut annotations = annotations.unwrap_or_default();
+        match &self.address {
+            Some(address) => annotations.insert(annotation::REPLICA_ADDRESS.to_owned(), address.clone()),
+            None => annotations.remove(annotation::REPLICA_ADDRESS),
+        };
+        (!annotations.is_empty()).then_some(annotations)
     }
 
     fn lease_duration(&self, spec: &LeaseSpec) -> Duration {
@@ -242,7 +270,8 @@ pub enum Lost {
 /// What came of an attempt to hold the lease.
 enum Attempt {
     Held,
-    HeldByOther,
+    /// By one that may have noted its address.
+    HeldByOther(Option<String>),
     /// Somebody else wrote to it first.
     Conflict,
 }
@@ -298,7 +327,7 @@ mod tests {
     async fn conflict_is_no_loss_but_another_holder_is() {
         let (api, stop) = (FakeApi::default(), CancellationToken::new());
         let elector = elector(&api);
-        assert!(elector.acquire(&stop, || {}).await);
+        assert!(elector.acquire(&stop, |_| {}).await);
         api.fail_next("PUT", "/l", 409);
         // Longer than it takes to give up for lack of renewal.
         let held = tokio::time::timeout(Duration::from_secs(60), elector.hold(&stop)).await;
@@ -314,7 +343,7 @@ mod tests {
     async fn lease_that_cannot_be_renewed_is_lost_at_the_deadline() {
         let (api, stop) = (FakeApi::default(), CancellationToken::new());
         let elector = elector(&api);
-        assert!(elector.acquire(&stop, || {}).await);
+        assert!(elector.acquire(&stop, |_| {}).await);
         (0..100).for_each(|_| api.fail_next("GET", "/l", 500));
         let start = Instant::now();
         assert_eq!(elector.hold(&stop).await, Lost::NotRenewed);
@@ -328,10 +357,13 @@ mod tests {
             CancellationToken::new(),
             CancellationToken::new(),
         );
-        let (first, second) = (elector(&api), elector(&api));
-        assert!(first.acquire(&stop, || panic!("nobody holds it")).await);
+        let here = "10.0.0.1:9090";
+        let [first, second] =
+            [here, "10.0.0.2:9090"].map(|address| elector(&api).at_address(Some(address.to_owned())));
+        assert!(first.acquire(&stop, |_| panic!("nobody holds it")).await);
         let waits = std::sync::atomic::AtomicUsize::new(0);
-        let count = || {
+        let count = |address: Option<&str>| {
+            assert_eq!(address, Some(here));
             if waits.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
                 done.cancel();
             }
@@ -339,5 +371,7 @@ mod tests {
         let (lost, acquired) = tokio::join!(first.hold(&done), second.acquire(&stop, count));
         assert_eq!((lost, acquired), (Lost::Released, true));
         assert!(waits.into_inner() >= 1 && holder(&api) == second.identity);
+        let annotations = &api.get(PATH).unwrap()["metadata"]["annotations"];
+        assert_eq!(annotations[annotation::REPLICA_ADDRESS], "10.0.0.2:9090");
     }
 }

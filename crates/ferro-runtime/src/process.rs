@@ -38,6 +38,9 @@ pub struct Process {
     pub readiness: Readiness,
     /// Cancelled when the process is to stop.
     pub stop: CancellationToken,
+    /// Host and port of the API server.
+    #[cfg(feature = "artifacts")]
+    pub(crate) server: Arc<String>,
     /// The file servers of the process.
     #[cfg(feature = "artifacts")]
     pub artifact_servers: crate::artifacts::Servers,
@@ -95,6 +98,16 @@ impl Process {
     /// Waits for the lease of `controller`, if leader election is on. Returns the task that keeps it, which must be awaited after
     /// the controller's work has ended, or none if the process is stopping.
     pub async fn lead(&self, controller: &str) -> Option<Leadership> {
+        self.lead_from(controller, None, |_| self.started()).await
+    }
+
+    /// As [`Process::lead`], for who serves other replicas at `address`. `standby` is called while another one leads, with its address.
+    pub(crate) async fn lead_from(
+        &self,
+        controller: &str,
+        address: Option<String>,
+        standby: impl Fn(Option<&str>),
+    ) -> Option<Leadership> {
         let done = CancellationToken::new();
         if !self.flags.enable_leader_election {
             return Some(Leadership { done, task: None });
@@ -107,8 +120,9 @@ impl Process {
         };
         let namespace = runtime_namespace().unwrap_or_else(|| self.client.default_namespace().to_owned());
         let name = lease_name(controller, &self.flags.watch_label_selector);
-        let elector = Elector::new(self.client.clone(), &namespace, name, times, self.metrics.clone());
-        if !elector.acquire(&self.stop, || self.started()).await {
+        let elector = Elector::new(self.client.clone(), &namespace, name, times, self.metrics.clone())
+            .at_address(address);
+        if !elector.acquire(&self.stop, standby).await {
             return None;
         }
         let (process, stop) = (self.clone(), done.clone());
@@ -182,6 +196,18 @@ where
     let health = listener(&flags.health_addr, "health").await?;
     let scraped = listener(&flags.metrics_addr, "metrics").await?;
     let config = client::config(&flags.kubeconfig).await?;
+    #[cfg(feature = "artifacts")]
+    let server = {
+        let (host, is_tls) = (
+            config.cluster_url.host(),
+            config.cluster_url.scheme_str() == Some("https"),
+        );
+        let port = config
+            .cluster_url
+            .port_u16()
+            .unwrap_or(if is_tls { 443 } else { 80 });
+        Arc::new(format!("{}:{port}", host.unwrap_or_default()))
+    };
     let user_agent = format!("{name}/v{}", env!("CARGO_PKG_VERSION"));
     let client = client::build(config, &user_agent, &metrics)?;
     let readiness = Readiness::default();
@@ -192,6 +218,8 @@ where
         starting: Arc::new(Mutex::new(readiness.register())),
         readiness,
         stop: CancellationToken::new(),
+        #[cfg(feature = "artifacts")]
+        server,
         #[cfg(feature = "artifacts")]
         artifact_servers: crate::artifacts::Servers::default(),
         failed: Arc::new(AtomicBool::new(false)),

@@ -1,5 +1,7 @@
 //! What controllers share that make artifacts: the flags of their store, the store, and its server.
 
+mod mirror;
+mod replica;
 pub mod sweep;
 
 use std::future::Future;
@@ -10,11 +12,13 @@ use std::time::Duration;
 
 use clap::Args;
 use ferro_artifact::digest::Algorithm;
-use ferro_artifact::server::FileServer;
+use ferro_artifact::server::{Fallback, FileServer};
 use ferro_artifact::storage::{Storage, StorageOptions, advertised_host};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+pub use replica::{Artifacts, Lead};
 
 use crate::flags::{duration, listen_addr};
 use crate::process::Fatal;
@@ -35,6 +39,10 @@ pub struct StorageFlags {
     /// Host, or scheme and host, under which other programs reach the artifacts; by default that of --storage-addr.
     #[arg(long, env = "STORAGE_ADV_ADDR", default_value = "")]
     pub storage_adv_addr: String,
+    /// Host and port under which other replicas reach the artifacts of this one while it leads; by default the address from which it talks
+    /// to the API server, and the port of --storage-addr.
+    #[arg(long, env = "STORAGE_REPLICA_ADDR", default_value = "")]
+    pub storage_replica_addr: String,
     /// Time for which artifacts that are no longer current are kept.
     #[arg(long, value_parser = duration, default_value = "1m")]
     pub artifact_retention_ttl: Duration,
@@ -97,13 +105,13 @@ struct Running {
     folder: PathBuf,
     port: u16,
     users: usize,
+    server: FileServer,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Servers {
-    /// Opens the store and serves it while `act` works. To be called by the holder of the lease only: what another replica has in its
-    /// store is of no use, and whoever does not listen is not ready behind the Service of the artifacts.
+    /// Opens the store and serves it while `act` works, after [`Servers::lead`].
     ///
     /// # Errors
     /// When the store cannot be used, or its address is taken.
@@ -137,16 +145,25 @@ impl Servers {
         let server = FileServer::new(&folder)?;
         let listener = bind(address, "artifacts").await?;
         let (port, stop) = (listener.local_addr()?.port(), CancellationToken::new());
-        let task = tokio::spawn(server.serve(listener, stop.clone()));
+        let task = tokio::spawn(server.clone().serve(listener, stop.clone()));
         servers.push(Running {
             address,
             folder,
             port,
             users: 1,
+            server,
             stop,
             task,
         });
         Ok(port)
+    }
+
+    /// Has the server on `port` ask `fallback` for files that are not there.
+    async fn ask(&self, port: u16, fallback: Arc<dyn Fallback>) {
+        let servers = self.0.lock().await;
+        if let Some(running) = servers.iter().find(|running| running.port == port) {
+            running.server.fallbacks().add(fallback);
+        }
     }
 
     /// Ends the server with its last user, and lets downloads come to their end, within bounds.
