@@ -17,8 +17,8 @@
 //!   says so is sent only to who asked for the reconcile.
 //! * The digest of a stored file is computed again only when the file has changed, and once after a start.
 //! * A new artifact has the GitRepositories that include it reconciled at once.
-//! * The storage is swept of what belongs to no object; it is served by replicas that wait for the lease, too.
-//! * Not there yet: the kind ExternalArtifact.
+//! * The storage is swept of what belongs to no object.
+//! * Replicas that wait for the lease keep copies of all artifacts and serve them, too.
 
 pub mod args;
 mod auth;
@@ -39,11 +39,13 @@ use ferro_artifact::storage::Storage;
 use ferro_cloud::{Environment, TokenCache};
 use ferro_git::SshOptions;
 use ferro_helmrepo::Limits;
+use ferro_runtime::artifacts::Artifacts;
 use ferro_runtime::controller::{Controller, Options};
 use ferro_runtime::events::Recorder;
 use ferro_runtime::flags::FeatureGates;
 use ferro_runtime::process::{Fatal, Process};
 use ferro_runtime::reconcile::Reconciler;
+use ferro_runtime::sources::SourceKind;
 use tokio::sync::Semaphore;
 
 use crate::args::SourceFlags;
@@ -65,13 +67,33 @@ pub async fn run(process: Process, flags: SourceFlags) -> Result<(), Fatal> {
     flags.validate(&gates)?;
     flags.storage.check()?;
     let namespace = process.flags.watch_namespace()?;
-    let Some(leadership) = process.lead(controller::SOURCE).await else {
+    let artifacts = Artifacts {
+        kinds: &KINDS,
+        labels: process.flags.watch_label_selector.clone(),
+        namespace: namespace.clone(),
+    };
+    let servers = &process.artifact_servers;
+    let leading = servers.lead(&process, controller::SOURCE, &flags.storage, artifacts);
+    let Some(lead) = leading.await? else {
         return Ok(());
     };
     let act = async |storage: Storage| act(&process, &flags, gates, namespace, &storage).await;
-    let result = process.artifact_servers.serve(&flags.storage, act).await;
-    leadership.release().await;
+    let result = servers.serve(&flags.storage, act).await;
+    lead.release(servers).await;
     result
+}
+
+/// The kinds whose artifacts are made here.
+const KINDS: [SourceKind; 5] = [
+    source_kind(GitRepository::KIND, "gitrepositories"),
+    source_kind(OCIRepository::KIND, "ocirepositories"),
+    source_kind(Bucket::KIND, "buckets"),
+    source_kind(HelmRepository::KIND, "helmrepositories"),
+    source_kind(HelmChart::KIND, "helmcharts"),
+];
+
+const fn source_kind(kind: &'static str, plural: &'static str) -> SourceKind {
+    SourceKind { kind, plural }
 }
 
 /// Makes artifacts.

@@ -35,11 +35,12 @@ use ferro_api::source_extensions::{ArtifactGenerator, ArtifactGeneratorSourceKin
 use ferro_api::{FluxObject, controller, label};
 use ferro_artifact::fetch::{Cache, CacheOptions};
 use ferro_artifact::storage::{ObjectKey, Storage};
-use ferro_runtime::artifacts::{StorageFlags, sweep};
+use ferro_runtime::artifacts::{Artifacts, StorageFlags, sweep};
 use ferro_runtime::controller::{Controller, Options, Triggers};
 use ferro_runtime::events::Recorder;
 use ferro_runtime::flags::FeatureGates;
 use ferro_runtime::process::{Fatal, Process};
+use ferro_runtime::sources::SourceKind;
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::{Semaphore, oneshot};
@@ -63,7 +64,15 @@ pub async fn run(
     storage.check()?;
     let namespace = process.flags.watch_namespace()?;
     let cache = Cache::new(cache_options(&shared))?;
-    let Some(leadership) = process.lead(controller::SOURCE_WATCHER).await else {
+    let artifacts = Artifacts {
+        kinds: &[KIND],
+        // Those that others make are none of ours.
+        labels: label::ARTIFACT_GENERATOR.to_owned(),
+        namespace: namespace.clone(),
+    };
+    let servers = &process.artifact_servers;
+    let leading = servers.lead(&process, controller::SOURCE_WATCHER, &storage, artifacts);
+    let Some(lead) = leading.await? else {
         return Ok(());
     };
     let watcher = Watcher {
@@ -80,10 +89,16 @@ pub async fn run(
         cache,
     };
     let act = async |storage: Storage| watcher.act(storage).await;
-    let result = process.artifact_servers.serve(&storage, act).await;
-    leadership.release().await;
+    let result = servers.serve(&storage, act).await;
+    lead.release(servers).await;
     result
 }
+
+/// The kind that artifacts are made for.
+const KIND: SourceKind = SourceKind {
+    kind: ExternalArtifact::KIND,
+    plural: "externalartifacts",
+};
 
 fn cache_path(flags: &SharedFlags) -> PathBuf {
     if flags.artifact_cache_path.is_empty() {

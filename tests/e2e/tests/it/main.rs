@@ -26,6 +26,7 @@ mod sources;
 mod sources_failing;
 mod sources_generated;
 mod sources_kinds;
+mod sources_replicas;
 mod tenants;
 
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         hostile::cases(),
         // The longest of those that share a world, when the others are over: they fill the machine.
         scale::cases(),
+        sources_replicas::cases(),
         resilience::cases(),
         helm_killed::cases(),
     ];

@@ -22,7 +22,6 @@ pub(crate) fn cases() -> Vec<Entry> {
         controllers_restarted_write_nothing_and_serve_the_same_artifact,
         artifact_lost_or_damaged_is_made_again,
         replicas_with_leader_election_take_over,
-        standby_source_controller_serves_nothing_until_it_leads,
         drift_watch_switched_off_waits_for_the_interval,
         remote_bases_switched_off_are_refused,
         controllers_told_to_stop_leave_what_they_wait_for,
@@ -461,38 +460,6 @@ async fn replicas_with_leader_election_take_over(case: Case) -> Result<()> {
     case.fetch("app", &commit).await?;
     applied(&kustomization, &commit).await?;
     ensure!(first.is_running(), "the first ended");
-    Ok(())
-}
-
-/// Whether somebody answers the readiness probe of the artifact server.
-async fn serves(controller: &Controller) -> Result<bool> {
-    let address = ([127, 0, 0, 1], controller.storage_port()).into();
-    let probe = move || {
-        let response = xtask::http::send(address, "GET", "/", None, Duration::from_secs(30));
-        response.is_ok_and(|it| it.status == 200)
-    };
-    Ok(tokio::task::spawn_blocking(probe).await?)
-}
-
-/// A replica that only waits is not ready behind the Service of the artifacts, because it has none.
-async fn standby_source_controller_serves_nothing_until_it_leads(case: Case) -> Result<()> {
-    let mut first = start(&case, "source-controller", "first-controller", ELECTION).await?;
-    let repository = case.repository("app")?;
-    let commit = repository.commit(&[("a.yaml", &config_map("a", &[]))])?;
-    let target = case.git_repository("app", repository.url(), json!({})).await?;
-    let stored = |it: &Value| text(it, "/status/artifact/revision").ends_with(&commit);
-    target.until("the artifact is stored", stored).await?;
-    ensure!(serves(&first).await?, "the leader does not serve");
-    let second = start(&case, "source-controller", "second-controller", ELECTION).await?;
-    ensure!(!serves(&second).await?, "the standby serves");
-    first.kill();
-    // The heir has to make the artifact anew.
-    let port = format!(":{}/", second.storage_port());
-    let moved = |it: &Value| text(it, "/status/artifact/url").contains(&port) && stored(it);
-    let artifact = target.until("the second has the artifact", moved).await?;
-    ensure!(serves(&second).await?, "the new leader does not serve");
-    let (status, _) = case.download(&text(&artifact, "/status/artifact/url")).await?;
-    ensure!(status == 200, "the artifact is not served: status {status}");
     Ok(())
 }
 
