@@ -117,6 +117,44 @@ async fn only_what_changed_is_fetched() {
     assert_eq!(s3.seen().iter().filter(|it| is_object(it)).count(), 300);
 }
 
+/// As many objects as `FERRO_CASES` says, of which one in a hundred changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn hundredth_that_changed_of_a_large_bucket_is_all_that_is_fetched() {
+    let count = std::env::var("FERRO_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let count: usize = count.unwrap_or(2000);
+    let (s3, mut bench) = (FakeS3::new(), Bench::new(&[]));
+    let key = |index: usize| format!("apps/{:03}/{index:06}.yaml", index % 500);
+    for index in 0..count {
+        s3.put(&key(index), &format!("n: {index}\n"));
+    }
+    let mut object = bucket(&s3.endpoint());
+    object.spec.timeout = Some(ferro_api::meta::Duration::from_nanos(600_000_000_000));
+    assert_eq!(bench.pass(&mut object).await, Outcome::Done);
+    let requests = |s3: &FakeS3| {
+        let (lists, objects): (Vec<_>, Vec<_>) = s3.seen().into_iter().partition(|it| it == "GET list");
+        (
+            lists.len(),
+            objects.iter().filter(|it| it.starts_with("GET apps/")).count(),
+        )
+    };
+    let pages = count.div_ceil(1000);
+    assert_eq!(requests(&s3), (pages, count));
+    let changed: Vec<usize> = (0..count).step_by(100).collect();
+    for index in &changed {
+        s3.put(&key(*index), "changed\n");
+    }
+    assert_eq!(bench.pass(&mut object).await, Outcome::Done);
+    assert_eq!(requests(&s3), (pages, changed.len()));
+    let files = files(&bench.stored(&object));
+    assert_eq!(files.len(), count);
+    assert_eq!(
+        files.values().filter(|text| *text == "changed\n").count(),
+        changed.len()
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_or_missing_artifact_is_fetched_again() {
     let (s3, mut bench) = (FakeS3::new(), Bench::new(&[]));
