@@ -1,3 +1,5 @@
+//! Copies of what a leader serves, on the loopback interface.
+
 use ferro_artifact::server::FileServer;
 use ferro_artifact::storage::StorageOptions;
 use tempfile::TempDir;

@@ -17,8 +17,8 @@ use tokio::task::JoinHandle;
 
 pub(crate) fn cases() -> Vec<Entry> {
     let all = cases!["replicas":
-        replicas_with_storages_of_their_own_serve_every_artifact_through_failovers,
-        replicas_with_one_storage_serve_every_artifact_through_a_failover_and_fetch_nothing,
+        replicas_with_own_storages_serve_through_failovers,
+        replicas_with_a_shared_storage_serve_and_fetch_nothing,
         standby_without_the_artifacts_is_not_ready_until_it_leads,
     ];
     all.into_iter().map(|it| it.alone().within(600)).collect()
@@ -217,9 +217,7 @@ fn files(storage: &Path) -> Result<Vec<(PathBuf, u64)>> {
     Ok(files)
 }
 
-async fn replicas_with_storages_of_their_own_serve_every_artifact_through_failovers(
-    case: Case,
-) -> Result<()> {
+async fn replicas_with_own_storages_serve_through_failovers(case: Case) -> Result<()> {
     let balancer = Balancer::start().await?;
     let flags = [format!("--storage-adv-addr={}", balancer.address)];
     let mut first = start(&case, "first-controller", &flags).await?;
@@ -276,9 +274,7 @@ async fn until(what: &str, is_met: impl Fn() -> bool) -> Result<()> {
     waited.with_context(|| format!("{what}: not within a minute"))
 }
 
-async fn replicas_with_one_storage_serve_every_artifact_through_a_failover_and_fetch_nothing(
-    case: Case,
-) -> Result<()> {
+async fn replicas_with_a_shared_storage_serve_and_fetch_nothing(case: Case) -> Result<()> {
     let balancer = Balancer::start().await?;
     let data = case.world().dir().join("shared-data");
     std::fs::create_dir_all(&data)?;
