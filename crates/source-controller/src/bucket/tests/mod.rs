@@ -4,6 +4,7 @@
 mod artifact;
 mod storage;
 mod trouble;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -31,6 +31,15 @@ impl FakeS3 {
         Self { state, server }
     }
 
+    pub(super) fn start_tls(config: Arc<rustls::ServerConfig>) -> Self {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let shared = Arc::clone(&state);
+        let server = Server::start_tls(config, move |request| {
+            answer(&mut shared.lock().unwrap(), &request)
+        });
+        Self { state, server }
+    }
+
     pub(super) fn endpoint(&self) -> String {
         self.server.address().to_string()
     }
