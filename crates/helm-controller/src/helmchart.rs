@@ -98,7 +98,7 @@ pub(crate) async fn delete_last(env: &HelmReconciler, pass: &mut Pass<HelmReleas
     if named.is_none()
         && let Some(template) = &pass.object.spec.chart
     {
-        let (namespace, name) = (namespace(&pass.object, template), name(&pass.object));
+        let (namespace, name) = (chart_namespace(&pass.object, template), chart_name(&pass.object));
         let api: Api<HelmChart> = Api::namespaced(env.client.clone(), &namespace);
         let found = api.get_metadata_opt(&name).await;
         let found = found.map_err(|error| format!("failed to get HelmChart: {}", message(&error)))?;
