@@ -14,6 +14,18 @@ enum Edit<'t> {
     Add(&'t str),
 }
 
+impl Edit<'_> {
+    /// Whether the line is in the first text.
+    const fn is_old(&self) -> bool {
+        !matches!(self, Self::Add(_))
+    }
+
+    /// Whether the line is in the second text.
+    const fn is_new(&self) -> bool {
+        !matches!(self, Self::Remove(_))
+    }
+}
+
 /// Writes what differs between two texts, nothing if they are the same.
 #[must_use]
 pub fn unified(before: &str, after: &str) -> String {
@@ -23,18 +35,19 @@ pub fn unified(before: &str, after: &str) -> String {
     for (first, last) in hunks(&edits) {
         let hunk = edits.get(first..last).unwrap_or_default();
         let earlier = edits.get(..first).unwrap_or_default();
-        let start = |counts: fn(&&Edit<'_>) -> bool| earlier.iter().filter(counts).count();
-        let length = |counts: fn(&&Edit<'_>) -> bool| hunk.iter().filter(counts).count();
-        let (is_old, is_new): (fn(&&Edit<'_>) -> bool, fn(&&Edit<'_>) -> bool) = (
-            |edit| !matches!(edit, Edit::Add(_)),
-            |edit| !matches!(edit, Edit::Remove(_)),
-        );
-        let range = |counts| {
-            let length = length(counts);
+        let range = |counts: fn(&Edit<'_>) -> bool| {
+            let count = |edits: &[Edit<'_>]| edits.iter().filter(|edit| counts(edit)).count();
+            let length = count(hunk);
             // An empty range names the line before it.
-            format!("{},{length}", start(counts) + usize::from(length > 0))
+            format!("{},{length}", count(earlier) + usize::from(length > 0))
         };
-        writeln!(text, "@@ -{} +{} @@", range(is_old), range(is_new)).unwrap_or_default();
+        writeln!(
+            text,
+            "@@ -{} +{} @@",
+            range(|edit| edit.is_old()),
+            range(|edit| edit.is_new())
+        )
+        .unwrap_or_default();
         for edit in hunk {
             let (sign, line) = match edit {
                 Edit::Keep(line) => (' ', line),

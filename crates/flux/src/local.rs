@@ -267,7 +267,7 @@ mod tests {
         assert!(found.get(ValuesSourceKind::ConfigMap, "c").is_none());
         assert!(found.get(ValuesSourceKind::ConfigMap, "d").is_some());
         let (_folder, path) = file("kind: Secret\nmetadata: {name: s}\ndata: {a: '!'}\n");
-        let error = ValuesObjects::read(&[path.clone()], "own")
+        let error = ValuesObjects::read(std::slice::from_ref(&path), "own")
             .unwrap_err()
             .to_string();
         assert_eq!(

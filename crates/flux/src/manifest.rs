@@ -25,7 +25,7 @@ pub fn reduced(row: &KindRow, object: &DynamicObject) -> Result<Value> {
         }
     }
     let spec = object.data.get("spec").cloned().unwrap_or_default();
-    complete(row, Value::Object(kept), spec)
+    complete(row, &Value::Object(kept), &spec)
 }
 
 /// Puts an object of a kind together, in the form that this version writes.
@@ -33,7 +33,7 @@ pub fn reduced(row: &KindRow, object: &DynamicObject) -> Result<Value> {
 /// # Errors
 ///
 /// Returns an error if it is none of its kind.
-pub fn complete(row: &KindRow, metadata: Value, spec: Value) -> Result<Value> {
+pub fn complete(row: &KindRow, metadata: &Value, spec: &Value) -> Result<Value> {
     let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default();
     let object = json!({
         "apiVersion": row.info.api_version(),

@@ -57,25 +57,36 @@ pub struct BuildReleaseArgs {
     pub skip_crds: bool,
 }
 
+const BUILD_EXAMPLES: &str = "flux build hr app\n\
+    flux build hr app --chart-path=./charts/app --values=./try.yaml\n\
+    flux build hr app --dry-run --helmrelease-file=./app.yaml --chart-path=./charts/app --values-from-files=./secrets.yaml";
+
+const DIFF_EXAMPLES: &str = "flux diff hr app --helmrelease-file=./app.yaml\n\
+    flux diff hr app --chart-path=./charts/app";
+
 pub(super) fn build_command() -> Command {
-    let release = Command::new("helmrelease")
-        .visible_alias("hr")
-        .about("Print the objects of a HelmRelease as helm-controller would apply them");
     Command::new("build")
         .about("Build objects")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(BuildReleaseArgs::augment_args(release))
+        .subcommand(
+            BuildReleaseArgs::augment_args(Command::new("helmrelease"))
+                .visible_alias("hr")
+                .about("Print the objects of a HelmRelease as helm-controller would apply them")
+                .after_help(super::examples(BUILD_EXAMPLES)),
+        )
 }
 
 pub(super) fn diff_command() -> Command {
-    let release = Command::new("helmrelease")
-        .visible_alias("hr")
-        .about("Print what an upgrade of a HelmRelease would change in the cluster")
-        .after_help("Exit codes: 0 nothing would change, 1 something would, 2 there was an error");
+    let exit_codes = "Exit codes: 0 nothing would change, 1 something would, 2 there was an error";
     Command::new("diff")
         .about("Compare objects with those of the cluster")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(InputArgs::augment_args(release))
+        .subcommand(
+            InputArgs::augment_args(Command::new("helmrelease"))
+                .visible_alias("hr")
+                .about("Print what an upgrade of a HelmRelease would change in the cluster")
+                .after_help(format!("{exit_codes}\n\n{}", super::examples(DIFF_EXAMPLES))),
+        )
 }

@@ -41,16 +41,20 @@ pub struct DebugKustomizationArgs {
 }
 
 pub(super) fn command() -> Command {
-    let release = Command::new("helmrelease")
+    let release = DebugReleaseArgs::augment_args(Command::new("helmrelease"))
         .visible_alias("hr")
-        .about("Debug a HelmRelease object");
-    let kustomization = Command::new("kustomization")
+        .about("Debug a HelmRelease object")
+        .after_help(super::examples(
+            "flux debug hr app --show-status\nflux debug hr app --show-values > values.yaml",
+        ));
+    let kustomization = DebugKustomizationArgs::augment_args(Command::new("kustomization"))
         .visible_alias("ks")
-        .about("Debug a Kustomization object");
+        .about("Debug a Kustomization object")
+        .after_help(super::examples("flux debug ks app --show-vars > vars.env"));
     Command::new("debug")
         .about("Find out why an object is not what it should be")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(DebugReleaseArgs::augment_args(release))
-        .subcommand(DebugKustomizationArgs::augment_args(kustomization))
+        .subcommand(release)
+        .subcommand(kustomization)
 }

@@ -22,19 +22,19 @@ use ferro_api::Duration;
 #[derive(Clone, Debug, clap::Args)]
 pub struct GlobalArgs {
     /// How long the operation may take
-    #[arg(long, global = true, default_value = "5m", value_name = "duration")]
+    #[arg(long, global = true, default_value = "5m", value_name = "duration", display_order = LAST)]
     pub timeout: Duration,
 
     /// Print generated objects
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = LAST)]
     pub verbose: bool,
 
     /// Namespace of the objects [default: flux-system, or what $FLUX_SYSTEM_NAMESPACE says]
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = LAST)]
     pub namespace: Option<String>,
 
     /// Use the namespace of the kubeconfig's context where none is given
-    #[arg(long, global = true, env = "FLUX_NS_FOLLOWS_KUBE_CONTEXT", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, global = true, display_order = LAST, env = "FLUX_NS_FOLLOWS_KUBE_CONTEXT", value_parser = clap::builder::FalseyValueParser::new())]
     pub ns_follows_kube_context: bool,
 
     /// Path of the kubeconfig
@@ -113,6 +113,15 @@ pub struct GlobalArgs {
     /// Accepted for compatibility: requests are not held back
     #[arg(long, global = true, hide = true, default_value_t = 300)]
     pub kube_api_burst: u32,
+}
+
+/// Where flags of every command stand in help texts: after its own.
+const LAST: usize = 900;
+
+/// Writes examples as they stand at the end of a help text.
+fn examples(lines: &str) -> String {
+    let lines = lines.lines().map(|line| format!("  {line}\n"));
+    format!("Examples:\n{}", lines.collect::<String>().trim_end())
 }
 
 /// Returns the whole command line.

@@ -35,7 +35,7 @@ pub(super) async fn run(matches: &ArgMatches, session: &mut Session<'_>) -> Resu
             .lines()
             .find(|line| line.starts_with(SOURCE))
             .unwrap_or_default();
-        for object in settled(&document, source, &blueprint).await? {
+        for object in settled(document, source, &blueprint).await? {
             push(&mut text, source, object.value())?;
         }
     }

@@ -218,10 +218,9 @@ impl How<'_> {
     /// What would become of an object that the release has no more.
     async fn end(&self, object: &Object) -> Result<Option<Fate>> {
         let id = object.id();
-        let mapping = match self.cluster.map(id, object.version()).await {
-            Ok(mapping) => mapping,
-            // A kind that is not served has no objects.
-            Err(_) => return Ok(None),
+        // A kind that is not served has no objects.
+        let Ok(mapping) = self.cluster.map(id, object.version()).await else {
+            return Ok(None);
         };
         let api = self.cluster.api(&mapping, &id.namespace);
         let Some(live) = api.get_metadata_opt(&id.name).await.map_err(explain)? else {

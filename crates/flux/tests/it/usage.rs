@@ -28,6 +28,55 @@ async fn help_is_a_result() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn help_says_what_a_command_does_and_shows_examples() {
+    for (args, about, example) in [
+        (
+            "create hr",
+            "Create or update a HelmRelease",
+            "  flux create hr app --source=",
+        ),
+        (
+            "create source git",
+            "Create or update a GitRepository",
+            "  flux create source git app --url=",
+        ),
+        (
+            "create secret tls",
+            "Create or update a Secret with TLS",
+            "  flux create secret tls certs",
+        ),
+        (
+            "build hr",
+            "Print the objects of a HelmRelease",
+            "  flux build hr app --dry-run",
+        ),
+        (
+            "diff hr",
+            "Print what an upgrade of a HelmRelease",
+            "  flux diff hr app --chart-path=",
+        ),
+        (
+            "debug hr",
+            "Debug a HelmRelease object",
+            "  flux debug hr app --show-values",
+        ),
+    ] {
+        let outcome = flux(&format!("{args} --help"), vec![]).await;
+        assert_eq!((outcome.code, outcome.err.as_str()), (0, ""), "{args}");
+        assert!(outcome.out.starts_with(about), "{}", outcome.out);
+        let (_, examples) = outcome.out.split_once("\nExamples:\n").unwrap();
+        assert!(examples.contains(example), "{examples}");
+    }
+    // What every command has comes after its own.
+    let help = flux("create hr --help", vec![]).await.out;
+    let place = |flag: &str| help.find(flag).unwrap();
+    assert!(
+        place("--chart-ref") < place("--export") && place("--export") < place("--timeout"),
+        "{help}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn completion_scripts_know_commands_and_flags() {
     for shell in ["bash", "fish", "powershell", "zsh"] {
         let outcome = flux(&format!("completion {shell}"), vec![]).await;

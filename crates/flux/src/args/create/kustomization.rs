@@ -67,5 +67,8 @@ pub struct KustomizationArgs {
 }
 
 pub(super) fn command() -> Command {
-    leaf::<KustomizationArgs>("kustomization", "Create or update a Kustomization").visible_alias("ks")
+    let examples = "flux create kustomization app --source=GitRepository/app --path=./deploy --prune --interval=60m --wait\n\
+        flux create kustomization policies --depends-on=app --source=OCIRepository/policies.flux-system --prune";
+    leaf::<KustomizationArgs>("kustomization", "Create or update a Kustomization", examples)
+        .visible_alias("ks")
 }

@@ -11,19 +11,22 @@ use std::collections::BTreeMap;
 use clap::{Arg, ArgMatches, Args, Command};
 use ferro_api::Duration;
 
+/// Where flags of all that can be created stand in help texts: after those of each.
+const LATE: usize = 800;
+
 /// Flags of all that can be created.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CreateArgs {
     /// How often the object is reconciled
-    #[arg(long, global = true, default_value = "1m", value_name = "duration")]
+    #[arg(long, global = true, default_value = "1m", value_name = "duration", display_order = LATE)]
     pub interval: Duration,
 
     /// Print the object in YAML format instead of applying it
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = LATE)]
     pub export: bool,
 
     /// Labels of the object: label1=value1,label2=value2
-    #[arg(long, global = true, value_delimiter = ',', value_name = "labels")]
+    #[arg(long, global = true, value_delimiter = ',', value_name = "labels", display_order = LATE)]
     pub label: Vec<String>,
 }
 
@@ -66,9 +69,12 @@ pub fn name(matches: &ArgMatches) -> Result<&str, CreateArgsError> {
     }
 }
 
-/// Adds the flags of something that can be created, and its name.
-fn leaf<A: Args>(name: &'static str, about: &'static str) -> Command {
-    A::augment_args(Command::new(name).about(about)).arg(Arg::new(NAME).help("Name of the object"))
+/// Adds the flags of something that can be created, its name, and examples.
+fn leaf<A: Args>(name: &'static str, about: &'static str, examples: &str) -> Command {
+    A::augment_args(Command::new(name))
+        .about(about)
+        .after_help(crate::args::examples(examples))
+        .arg(Arg::new(NAME).help("Name of the object"))
 }
 
 impl CreateArgs {
@@ -83,8 +89,8 @@ impl CreateArgs {
 }
 
 pub(super) fn command() -> Command {
-    let verb = Command::new("create").about("Create or update objects");
-    CreateArgs::augment_args(verb)
+    CreateArgs::augment_args(Command::new("create"))
+        .about("Create or update objects")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(release::command())

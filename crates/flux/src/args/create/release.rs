@@ -75,5 +75,8 @@ pub struct ReleaseArgs {
 }
 
 pub(super) fn command() -> Command {
-    leaf::<ReleaseArgs>("helmrelease", "Create or update a HelmRelease").visible_alias("hr")
+    let examples = "flux create hr app --source=HelmRepository/charts --chart=app --chart-version='>4.0.0'\n\
+        flux create hr app --chart-ref=OCIRepository/app.flux-system --values=./values.yaml\n\
+        flux create hr app --source=GitRepository/app --chart=./charts/app --target-namespace=prod --create-target-namespace --export";
+    leaf::<ReleaseArgs>("helmrelease", "Create or update a HelmRelease", examples).visible_alias("hr")
 }

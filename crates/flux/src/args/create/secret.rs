@@ -175,29 +175,37 @@ pub(super) fn command() -> Command {
         .subcommand(leaf::<GitSecretArgs>(
             "git",
             "Create or update a Secret for Git authentication",
+            "flux create secret git auth --url=https://example.com/org/app --username=user --password=token\n\
+             flux create secret git auth --url=ssh://git@example.com/org/app --ssh-key-algorithm=ed25519 --export",
         ))
         .subcommand(leaf::<GitHubAppArgs>(
             "githubapp",
             "Create or update a Secret for a GitHub App",
+            "flux create secret githubapp auth --app-id=1 --app-installation-id=2 --app-private-key=./key.pem",
         ))
         .subcommand(leaf::<HelmSecretArgs>(
             "helm",
             "Create or update a Secret for a Helm repository",
+            "flux create secret helm auth --username=user --password=password",
         ))
         .subcommand(leaf::<NotationArgs>(
             "notation",
             "Create or update a Secret for artifacts signed by notation",
+            "flux create secret notation trust --trust-policy-file=./policy.json --ca-cert-file=./ca.crt",
         ))
         .subcommand(leaf::<OciSecretArgs>(
             "oci",
             "Create or update an image pull secret",
+            "flux create secret oci auth --url=registry.example.com --username=user --password=password",
         ))
         .subcommand(leaf::<ProxyArgs>(
             "proxy",
             "Create or update a Secret for a proxy",
+            "flux create secret proxy proxy --address=https://proxy.example.com --username=user --password=password",
         ))
         .subcommand(leaf::<TlsFileArgs>(
             "tls",
             "Create or update a Secret with TLS certificates",
+            "flux create secret tls certs --tls-crt-file=./client.crt --tls-key-file=./client.key --ca-crt-file=./ca.crt",
         ))
 }

@@ -11,7 +11,7 @@ use super::secret::SshKeyArgs;
 #[derive(Clone, Debug, clap::Args)]
 pub struct SourceArgs {
     /// How long fetching may take
-    #[arg(long, global = true, value_name = "duration")]
+    #[arg(long, global = true, value_name = "duration", display_order = super::LATE)]
     pub fetch_timeout: Option<Duration>,
 }
 
@@ -280,9 +280,34 @@ pub(super) fn command() -> Command {
         .about("Create or update sources")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(leaf::<BucketArgs>("bucket", "Create or update a Bucket"))
-        .subcommand(leaf::<ChartArgs>("chart", "Create or update a HelmChart"))
-        .subcommand(leaf::<GitArgs>("git", "Create or update a GitRepository"))
-        .subcommand(leaf::<HelmArgs>("helm", "Create or update a HelmRepository"))
-        .subcommand(leaf::<OciArgs>("oci", "Create or update an OCIRepository"))
+        .subcommand(leaf::<BucketArgs>(
+            "bucket",
+            "Create or update a Bucket",
+            "flux create source bucket app --bucket-name=app --endpoint=minio.minio.svc:9000 --insecure --access-key=user --secret-key=password\n\
+             flux create source bucket app --bucket-name=app --endpoint=s3.amazonaws.com --provider=aws --region=us-east-1",
+        ))
+        .subcommand(leaf::<ChartArgs>(
+            "chart",
+            "Create or update a HelmChart",
+            "flux create source chart app --source=HelmRepository/charts --chart=app --chart-version=6.x\n\
+             flux create source chart app --source=GitRepository/app --chart=./charts/app",
+        ))
+        .subcommand(leaf::<GitArgs>(
+            "git",
+            "Create or update a GitRepository",
+            "flux create source git app --url=https://example.com/org/app --branch=main\n\
+             flux create source git app --url=https://example.com/org/app --tag-semver='>=3.2.0 <3.3.0' --username=user --password=token\n\
+             flux create source git app --url=ssh://git@example.com/org/app --branch=main --private-key-file=./key",
+        ))
+        .subcommand(leaf::<HelmArgs>(
+            "helm",
+            "Create or update a HelmRepository",
+            "flux create source helm charts --url=https://charts.example.com --interval=10m\n\
+             flux create source helm charts --url=oci://registry.example.com/charts --secret-ref=registry",
+        ))
+        .subcommand(leaf::<OciArgs>(
+            "oci",
+            "Create or update an OCIRepository",
+            "flux create source oci app --url=oci://registry.example.com/org/app --tag=latest --interval=10m",
+        ))
 }

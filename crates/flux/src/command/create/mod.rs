@@ -128,7 +128,7 @@ struct Draft {
 impl Draft {
     fn new(kind: &str, common: &Common, spec: Spec, session: &Session<'_>) -> Result<Self> {
         let row = KindRow::find(kind).ok_or_else(|| anyhow!("unknown kind {kind}"))?;
-        let object = manifest::complete(row, common.metadata(session), Value::Object(spec.0))?;
+        let object = manifest::complete(row, &common.metadata(session), &Value::Object(spec.0))?;
         Ok(Self { row, object })
     }
 
