@@ -83,6 +83,12 @@ pub mod annotation {
     pub const KUBECTL_LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
     /// `disabled` keeps drift detection of a Helm release away from an object.
     pub const DRIFT_DETECTION: &str = "helm.toolkit.fluxcd.io/driftDetection";
+    /// The times at which a Helm release may be changed. Beyond upstream.
+    pub const WINDOWS: &str = "helm.toolkit.fluxcd.io/windows";
+    /// The time zone of [`WINDOWS`].
+    pub const WINDOWS_TIME_ZONE: &str = "helm.toolkit.fluxcd.io/windowsTimeZone";
+    /// `ignored` lets drift be undone outside of [`WINDOWS`].
+    pub const WINDOWS_DRIFT: &str = "helm.toolkit.fluxcd.io/windowsDrift";
     /// `disabled` suspends an artifact generator.
     pub const ARTIFACT_GENERATOR_RECONCILE: &str = "source.extensions.fluxcd.io/reconcile";
     /// On a lease: where the replica that holds it serves its artifacts to the others.

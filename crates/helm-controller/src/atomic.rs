@@ -1,5 +1,6 @@
 //! The loop of a release: determine, decide, act, until it is as it should be or nothing can be done (`spec/helm.md` C.4).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ferro_api::helm::{HelmRelease, ReleaseAction, RemediationStrategy};
@@ -7,13 +8,16 @@ use ferro_api::meta::Duration as GoDuration;
 use ferro_api::{ConditionStatus, FluxObject, annotation, condition, reason};
 use ferro_apply::detect::Deviation;
 use ferro_runtime::conditions;
+use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::{Outcome, Pass};
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
 use crate::action::{ActionError, Work, install, release, rollback, test, uninstall, unlock, upgrade};
 use crate::drift;
 use crate::reconciler::HelmReconciler;
 use crate::state::{Hopeless, State, Step, decide, determine, is_way_back};
+use crate::windows::{Gate, Windows};
 
 /// Sorts of steps; each is taken once a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +48,7 @@ pub(crate) async fn run(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work
         if work.site.cancel.is_cancelled() {
             return env.cut_short(pass);
         }
-        let (step, drift) = match next(env, pass, work).await {
+        let Next { step, drift, forced } = match next(env, pass, work).await {
             Ok(next) => next,
             Err(outcome) => return outcome,
         };
@@ -55,6 +59,10 @@ pub(crate) async fn run(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work
         };
         if taken.contains(&sort) {
             return again(env, pass);
+        }
+        let waits = !forced && matches!(sort, Sort::Release | Sort::Drift);
+        if waits && let Some(outcome) = held(env, pass, title(&step), sort == Sort::Drift) {
+            return outcome;
         }
         announce(pass, &step, sort);
         // What the step before has done, and how often it failed, must be known to whoever goes on should this process be killed.
@@ -91,12 +99,16 @@ pub(crate) async fn run(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work
     }
 }
 
-/// What is to be done next, and what has drifted.
-async fn next(
-    env: &HelmReconciler,
-    pass: &mut Pass<HelmRelease>,
-    work: &Work,
-) -> Result<(Step, Vec<Deviation>), Outcome> {
+/// What is to be done next.
+struct Next {
+    step: Step,
+    /// What has drifted.
+    drift: Vec<Deviation>,
+    /// Whether it is asked for explicitly.
+    forced: bool,
+}
+
+async fn next(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work: &Work) -> Result<Next, Outcome> {
     let strategies = env.strategies(&pass.object);
     let unclear = |pass: &mut Pass<HelmRelease>, error: String| {
         let message = format!("Could not determine release state: {error}");
@@ -133,17 +145,78 @@ async fn next(
         _ => {}
     }
     tracing::debug!(?state, forced, "release state");
-    match decide(&state, &mut pass.object, forced, strategies) {
+    let step = match decide(&state, &mut pass.object, forced, strategies) {
         Ok(Step::Rollback(previous)) => match work.site.storage.get(previous.version).await {
-            Ok(record) if is_way_back(&previous, record.as_ref()).is_ok() => {
-                Ok((Step::Rollback(previous), drift))
-            }
-            Ok(_) => Ok((Step::Upgrade, drift)),
-            Err(error) => Err(unclear(pass, error.to_string())),
+            Ok(record) if is_way_back(&previous, record.as_ref()).is_ok() => Step::Rollback(previous),
+            Ok(_) => Step::Upgrade,
+            Err(error) => return Err(unclear(pass, error.to_string())),
         },
-        Ok(step) => Ok((step, drift)),
-        Err(hopeless) => Err(stalled(pass, &hopeless)),
+        Ok(step) => step,
+        Err(hopeless) => return Err(stalled(pass, &hopeless)),
+    };
+    Ok(Next { step, drift, forced })
+}
+
+/// Keeps a change until the release's maintenance window opens, if it has one that is closed.
+pub(crate) fn held(
+    env: &HelmReconciler,
+    pass: &mut Pass<HelmRelease>,
+    what: &str,
+    is_drift: bool,
+) -> Option<Outcome> {
+    let interval = Duration::from(pass.object.spec.interval);
+    let windows = match Windows::of(&pass.object) {
+        Ok(windows) => windows?,
+        Err(error) => {
+            let error = error.to_string();
+            conditions::delete(&mut pass.object, condition::RECONCILING);
+            conditions::mark_false(&mut pass.object, condition::READY, reason::INVALID_WINDOW, &error);
+            tell_once(env, pass, Severity::Error, reason::INVALID_WINDOW, &error);
+            return Some(Outcome::Wait(interval));
+        }
+    };
+    crate::conditions::overcome(&mut pass.object, reason::INVALID_WINDOW);
+    let now = jiff::Timestamp::now();
+    let key = ObjectRef::from_obj(&pass.object);
+    let until = match windows.gate(now) {
+        Gate::Closed(until) if !(is_drift && windows.ignores_drift) => until,
+        _ => {
+            env.memory.tell(key, None);
+            return None;
+        }
+    };
+    let message = format!(
+        "{what} waits for the maintenance window that opens at {}",
+        until.strftime("%Y-%m-%d %H:%M %Z")
+    );
+    conditions::mark_reconciling(&mut pass.object, reason::WAITING_FOR_WINDOW, &message);
+    tell_once(env, pass, Severity::Info, reason::WAITING_FOR_WINDOW, &message);
+    let left = until.timestamp().duration_since(now);
+    let left = Duration::try_from(left).unwrap_or_default();
+    // Until then it is looked at as often as ever: something else may be due.
+    Some(Outcome::Wait(left.max(Duration::from_secs(1)).min(interval)))
+}
+
+fn tell_once(
+    env: &HelmReconciler,
+    pass: &Pass<HelmRelease>,
+    severity: Severity,
+    reason: &str,
+    message: &str,
+) {
+    let key = ObjectRef::from_obj(&pass.object);
+    if env.memory.tell(key, Some(message.to_owned())) {
+        pass.event(severity, reason, message, BTreeMap::new());
     }
+}
+
+/// Whether a release waits for its maintenance window, or for one that can be read: what is due must not count as seen.
+pub(crate) fn is_held(release: &HelmRelease) -> bool {
+    let has = |type_: &str, reason: &str| {
+        let found = release.condition(type_);
+        found.is_some_and(|found| found.reason == reason)
+    };
+    has(condition::RECONCILING, reason::WAITING_FOR_WINDOW) || has(condition::READY, reason::INVALID_WINDOW)
 }
 
 fn stalled(pass: &mut Pass<HelmRelease>, hopeless: &Hopeless) -> Outcome {
@@ -230,7 +303,18 @@ fn announce(pass: &mut Pass<HelmRelease>, step: &Step, sort: Sort) {
         Step::UninstallRemediation => spec.uninstall.as_ref().and_then(|uninstall| uninstall.timeout),
         Step::Unlock | Step::CorrectDrift | Step::Nothing => None,
     };
-    let name = match step {
+    let name = title(step);
+    let timeout = own.unwrap_or_else(|| spec.timeout_or_default());
+    let message = format!("Running '{name}' action with timeout of {timeout}");
+    if sort == Sort::Release {
+        conditions::mark_unknown(&mut pass.object, condition::READY, reason::PROGRESSING, &message);
+    }
+    pass.progress(&message);
+}
+
+/// What a step is called.
+fn title(step: &Step) -> &'static str {
+    match step {
         Step::Install => "install",
         Step::Upgrade => "upgrade",
         Step::Test => "test",
@@ -238,14 +322,8 @@ fn announce(pass: &mut Pass<HelmRelease>, step: &Step, sort: Sort) {
         Step::UninstallRemediation => "uninstall",
         Step::Unlock => "unlock",
         Step::CorrectDrift => "correct cluster drift",
-        Step::Nothing => return,
-    };
-    let timeout = own.unwrap_or_else(|| spec.timeout_or_default());
-    let message = format!("Running '{name}' action with timeout of {timeout}");
-    if sort == Sort::Release {
-        conditions::mark_unknown(&mut pass.object, condition::READY, reason::PROGRESSING, &message);
+        Step::Nothing => "nothing",
     }
-    pass.progress(&message);
 }
 
 async fn act(
@@ -322,6 +400,14 @@ fn is_forced(object: &mut HelmRelease) -> bool {
         object.status_mut().last_handled_force_at = Some(token);
     }
     is_new
+}
+
+/// Whether an upgrade is asked for; the asking stays unanswered.
+pub(crate) fn asks_for_force(object: &HelmRelease) -> bool {
+    let handled = object
+        .status()
+        .and_then(|status| status.last_handled_force_at.as_deref());
+    requested(object, annotation::FORCE_REQUESTED_AT, handled).0
 }
 
 /// Whether the failures are to be forgotten. Asking is answered once.

@@ -37,6 +37,7 @@ mod state;
 mod storage;
 mod strategy;
 mod watches;
+mod windows;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

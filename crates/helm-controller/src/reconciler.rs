@@ -91,6 +91,20 @@ pub(crate) struct Memory {
     unnamed_charts: Mutex<HashMap<Key, String>>,
     /// The newest records, as they are packed.
     pub(crate) records: Arc<Records>,
+    /// What users were told last of a change that waits.
+    told: Mutex<HashMap<Key, String>>,
+}
+
+impl Memory {
+    /// Notes what a user is told of a release; whether that is new.
+    pub(crate) fn tell(&self, key: Key, message: Option<String>) -> bool {
+        let mut told = lock(&self.told);
+        let before = match &message {
+            Some(message) => told.insert(key, message.clone()),
+            None => told.remove(&key),
+        };
+        before != message
+    }
 }
 
 /// Why a pass ends before anything is done to the release.
@@ -106,8 +120,10 @@ impl Reconciler for HelmReconciler {
         lock(&self.running).insert(key.clone(), cancel.clone());
         let outcome = match self.prepare(pass, cancel).await {
             Ok(work) => match Box::pin(atomic::run(self, pass, &work)).await {
-                // What waits there is the retry of a strategy.
-                Outcome::Wait(interval) => Outcome::Wait(jittered(interval, self.jitter)),
+                // What waits there is the retry of a strategy, or else a window.
+                Outcome::Wait(interval) if !atomic::is_held(&pass.object) => {
+                    Outcome::Wait(jittered(interval, self.jitter))
+                }
                 outcome => outcome,
             },
             Err(Stop(outcome)) => outcome,
@@ -123,6 +139,7 @@ impl Reconciler for HelmReconciler {
     async fn finalize(&self, pass: &mut Pass<HelmRelease>) -> Result<(), String> {
         let key = ObjectRef::from_obj(&pass.object);
         self.name_chart(&mut pass.object, &key);
+        self.memory.tell(key, None);
         if !pass.object.is_suspended() {
             self.uninstall(pass).await?;
             helmchart::delete_last(self, pass).await?;
@@ -152,6 +169,7 @@ impl Reconciler for HelmReconciler {
     fn finish(&self, object: &mut HelmRelease, outcome: &Outcome) {
         let generation = object.metadata.generation.unwrap_or(0);
         match outcome {
+            Outcome::Wait(_) if atomic::is_held(object) => {}
             Outcome::Wait(_) => object.set_observed_generation(generation),
             Outcome::Stalled { .. } => {
                 conditions::delete(object, condition::RECONCILING);
@@ -422,6 +440,11 @@ impl HelmReconciler {
         let Some(change) = target.changed(&pass.object, chart, keeps_renamed) else {
             return Ok(());
         };
+        if !atomic::asks_for_force(&pass.object)
+            && let Some(outcome) = atomic::held(self, pass, "uninstall of the release that is left", false)
+        {
+            return Err(Stop(outcome));
+        }
         tracing::info!(
             "release target configuration changed ({change}): running uninstall for current release"
         );

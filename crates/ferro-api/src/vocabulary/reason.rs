@@ -107,6 +107,8 @@ reasons! {
     UNINSTALL_FAILED = "UninstallFailed",
     DRIFT_DETECTED = "DriftDetected",
     NO_DRIFT_DETECTED = "NoDriftDetected",
+    WAITING_FOR_WINDOW = "WaitingForWindow",
+    INVALID_WINDOW = "InvalidWindow",
     DRIFT_CORRECTED = "DriftCorrected",
     DRIFT_CORRECTION_FAILED = "DriftCorrectionFailed",
     SOURCE_NOT_READY = "SourceNotReady",

@@ -1,5 +1,6 @@
 //! Runs of the reconciler against an API server in memory.
 
+mod budget;
 mod drift;
 mod failures;
 mod flags;
@@ -12,6 +13,7 @@ mod server;
 mod strategies;
 mod takeover;
 mod waits;
+mod windows;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

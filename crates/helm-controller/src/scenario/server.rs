@@ -184,6 +184,11 @@ impl Server {
             } else {
                 path.clone()
             };
+            // What has been replaced is what it was.
+            if parts.method != "PATCH" {
+                value["metadata"]["uid"] = key.as_str().into();
+                bytes = Bytes::from(value.to_string());
+            }
             // An apply to what is not there creates, whatever version it asks for.
             if parts.method == "PATCH" && self.api.get(&key).is_none() {
                 value["metadata"]
