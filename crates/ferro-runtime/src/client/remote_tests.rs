@@ -1,3 +1,5 @@
+//! Clusters that ConfigMaps describe: what is refused, and one that is reached.
+
 use super::*;
 use ferro_testkit::api::FakeApi;
 use serde_json::json;
