@@ -205,7 +205,7 @@ fn tell_once(
     message: &str,
 ) {
     let key = ObjectRef::from_obj(&pass.object);
-    if env.memory.tell(key, Some(message.to_owned())) {
+    if env.memory.tell(key, Some(message)) {
         pass.event(severity, reason, message, BTreeMap::new());
     }
 }

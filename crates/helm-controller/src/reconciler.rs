@@ -97,13 +97,13 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Notes what a user is told of a release; whether that is new.
-    pub(crate) fn tell(&self, key: Key, message: Option<String>) -> bool {
+    pub(crate) fn tell(&self, key: Key, message: Option<&str>) -> bool {
         let mut told = lock(&self.told);
-        let before = match &message {
-            Some(message) => told.insert(key, message.clone()),
+        let before = match message {
+            Some(message) => told.insert(key, message.to_owned()),
             None => told.remove(&key),
         };
-        before != message
+        before.as_deref() != message
     }
 }
 
