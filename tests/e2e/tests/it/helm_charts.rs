@@ -156,7 +156,7 @@ async fn left(case: &Case) -> Result<Vec<String>> {
     case.blocking(move |world| {
         let kinds = world.kubectl(&["api-resources", "--verbs=list,delete", "-o", "name"])?;
         world.kubectl(&["delete", "crds", "-l", &selector, "--ignore-not-found"])?;
-        let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
+        let kinds: Vec<&str> = kinds.lines().filter(|kind| is_lasting(kind)).collect();
         let labelled = world.kubectl(&["get", &kinds.join(","), "-A", "-l", &selector, "-o", "name"])?;
         let records = world.kubectl(&[
             "get",
@@ -175,6 +175,15 @@ async fn left(case: &Case) -> Result<Vec<String>> {
             .collect())
     })
     .await
+}
+
+/// Whether a kind is there as long as the cluster is: definitions of other tests come and go.
+fn is_lasting(kind: &str) -> bool {
+    let group = kind.split_once('.').map_or("", |(_, group)| group);
+    let is_built_in = matches!(group, "" | "apps" | "autoscaling" | "batch" | "policy")
+        || group.ends_with(".k8s.io")
+        || group.ends_with(".fluxcd.io");
+    is_built_in && !kind.starts_with("events")
 }
 
 async fn public_charts_come_and_go_without_a_trace(case: Case) -> Result<()> {
