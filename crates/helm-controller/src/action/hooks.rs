@@ -261,7 +261,10 @@ async fn wait(
                         let mut live = serde_json::to_value(&live).unwrap_or_default();
                         match progress_by(exprs, &live, kind) {
                             Progress::Running => {}
-                            ended => return (ended, live["status"].take()),
+                            ended => {
+                                let status = live.pointer_mut("/status").map(Value::take);
+                                return (ended, status.unwrap_or_default());
+                            }
                         }
                     }
                     Ok(Some(None)) => {}
