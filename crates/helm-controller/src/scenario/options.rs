@@ -419,6 +419,29 @@ async fn release_is_made_with_the_rights_of_its_account() {
 }
 
 #[tokio::test]
+async fn release_whose_account_is_gone_is_left_when_its_object_goes() {
+    let mut scenario = Scenario::new(&[]);
+    scenario.publish("1.0.0", &[VALUES, MAP]);
+    let (object, _) = run(&scenario, &json!({ "serviceAccountName": "gone" })).await;
+    assert_eq!(ready(&object).1, "InstallSucceeded", "{:?}", ready(&object));
+    let (object, outcome) = scenario.let_go(&object).await;
+    outcome.unwrap();
+    assert_eq!(scenario.statuses(), ["v1 deployed"]);
+    assert!(scenario.server.api.get(APP).is_some());
+    // Whether it is gone must be known.
+    let path = "/api/v1/namespaces/ns/serviceaccounts/gone";
+    scenario.server.api.fail_next("GET", path, 500);
+    let (object, outcome) = scenario.let_go(&object).await;
+    let error = "failed to confirm ServiceAccount 'gone' can be used to uninstall release: made to fail";
+    assert_eq!(outcome.unwrap_err(), error);
+    assert_eq!(
+        ready(&object),
+        ("False".into(), "UninstallFailed".into(), error.into())
+    );
+    assert_eq!(scenario.statuses(), ["v1 deployed"]);
+}
+
+#[tokio::test]
 async fn dependency_is_judged_by_the_expression_of_the_spec() {
     let mut scenario = Scenario::new(&[]);
     scenario.publish("1.0.0", &[VALUES, MAP]);
