@@ -170,7 +170,7 @@ fn message_of<'o>(object: &'o Bucket, type_: &str) -> &'o str {
 /// The files in a stored artifact with their content.
 fn files(path: &Path) -> BTreeMap<String, String> {
     let file = std::fs::File::open(path).unwrap();
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(file));
     let mut files = BTreeMap::new();
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
