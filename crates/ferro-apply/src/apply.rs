@@ -236,8 +236,7 @@ impl Cluster {
             Step::Create | Step::Configure => {}
         }
         self.configure(&plan.object, &plan.mapping, plan.desired, run)
-            .await?;
-        Ok(Action::Configured)
+            .await
     }
 }
 

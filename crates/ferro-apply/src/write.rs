@@ -9,8 +9,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::apply::Run;
+use crate::changeset::Action;
 use crate::cluster::Cluster;
 use crate::error::ObjectFailure;
+use crate::live::Known;
 use crate::mapper::Mapping;
 use crate::object::{Object, ObjectId};
 use crate::observe::observe;
@@ -154,16 +156,26 @@ impl Cluster {
         mapping: &Mapping,
         desired: u64,
         run: &Run<'_>,
-    ) -> Result<(), ObjectFailure> {
+    ) -> Result<Action, ObjectFailure> {
         let id = object.id();
+        // It may have gone without a watch having told so, unless a dry-run has just looked.
+        let known = match self.live.get(id, object.version()) {
+            Known::There(seen) => Some(seen.uid),
+            Known::NotOurs | Known::Unknown => None,
+        };
         self.live.writing(id, &run.options.owner);
         let how = (false, run.options.is_strict);
         match self.patch(&mut object.clone(), mapping, how).await {
             Ok(written) => {
                 let (seen, body) = observe(written, self.live.ownership(), Timestamp::now());
+                let is_new = known.is_some_and(|uid| uid != seen.uid);
                 let left = self.left(object, desired, run);
                 self.live.written(id, object.version(), left, seen, body);
-                Ok(())
+                Ok(if is_new {
+                    Action::Created
+                } else {
+                    Action::Configured
+                })
             }
             Err(error) => {
                 self.live.not_written(id);

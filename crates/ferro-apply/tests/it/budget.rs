@@ -60,6 +60,23 @@ async fn a_change_costs_a_dry_run_and_a_write() {
 }
 
 #[tokio::test]
+async fn without_dry_runs_a_change_costs_a_write_and_what_has_gone_unseen_is_created() {
+    let server = Server::default();
+    let fixture = fixture(&server);
+    fixture.apply(&maps(&["a", "b"])).await;
+    fixture.requests.take();
+    // As another client does while the watch is behind.
+    server.remove("/api/v1/namespaces/n/configmaps/m0");
+    let mut options = fixture.options();
+    options.dry_runs = false;
+    let applied = fixture.apply_with(&maps(&["x", "x"]), &options).await.unwrap();
+    assert_eq!(actions(&applied), ["created", "configured"]);
+    let mut requests = fixture.requests.take();
+    requests.sort();
+    assert_eq!(requests, ["PATCH configmaps/m0", "PATCH configmaps/m1"]);
+}
+
+#[tokio::test]
 async fn after_a_restart_each_object_costs_one_dry_run_once() {
     let server = Server::default();
     fixture(&server).apply(&maps(&["a", "b"])).await;

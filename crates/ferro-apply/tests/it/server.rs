@@ -71,6 +71,11 @@ impl Server {
         store.objects.insert(path.to_owned(), object);
     }
 
+    /// Takes an object away as somebody else would; no watch tells.
+    pub(crate) fn remove(&self, path: &str) {
+        assert!(self.store.lock().unwrap().objects.remove(path).is_some());
+    }
+
     pub(crate) fn get(&self, path: &str) -> Option<Value> {
         self.store.lock().unwrap().objects.get(path).cloned()
     }

@@ -41,7 +41,7 @@ use crate::args::{FEATURE_GATES, Settings, test_settings};
 use crate::chart::Charts;
 use crate::reconciler::{HelmReconciler, Memory};
 use crate::site::Discoveries;
-use crate::source::{CHART, unready};
+use crate::source::{CHART, KINDS, unready};
 
 use self::server::Server;
 
@@ -135,8 +135,20 @@ impl Scenario {
         self.offer(CHART.kind, Some(artifact));
     }
 
-    /// Has the source of a kind offer an artifact.
+    /// Has the source of a kind offer an artifact, and watches have told so.
     fn offer(&self, kind: &'static str, artifact: Option<Artifact>) {
+        let plural = KINDS.iter().find(|it| it.kind == kind).unwrap().plural;
+        let path = format!("/apis/source.toolkit.fluxcd.io/v1/namespaces/ns/{plural}/podinfo");
+        let source = json!({
+            "metadata": { "name": "podinfo", "namespace": "ns", "generation": 1, "resourceVersion": "1" },
+            "status": { "artifact": artifact, "observedGeneration": 1 }
+        });
+        self.server.put(&path, source);
+        self.told(kind, artifact);
+    }
+
+    /// Has watches tell what the source of a kind offers.
+    fn told(&self, kind: &'static str, artifact: Option<Artifact>) {
         let standing = Standing {
             unready: artifact.is_none().then(|| "does not have an artifact".to_owned()),
             artifact: artifact.map(Arc::new),
