@@ -15,6 +15,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::action::{ActionError, Work, install, release, rollback, test, uninstall, unlock, upgrade};
 use crate::drift;
+use crate::others;
 use crate::reconciler::HelmReconciler;
 use crate::state::{Hopeless, State, Step, decide, determine, is_way_back};
 use crate::windows::{Gate, Windows};
@@ -59,6 +60,12 @@ pub(crate) async fn run(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work
         };
         if taken.contains(&sort) {
             return again(env, pass);
+        }
+        if sort == Sort::Unlock
+            && !forced
+            && let Some(outcome) = others::wait_for(env, pass, work).await
+        {
+            return outcome;
         }
         let waits = !forced && matches!(sort, Sort::Release | Sort::Drift);
         if waits && let Some(outcome) = held(env, pass, title(&step), sort == Sort::Drift) {
@@ -197,7 +204,8 @@ pub(crate) fn held(
     Some(Outcome::Wait(left.max(Duration::from_secs(1)).min(interval)))
 }
 
-fn tell_once(
+/// Tells something unless it was told last.
+pub(crate) fn tell_once(
     env: &HelmReconciler,
     pass: &Pass<HelmRelease>,
     severity: Severity,
@@ -210,13 +218,15 @@ fn tell_once(
     }
 }
 
-/// Whether a release waits for its maintenance window, or for one that can be read: what is due must not count as seen.
+/// Whether a release waits for its maintenance window, for one that can be read, or for another client: what is due must not count as seen.
 pub(crate) fn is_held(release: &HelmRelease) -> bool {
     let has = |type_: &str, reason: &str| {
         let found = release.condition(type_);
         found.is_some_and(|found| found.reason == reason)
     };
-    has(condition::RECONCILING, reason::WAITING_FOR_WINDOW) || has(condition::READY, reason::INVALID_WINDOW)
+    has(condition::RECONCILING, reason::WAITING_FOR_WINDOW)
+        || has(condition::RECONCILING, reason::LOCKED_BY_OTHER)
+        || has(condition::READY, reason::INVALID_WINDOW)
 }
 
 fn stalled(pass: &mut Pass<HelmRelease>, hopeless: &Hopeless) -> Outcome {

@@ -26,6 +26,7 @@ mod dependency;
 mod drift;
 mod helmchart;
 mod notice;
+mod others;
 mod prepare;
 mod reconciler;
 mod records;

@@ -48,6 +48,16 @@ pub(crate) struct Head {
     form: Form,
     /// Labels that users gave it.
     labels: BTreeMap<String, String>,
+    /// Who wrote it last, if the API server knows.
+    pub(crate) writer: Option<Writer>,
+}
+
+/// A client that wrote a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Writer {
+    /// Its field manager: for Helm's own command line, the name of the program.
+    pub(crate) manager: String,
+    pub(crate) at: jiff::Timestamp,
 }
 
 /// The records of one release.
@@ -297,7 +307,19 @@ fn head(found: &PartialObjectMeta<Secret>) -> Option<Head> {
         secret: found.name_any(),
         form: form(&found.metadata),
         labels: secret::custom_labels(labels),
+        writer: writer(&found.metadata),
     })
+}
+
+fn writer(metadata: &ObjectMeta) -> Option<Writer> {
+    let entries = metadata.managed_fields.iter().flatten();
+    let writers = entries.filter_map(|entry| {
+        Some(Writer {
+            manager: entry.manager.clone()?,
+            at: entry.time.as_ref()?.0,
+        })
+    });
+    writers.max_by_key(|writer| writer.at)
 }
 
 fn form(metadata: &ObjectMeta) -> Form {

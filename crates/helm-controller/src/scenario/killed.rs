@@ -157,3 +157,53 @@ async fn unlock_that_fails_is_told_and_tried_again() {
     assert_eq!(ready(&object).1, "UpgradeSucceeded");
     assert_eq!(scenario.statuses(), ["v1 superseded", "v2 failed", "v3 deployed"]);
 }
+
+/// Has a client be the last writer of a revision, so many minutes ago.
+fn written_by(scenario: &Scenario, revision: u32, manager: &str, minutes: i64) {
+    let secrets = "/api/v1/namespaces/ns/secrets";
+    let name = format!("sh.helm.release.v1.app.v{revision}");
+    let is_it = |secret: &Value| secret["metadata"]["name"] == *name;
+    let mut secret = scenario.server.list(secrets).into_iter().find(is_it).unwrap();
+    let at = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes);
+    secret["metadata"]["managedFields"] = json!([
+        { "manager": manager, "operation": "Update", "time": at },
+        { "manager": "another", "operation": "Update", "time": "2026-01-01T00:00:00Z" }
+    ]);
+    scenario.server.put(&format!("{secrets}/{name}"), secret);
+}
+
+#[tokio::test]
+async fn revision_that_another_client_has_begun_is_left_alone_for_the_timeout() {
+    let mut scenario = Scenario::new(&[]);
+    scenario.publish("1.0.0", &[MAP]);
+    let (object, _) = scenario.run(&release(&json!({ "timeout": "10m" }))).await;
+    leave(&scenario, Status::PendingUpgrade, true).await;
+    scenario.events();
+    written_by(&scenario, 2, "helm", 3);
+    let before = ready(&object);
+    let (object, outcome) = scenario.run(&object).await;
+    assert_eq!(outcome, Outcome::Wait(Duration::from_secs(30)));
+    assert_eq!(scenario.statuses(), ["v1 deployed", "v2 pending-upgrade"]);
+    assert_eq!(ready(&object), before);
+    let reconciling = object.condition(condition::RECONCILING).unwrap();
+    assert_eq!(reconciling.reason, "LockedByOther");
+    let begin = "Revision 2 is pending-upgrade by helm, which wrote last at ";
+    assert!(reconciling.message.starts_with(begin), "{}", reconciling.message);
+    // It is told once.
+    let (object, _) = scenario.run(&object).await;
+    assert_eq!(scenario.events().len(), 1);
+
+    // It has had its time.
+    written_by(&scenario, 2, "helm", 11);
+    let (object, outcome) = scenario.run(&object).await;
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(scenario.statuses(), ["v1 superseded", "v2 failed", "v3 deployed"]);
+    assert!(object.condition(condition::RECONCILING).is_none());
+
+    // What this controller has begun in an earlier life is not waited for.
+    leave(&scenario, Status::PendingUpgrade, false).await;
+    written_by(&scenario, 3, "helm-controller", 0);
+    let (_, outcome) = scenario.run(&object).await;
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(scenario.statuses().last().unwrap(), "v4 deployed");
+}
