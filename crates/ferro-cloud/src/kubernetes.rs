@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ferro_http::{Auth, Request, SafeUrl, Secret};
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -136,7 +136,7 @@ impl Eks {
             pairs.push(("X-Amz-Security-Token", token.expose().as_str()));
         }
         let asked = query(&pairs);
-        let host = host_of(&url);
+        let host = sigv4::host_of(&url);
         let canonical = format!(
             "GET\n/\n{asked}\nhost:{host}\n{AWS_CLUSTER}:{}\n\n{signed}\n{EMPTY_SHA256}",
             self.name
@@ -193,7 +193,7 @@ fn signed_get(url: &str, (region, service): (&str, &str), credentials: &AwsCrede
         at: Timestamp::now(),
     };
     let request = Request::new(Method::GET, url)?;
-    let (host, date) = (host_of(request.url()), scope.date());
+    let (host, date) = (sigv4::host_of(request.url()), scope.date());
     let mut headers = vec![("host", host.as_str()), ("x-amz-date", date.as_str())];
     if let Some(token) = &credentials.session_token {
         headers.push(("x-amz-security-token", token.expose().as_str()));
@@ -210,22 +210,7 @@ fn signed_get(url: &str, (region, service): (&str, &str), credentials: &AwsCrede
         };
         sigv4::authorization(&signable, credentials, &scope)
     };
-    let sent = headers.iter().copied().filter(|(name, _)| *name != "host");
-    let mut sent = sent.chain([("authorization", authorization.as_str())]);
-    sent.try_fold(request, |request, (name, value)| {
-        let mut value = HeaderValue::from_str(value).map_err(|_| {
-            Error::credential("the credentials hold characters that cannot be sent in a header")
-        })?;
-        value.set_sensitive(true);
-        Ok(request.header(HeaderName::from_static(name), value))
-    })
-}
-
-fn host_of(url: &SafeUrl) -> String {
-    let url = url.expose();
-    let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    sigv4::sign(request, &headers, &authorization)
 }
 
 /// A cluster of Azure's AKS.

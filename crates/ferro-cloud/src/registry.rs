@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ferro_http::{Request, SafeUrl, Secret};
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -154,7 +154,7 @@ impl Call<'_> {
         };
         let request = Request::new(Method::POST, self.endpoint)?;
         let url: SafeUrl = request.url().clone();
-        let (host, date) = (host_of(&url), scope.date());
+        let (host, date) = (sigv4::host_of(&url), scope.date());
         let mut headers = vec![
             ("content-type", KIND),
             ("host", host.as_str()),
@@ -172,23 +172,8 @@ impl Call<'_> {
             payload: &sigv4::sha256(BODY.as_bytes()),
         };
         let authorization = sigv4::authorization(&signable, credentials, &scope);
-        let sent = headers.iter().copied().filter(|(name, _)| *name != "host");
-        let mut sent = sent.chain([("authorization", authorization.as_str())]);
-        sent.try_fold(request.body(BODY), |request, (name, value)| {
-            let mut value = HeaderValue::from_str(value).map_err(|_| {
-                Error::credential("the credentials hold characters that cannot be sent in a header")
-            })?;
-            value.set_sensitive(true);
-            Ok(request.header(HeaderName::from_static(name), value))
-        })
+        sigv4::sign(request.body(BODY), &headers, &authorization)
     }
-}
-
-fn host_of(url: &SafeUrl) -> String {
-    let url = url.expose();
-    let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// What both APIs answer: a list at the private registries, one at the public one.

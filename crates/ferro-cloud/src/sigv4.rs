@@ -1,8 +1,11 @@
 //! AWS Signature Version 4: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>.
 
-use ferro_http::Secret;
+use ferro_http::{Request, SafeUrl, Secret};
+use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use ring::{digest, hmac};
+
+use crate::error::{Error, Result};
 
 /// An AWS identity.
 #[derive(Clone, Debug)]
@@ -114,6 +117,32 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Gives a request the headers that were signed, and the signature.
+pub(crate) fn sign(
+    request: Request,
+    headers: &[(&'static str, &str)],
+    authorization: &str,
+) -> Result<Request> {
+    // The client sends the host by itself.
+    let sent = headers.iter().copied().filter(|(name, _)| *name != "host");
+    let mut sent = sent.chain([("authorization", authorization)]);
+    sent.try_fold(request, |request, (name, value)| {
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
+            Error::credential("the credentials hold characters that cannot be sent in a header")
+        })?;
+        value.set_sensitive(true);
+        Ok(request.header(HeaderName::from_static(name), value))
+    })
+}
+
+/// The host of a URL as it is signed.
+pub(crate) fn host_of(url: &SafeUrl) -> String {
+    let url = url.expose();
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 #[cfg(test)]

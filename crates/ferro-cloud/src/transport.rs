@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use ferro_http::{Client, Request, Response, Retry};
+use ferro_http::{Client, ClientOptions, ProxyOptions, Request, Response, Retry};
 use http::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::time::sleep;
+
+/// How long a metadata server may take to answer.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a service is reached. Clones share connections.
 #[derive(Clone, Debug)]
@@ -31,6 +34,26 @@ impl Transport {
     pub const fn with_retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
+    }
+
+    /// A way to metadata servers: without a proxy, and without much patience, as they are near or not there.
+    ///
+    /// # Errors
+    /// When no client can be made.
+    pub fn metadata() -> Result<Self, ferro_http::Error> {
+        let options = ClientOptions {
+            proxy: ProxyOptions::Direct,
+            connect_timeout: METADATA_TIMEOUT,
+            idle_timeout: METADATA_TIMEOUT,
+            ..ClientOptions::default()
+        };
+        let wait = Duration::from_millis(100);
+        let once = Retry {
+            retries: 1,
+            min_wait: wait,
+            max_wait: wait,
+        };
+        Ok(Self::new(Client::new(&options)?).with_retry(once))
     }
 
     /// Sends what `make` makes until it is answered for good; any status is an answer. Redirects are not followed.

@@ -11,8 +11,6 @@
 
 #[path = "helm-template/arguments.rs"]
 mod arguments;
-#[path = "helm-template/environment.rs"]
-mod environment;
 #[path = "helm-template/input.rs"]
 mod input;
 
@@ -94,7 +92,7 @@ fn run(notices: &mut Vec<Notice>) -> Result<Output, String> {
         .extend(arguments.api_versions.iter().cloned());
     let path = input::locate(&arguments.chart)?;
     let values = input::values(&arguments)?;
-    let engine = Engine::new(Arc::new(environment::System));
+    let engine = Engine::new(Arc::new(ferro_sprig::System));
     let mut ahead = Ahead::new(&engine);
     let chart = input::load(&path, &mut |file| ahead.push(file), notices)?;
     input::check_installable(&chart, notices)?;

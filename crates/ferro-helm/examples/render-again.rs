@@ -10,8 +10,6 @@
 
 #[path = "helm-template/arguments.rs"]
 mod arguments;
-#[path = "helm-template/environment.rs"]
-mod environment;
 #[path = "helm-template/input.rs"]
 mod input;
 
@@ -49,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let user = input::values(&arguments)?;
     let mut notices = Vec::new();
     let chart = input::load(&input::locate(&arguments.chart)?, &mut |_| {}, &mut notices)?;
-    let renderer = Renderer::new(Engine::new(Arc::new(environment::System)), chart);
+    let renderer = Renderer::new(Engine::new(Arc::new(ferro_sprig::System)), chart);
     let root = resolve(renderer.chart(), &user, &mut notices)?;
     let program = renderer.program(&root)?;
     let ready = coalesce_values(&root, to_map(&user), &mut notices)?;

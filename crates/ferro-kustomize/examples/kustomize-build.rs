@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use arguments::{Arguments, HELP};
 use ferro_kustomize::{Charts, Error, HelmEngine, Options, Quirks, Resources, SchemaMode, build};
-use machine::{MachineFiles, System};
+use ferro_sprig::System;
+use machine::MachineFiles;
 
 /// Switches the label on when it is `on`.
 const MANAGED_BY: &str = "KUSTOMIZE_ENABLE_MANAGEDBY_LABEL";

@@ -1,14 +1,13 @@
 //! Charts that are ready to be rendered, and the version that they have in a release (`spec/helm.md` B.6).
 
-use std::io::Read;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use ferro_api::meta::Artifact;
 use ferro_gocompat::semver::Version;
 use ferro_gocompat::time::Time;
 use ferro_helm::chart::{Chart, Loaded, load_archive};
 use ferro_helm::render::{Engine, Renderer};
+use ferro_sprig::System;
 
 /// Digits of the digest that are shown in a chart's version.
 const SHOWN_DIGITS: usize = 12;
@@ -152,26 +151,6 @@ fn core(version: &Version) -> String {
 #[must_use]
 pub fn engine() -> Engine {
     Engine::new(Arc::new(System))
-}
-
-/// The time and randomness of this machine, for templates.
-struct System;
-
-impl ferro_sprig::Environment for System {
-    fn now(&self) -> Time {
-        let since = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
-        Time::from_unix(seconds, i64::from(since.subsec_nanos()))
-    }
-
-    fn fill_random(&self, bytes: &mut [u8]) {
-        let source = std::fs::File::open("/dev/urandom");
-        source
-            .and_then(|mut source| source.read_exact(bytes))
-            .expect("a system has randomness");
-    }
 }
 
 /// The time of this machine, as records have it.

@@ -51,6 +51,8 @@ mod reflection;
 mod regex;
 mod semver;
 mod strings;
+#[cfg(feature = "system")]
+mod system;
 mod text;
 mod toml;
 mod url;
@@ -62,6 +64,8 @@ use ferro_template::Functions;
 pub use dates::{DURATION, Duration, TIME, TimeValue};
 pub use environment::Environment;
 pub use semver::VERSION;
+#[cfg(feature = "system")]
+pub use system::System;
 pub use url::{UrlParts, parse_url};
 
 use args::Table;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use ferro_cloud::kubernetes::{self, Aks, Eks, Endpoint, Gke};
 use ferro_cloud::{Environment, Expiring, Transport, aws, azure, gcp};
-use ferro_http::{ClientOptions, ProxyOptions, Retry, Secret};
+use ferro_http::{ClientOptions, Secret};
 use http::{HeaderValue, Request, Uri};
 use kube::client::Body;
 use kube::config::Kubeconfig;
@@ -21,8 +21,6 @@ use super::ClientError;
 use crate::identity::{Account, Identity, read};
 use crate::metrics::Metrics;
 
-/// A metadata server is near, or is not there.
-const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// The part of its life for which a token is used.
 const USED: f64 = 0.8;
 
@@ -307,19 +305,7 @@ fn transport() -> Result<Transport, ferro_cloud::Error> {
 }
 
 fn metadata() -> Result<Transport, ferro_cloud::Error> {
-    let options = ClientOptions {
-        proxy: ProxyOptions::Direct,
-        connect_timeout: METADATA_TIMEOUT,
-        idle_timeout: METADATA_TIMEOUT,
-        ..ClientOptions::default()
-    };
-    let wait = Duration::from_millis(100);
-    let once = Retry {
-        retries: 1,
-        min_wait: wait,
-        max_wait: wait,
-    };
-    Ok(Transport::new(ferro_http::Client::new(&options)?).with_retry(once))
+    Ok(Transport::metadata()?)
 }
 
 /// Address and certificates of the only cluster of a kubeconfig.

@@ -279,3 +279,22 @@ fn told(object: &HelmRelease, type_: &str) -> (String, String, String) {
 fn ready(object: &HelmRelease) -> (String, String, String) {
     told(object, condition::READY)
 }
+
+/// A template with a Job for some stages.
+fn hook(events: &str) -> String {
+    format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: hook\n  annotations: {{helm.sh/hook: \"{events}\"}}\n"
+    )
+}
+
+async fn run(scenario: &Scenario, spec: &Value) -> (HelmRelease, Outcome) {
+    scenario.run(&release(spec)).await
+}
+
+/// The object with another spec.
+fn with(object: &HelmRelease, spec: &Value) -> HelmRelease {
+    let mut changed = object.clone();
+    changed.spec = release(spec).spec;
+    changed.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
+    changed
+}

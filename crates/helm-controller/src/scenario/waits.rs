@@ -14,25 +14,6 @@ const JOB: (&str, &str) = (
 );
 const APP: &str = "/api/v1/namespaces/ns/configmaps/app";
 
-/// A template with a Job for some stages.
-fn hook(events: &str) -> String {
-    format!(
-        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: hook\n  annotations: {{helm.sh/hook: \"{events}\"}}\n"
-    )
-}
-
-async fn run(scenario: &Scenario, spec: &Value) -> (HelmRelease, Outcome) {
-    scenario.run(&release(spec)).await
-}
-
-/// The object with another spec.
-fn with(object: &HelmRelease, spec: &Value) -> HelmRelease {
-    let mut changed = object.clone();
-    changed.spec = release(spec).spec;
-    changed.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
-    changed
-}
-
 #[tokio::test]
 async fn action_is_over_at_its_own_timeout_or_that_of_the_spec() {
     for (spec, error) in [

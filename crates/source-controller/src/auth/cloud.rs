@@ -1,8 +1,6 @@
 //! Logins that a cloud gives to who can prove to be somebody there (`spec/sources-and-images.md` section 8.4): the process, by where it runs, or
 //! the ServiceAccount that an object names.
 
-use std::time::Duration;
-
 use ferro_api::source::{GitProvider, RegistryProvider};
 use ferro_cloud::git::CodeCommit;
 use ferro_cloud::github::{App, AppData};
@@ -17,9 +15,6 @@ use ferro_runtime::identity::{Account, Identity, read};
 use kube::Client;
 
 use crate::args::OBJECT_LEVEL_WORKLOAD_IDENTITY;
-
-/// A metadata server is near, or is not there.
-const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What getting such logins takes. Cheap to clone; clones share what was got.
 #[derive(Clone)]
@@ -60,7 +55,7 @@ impl Cloud {
         Self {
             client,
             gates: FeatureGates::parse(&crate::args::FEATURE_GATES, gates).expect("gates are known"),
-            tokens: TokenCache::new(100, Duration::from_secs(3600)),
+            tokens: TokenCache::new(100, std::time::Duration::from_secs(3600)),
             environment: Environment::of(environment),
             default_account: String::new(),
             retry: Some(Retry::never()),
@@ -89,26 +84,6 @@ impl Cloud {
             Some(retry) => transport.with_retry(retry),
             None => transport,
         })
-    }
-
-    /// A way to metadata servers: without a proxy, and without much patience.
-    ///
-    /// # Errors
-    /// When no client can be made.
-    pub(crate) fn metadata(&self) -> Result<Transport, ferro_http::Error> {
-        let options = ClientOptions {
-            proxy: ProxyOptions::Direct,
-            connect_timeout: METADATA_TIMEOUT,
-            idle_timeout: METADATA_TIMEOUT,
-            ..ClientOptions::default()
-        };
-        let wait = Duration::from_millis(100);
-        let once = Retry {
-            retries: 1,
-            min_wait: wait,
-            max_wait: wait,
-        };
-        Ok(self.transport(&options)?.with_retry(once))
     }
 
     /// A login for the registry `host` of a cloud.
@@ -230,7 +205,10 @@ impl Cloud {
     }
 
     async fn aws_credentials(&self, region: &str, asker: &Asker<'_>) -> Result<Got<AwsCredentials>, Error> {
-        let (transport, metadata) = (self.transport(&cloud_options(asker.http))?, self.metadata()?);
+        let (transport, metadata) = (
+            self.transport(&cloud_options(asker.http))?,
+            Transport::metadata()?,
+        );
         let ambient = aws::Ambient {
             transport: &transport,
             metadata: &metadata,
@@ -253,7 +231,10 @@ impl Cloud {
     }
 
     async fn azure_token(&self, scope: &str, asker: &Asker<'_>) -> Result<Got<Secret<String>>, Error> {
-        let (transport, metadata) = (self.transport(&cloud_options(asker.http))?, self.metadata()?);
+        let (transport, metadata) = (
+            self.transport(&cloud_options(asker.http))?,
+            Transport::metadata()?,
+        );
         let env = &self.environment;
         let identity = self.identity(asker);
         let account = read(identity.as_ref()).await?;
@@ -271,7 +252,10 @@ impl Cloud {
     }
 
     async fn google_token(&self, asker: &Asker<'_>) -> Result<Got<Secret<String>>, Error> {
-        let (transport, metadata) = (self.transport(&cloud_options(asker.http))?, self.metadata()?);
+        let (transport, metadata) = (
+            self.transport(&cloud_options(asker.http))?,
+            Transport::metadata()?,
+        );
         let env = &self.environment;
         let identity = self.identity(asker);
         let account = read(identity.as_ref()).await?;

@@ -68,7 +68,7 @@ impl Way<'_> {
     }
 
     fn metadata(&self) -> Result<Transport, Failure> {
-        let transport = self.cloud.metadata();
+        let transport = Transport::metadata();
         transport.map_err(|error| unauthenticated(describe(&error)))
     }
 

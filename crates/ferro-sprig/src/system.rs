@@ -1,14 +1,17 @@
-//! The time and randomness of this machine.
+//! The machine as charts may see it.
 
 use std::io::Read;
 use std::time::SystemTime;
 
 use ferro_gocompat::time::Time;
 
-/// The system.
-pub(crate) struct System;
+use crate::Environment;
 
-impl ferro_sprig::Environment for System {
+/// The time and the randomness of this machine, and nothing else of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
+impl Environment for System {
     fn now(&self) -> Time {
         let since = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -21,6 +24,7 @@ impl ferro_sprig::Environment for System {
         let source = std::fs::File::open("/dev/urandom");
         source
             .and_then(|mut source| source.read_exact(bytes))
+            // Keys that anybody can guess would be worse than none.
             .expect("a system has randomness");
     }
 }
