@@ -40,10 +40,11 @@ const IMPURE: [&str; 8] = [
     "async fn",
 ];
 
-/// Files of engines that are behind a feature for who wants a real folder.
-const OPTIONAL: [&str; 2] = [
+/// Files of engines that are behind a feature, for who wants a real folder or clock.
+const OPTIONAL: [&str; 3] = [
     "crates/ferro-kustomize/src/dir.rs",
     "crates/ferro-helm/src/chart/dir.rs",
+    "crates/ferro-sprig/src/system.rs",
 ];
 
 pub(super) fn faults() -> Result<Vec<String>> {
@@ -141,7 +142,7 @@ fn source_faults(name: &str, text: &str) -> Vec<String> {
         .any(|it| name.starts_with(&format!("crates/ferro-{it}/src/")))
     {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        // The places where a folder of the disk is read are compiled only with the feature for it.
+        // What reads the disk or the clock is compiled only with the feature for it.
         let is_optional = OPTIONAL.contains(&name);
         let named = IMPURE.iter().filter(|it| code.contains(**it) && !is_optional);
         faults.extend(named.map(|it| format!("{name}: `{it}` in an engine")));
