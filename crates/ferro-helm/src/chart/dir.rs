@@ -9,6 +9,9 @@ use super::archive::MAX_FILE_SIZE;
 use super::directory::{Directory, Entry, EntryKind};
 use crate::Notice;
 
+/// Most files of charts are read at once into so many bytes.
+const MIN_BUFFER: usize = 16 << 10;
+
 /// A folder of the file system. Links are followed, and noted.
 #[derive(Debug)]
 pub struct RealDirectory {
@@ -31,8 +34,9 @@ impl RealDirectory {
     }
 
     fn kind(&self, entry: &DirEntry) -> io::Result<EntryKind> {
-        let mut metadata = entry.metadata()?;
-        if metadata.is_symlink() {
+        // What it is, the folder tells. How long files are shows when they are read: asking first is another call for each.
+        let mut kind = entry.file_type()?;
+        if kind.is_symlink() {
             let path = entry.path();
             let resolved = std::fs::canonicalize(&path)?;
             let text = "found symbolic link in path. Contents of linked file included and used";
@@ -40,12 +44,12 @@ impl RealDirectory {
                 .with("path", path.display().to_string())
                 .with("resolved", resolved.display().to_string());
             self.notices.borrow_mut().push(notice);
-            metadata = std::fs::metadata(resolved)?;
+            kind = std::fs::metadata(resolved)?.file_type();
         }
-        Ok(if metadata.is_dir() {
+        Ok(if kind.is_dir() {
             EntryKind::Directory
-        } else if metadata.is_file() {
-            EntryKind::File(metadata.len())
+        } else if kind.is_file() {
+            EntryKind::File
         } else {
             EntryKind::Other
         })
@@ -73,30 +77,24 @@ impl Directory for RealDirectory {
         std::fs::read(self.root.join(path))
     }
 
-    fn read_into(&self, path: &str, size: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+    fn read_into(&self, path: &str, buffer: &mut Vec<u8>) -> io::Result<usize> {
         let mut file = std::fs::File::open(self.root.join(path))?;
-        // One byte more: where that stays free, the file has not grown, and no other call has to show its end.
-        buffer.resize(usize::try_from(size).unwrap_or(0).max(1) + 1, 0);
         let mut len = 0;
         loop {
             if len == buffer.len() {
-                // It is growing.
-                buffer.resize(len * 2, 0);
+                buffer.resize((len * 2).max(MIN_BUFFER), 0);
             }
             match file.read(buffer.get_mut(len..).unwrap_or_default()) {
                 Ok(0) => break,
-                Ok(_) if len > MAX_FILE_SIZE as usize => break,
-                Ok(read) => {
-                    len += read;
-                    if len as u64 == size {
-                        break;
-                    }
-                }
+                Ok(read) => len += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+            // It is refused for its size, whatever else is in it.
+            if len as u64 > MAX_FILE_SIZE {
+                break;
+            }
         }
-        buffer.truncate(len);
-        Ok(())
+        Ok(len)
     }
 }

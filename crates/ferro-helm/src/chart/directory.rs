@@ -10,8 +10,8 @@ use super::load::{Error, Loaded, load_files};
 /// What a folder holds under a name; links are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryKind {
-    /// A file with so many bytes.
-    File(u64),
+    /// A file.
+    File,
     /// A folder.
     Directory,
     /// A socket, a device.
@@ -33,10 +33,10 @@ pub trait Directory {
     fn list(&self, path: &str) -> io::Result<Vec<Entry>>;
     /// Reads a file.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
-    /// Reads a file of about so many bytes into a buffer, which may hold another file's content and keeps its size.
-    fn read_into(&self, path: &str, _size: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+    /// Reads a file into a buffer, which becomes larger where it must, and tells how long it is. Behind that the buffer has what it had.
+    fn read_into(&self, path: &str, buffer: &mut Vec<u8>) -> io::Result<usize> {
         *buffer = self.read(path)?;
-        Ok(())
+        Ok(buffer.len())
     }
 }
 
@@ -104,28 +104,26 @@ impl Walk<'_> {
                     let inner = list(self.directory, &path)?;
                     self.entries(&path, inner, depth + 1)?;
                 }
-                EntryKind::File(size) => self.file(path, &entry.name, size)?,
+                EntryKind::File => self.file(path, &entry.name)?,
                 EntryKind::Other => return Err(Error::Irregular(path)),
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, path: String, name: &str, size: u64) -> Result<(), Error> {
-        if size > MAX_FILE_SIZE {
+    fn file(&mut self, path: String, name: &str) -> Result<(), Error> {
+        let size = self
+            .directory
+            .read_into(&path, &mut self.buffer)
+            .map_err(cannot_read(&path))?;
+        if size as u64 > MAX_FILE_SIZE {
             return Err(Error::FileTooLarge(name.to_owned()));
         }
-        self.size += size;
+        self.size += size as u64;
         if self.size > MAX_CHART_SIZE || self.files.len() >= MAX_ENTRIES {
             return Err(Error::DirectoryTooLarge);
         }
-        self.directory
-            .read_into(&path, size, &mut self.buffer)
-            .map_err(cannot_read(&path))?;
-        if self.buffer.len() as u64 > MAX_FILE_SIZE {
-            return Err(Error::FileTooLarge(name.to_owned()));
-        }
-        let file = File::new(path, &self.buffer);
+        let file = File::new(path, self.buffer.get(..size).unwrap_or_default());
         (self.see)(&file);
         self.files.push(file);
         Ok(())

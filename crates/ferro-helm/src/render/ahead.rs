@@ -10,8 +10,8 @@ use ferro_template::{Parsed, Templates, Unnamed};
 use super::program::Engine;
 use crate::chart::File;
 
-/// From so many bytes on a second thread is worth its while.
-const SHARED_SIZE: usize = 32 << 10;
+/// From so many bytes on a second thread is worth its while: below, it takes as long to start, to wake and to give back its memory as it saves.
+const SHARED_SIZE: usize = 512 << 10;
 
 /// What became of a text.
 pub(super) type Parsing = Result<Parsed, ferro_template::Error>;

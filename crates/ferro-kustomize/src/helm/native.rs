@@ -1,7 +1,5 @@
 //! Charts rendered by `ferro-helm`.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
@@ -227,11 +225,7 @@ fn merged_values(files: &[Vec<u8>]) -> Result<serde_json::Map<String, serde_json
 }
 
 fn load(files: &dyn Files, dir: &str) -> Result<Arc<Chart>, ChartError> {
-    let tree = Tree {
-        files,
-        root: dir,
-        read: RefCell::default(),
-    };
+    let tree = Tree { files, root: dir };
     let chart_yaml = path::join(dir, "Chart.yaml");
     if let Err(error) = files.resolve(&chart_yaml) {
         let text =
@@ -265,8 +259,6 @@ fn refuse_uninstallable(chart: &Chart) -> Result<(), ChartError> {
 struct Tree<'f> {
     files: &'f dyn Files,
     root: &'f str,
-    /// Sizes are asked before contents, so contents are kept from the one question to the other.
-    read: RefCell<HashMap<String, Vec<u8>>>,
 }
 
 impl Directory for Tree<'_> {
@@ -281,28 +273,17 @@ impl Directory for Tree<'_> {
                 .files
                 .resolve(&path::join(self.root, &path))
                 .map_err(io::Error::other)?;
-            if found.is_dir {
-                let kind = EntryKind::Directory;
-                return Ok(Entry { name, kind });
-            }
-            let content = self
-                .files
-                .read(&found.path)
-                .map_err(io::Error::other)?
-                .into_owned();
-            let kind = EntryKind::File(content.len() as u64);
-            self.read.borrow_mut().insert(path, content);
+            let kind = if found.is_dir {
+                EntryKind::Directory
+            } else {
+                EntryKind::File
+            };
             Ok(Entry { name, kind })
         };
         entries.into_iter().map(|found| entry(found.name)).collect()
     }
 
     fn read(&self, file: &str) -> io::Result<Vec<u8>> {
-        let kept = self.read.borrow_mut().remove(file);
-        if let Some(content) = kept {
-            return Ok(content);
-        }
-        // `.helmignore` is read a second time, as a file of the chart.
         let found = self
             .files
             .resolve(&path::join(self.root, file))

@@ -45,21 +45,6 @@ pub(crate) struct Lexer<'t> {
     pub(crate) continue_is_keyword: bool,
 }
 
-/// What a step of the lexer came to.
-enum Step<'t> {
-    Token(Token<'t>),
-    Next(State),
-}
-
-#[derive(Clone, Copy)]
-enum State {
-    Text,
-    LeftDelim,
-    Comment,
-    RightDelim,
-    InsideAction,
-}
-
 impl<'t> Lexer<'t> {
     pub(crate) fn new(input: &'t [u8], delims: Delims<'t>) -> Self {
         Self {
@@ -84,24 +69,32 @@ impl<'t> Lexer<'t> {
     }
 
     /// Returns the next token.
-    pub(crate) fn next_token(&mut self) -> Token<'t> {
-        let mut state = if self.is_inside_action {
-            State::InsideAction
-        } else {
-            State::Text
-        };
-        loop {
-            let step = match state {
-                State::Text => self.lex_text(),
-                State::LeftDelim => self.lex_left_delim(),
-                State::Comment => self.lex_comment(),
-                State::RightDelim => self.lex_right_delim(),
-                State::InsideAction => self.lex_inside_action(),
-            };
-            match step {
-                Step::Token(token) => return token,
-                Step::Next(next) => state = next,
+    pub(crate) fn next_token(&mut self) -> Token {
+        if !self.is_inside_action {
+            return self.lex_text();
+        }
+        // Most tokens begin with a single space, a letter, a dot or a dollar sign.
+        match self.rest() {
+            [b' ', next, ..]
+                if !matches!(next, b' ' | b'\t' | b'\r' | b'\n' | b'-') && !self.is_delim(b' ') =>
+            {
+                self.pos += 1;
+                self.emit(Kind::Space)
             }
+            [first, ..] if is_ascii_letter(*first) && !self.is_delim(*first) => self.lex_identifier(),
+            [first, second, ..]
+                if (*first == b'.' && is_ascii_letter(*second) || *first == b'$')
+                    && !self.is_delim(*first) =>
+            {
+                self.pos += 1;
+                let kind = if *first == b'.' {
+                    Kind::Field
+                } else {
+                    Kind::Variable
+                };
+                self.lex_field_or_variable(kind)
+            }
+            _ => self.lex_inside_action(),
         }
     }
 
@@ -165,21 +158,17 @@ impl<'t> Lexer<'t> {
         c
     }
 
-    fn token(&mut self, kind: Kind) -> Token<'t> {
+    fn emit(&mut self, kind: Kind) -> Token {
+        // The parser takes no text of more than 4 GiB.
         let token = Token {
-            kind,
-            // The parser takes no text of more than 4 GiB.
             pos: self.start as u32,
+            len: (self.pos - self.start) as u32,
             line: self.start_line,
-            text: self.current(),
+            kind,
         };
         self.start = self.pos;
         self.start_line = self.line;
         token
-    }
-
-    fn emit(&mut self, kind: Kind) -> Step<'t> {
-        Step::Token(self.token(kind))
     }
 
     /// Skips what was passed over without [`Self::next`].
@@ -191,42 +180,60 @@ impl<'t> Lexer<'t> {
         self.start_line = self.line;
     }
 
-    fn accept(&mut self, valid: &str) -> bool {
-        let c = self.next();
-        if c.is_some_and(|c| valid.contains(c)) {
-            return true;
+    /// Steps over one of these characters, of which none ends a line.
+    fn accept(&mut self, valid: &[u8]) -> bool {
+        match self.rest().first() {
+            Some(first) => {
+                let is_valid = valid.contains(first);
+                self.pos += usize::from(is_valid);
+                is_valid
+            }
+            None => {
+                self.at_eof = true;
+                false
+            }
         }
-        self.backup(c);
-        false
     }
 
-    fn accept_run(&mut self, valid: &str) {
+    fn accept_run(&mut self, valid: &[u8]) {
         while self.accept(valid) {}
     }
 
     /// Ends the scan: what follows is an empty input.
-    fn error(&mut self, message: String) -> Step<'t> {
+    #[cold]
+    fn error(&mut self, message: String) -> Token {
         let token = Token {
-            kind: Kind::Error,
             pos: self.start as u32,
+            len: 0,
             line: self.start_line,
-            text: b"",
+            kind: Kind::Error,
         };
         self.message = message;
         self.start = 0;
         self.pos = 0;
         self.input = b"";
-        Step::Token(token)
+        token
     }
 
-    fn lex_text(&mut self) -> Step<'t> {
+    /// Scans to the next action, over comments.
+    #[inline(never)]
+    fn lex_text(&mut self) -> Token {
+        loop {
+            if let Some(token) = self.lex_plain().or_else(|| self.lex_left_delim()) {
+                return token;
+            }
+        }
+    }
+
+    /// Scans what is before a left delimiter; there may be nothing to tell of.
+    fn lex_plain(&mut self) -> Option<Token> {
         let Some(found) = find(self.rest(), self.delims.left) else {
             self.pos = self.input.len();
             if self.pos > self.start {
                 self.line += self.count_lines();
-                return self.emit(Kind::Text);
+                return Some(self.emit(Kind::Text));
             }
-            return self.emit(Kind::Eof);
+            return Some(self.emit(Kind::Eof));
         };
         if found > 0 {
             self.pos += found;
@@ -241,17 +248,18 @@ impl<'t> Lexer<'t> {
             };
             self.pos -= trimmed;
             self.line += self.count_lines();
-            let token = self.token(Kind::Text);
+            let token = self.emit(Kind::Text);
             self.pos += trimmed;
             self.ignore();
-            if !token.text.is_empty() {
-                return Step::Token(token);
+            if token.len != 0 {
+                return Some(token);
             }
         }
-        Step::Next(State::LeftDelim)
+        None
     }
 
-    fn lex_left_delim(&mut self) -> Step<'t> {
+    /// Scans a left delimiter, or a comment, which is nothing.
+    fn lex_left_delim(&mut self) -> Option<Token> {
         self.pos += self.delims.left.len();
         let marker = if has_left_trim_marker(self.rest()) {
             TRIM_MARKER_LEN
@@ -265,34 +273,35 @@ impl<'t> Lexer<'t> {
         {
             self.pos += marker;
             self.ignore();
-            return Step::Next(State::Comment);
+            return self.lex_comment();
         }
-        let token = self.token(Kind::LeftDelim);
+        let token = self.emit(Kind::LeftDelim);
         self.is_inside_action = true;
         self.pos += marker;
         self.ignore();
         self.paren_depth = 0;
-        Step::Token(token)
+        Some(token)
     }
 
-    fn lex_comment(&mut self) -> Step<'t> {
+    /// Skips a comment, unless it is an error.
+    fn lex_comment(&mut self) -> Option<Token> {
         self.pos += 2;
         let Some(end) = memmem::find(self.rest(), b"*/") else {
-            return self.error("unclosed comment".to_owned());
+            return Some(self.error("unclosed comment".to_owned()));
         };
         self.pos += end + 2;
         let Some(trims) = self.at_right_delim() else {
-            return self.error("comment ends before closing delimiter".to_owned());
+            return Some(self.error("comment ends before closing delimiter".to_owned()));
         };
         self.line += self.count_lines();
-        self.token(Kind::Text);
+        self.emit(Kind::Text);
         self.pos += self.delims.right.len();
         if trims {
             self.pos += TRIM_MARKER_LEN;
             self.pos += leading_space(self.rest());
         }
         self.ignore();
-        Step::Next(State::Text)
+        None
     }
 
     /// Tells whether a right delimiter is here, and whether it trims.
@@ -315,38 +324,27 @@ impl<'t> Lexer<'t> {
         rest.starts_with(right).then_some(false)
     }
 
-    fn lex_right_delim(&mut self) -> Step<'t> {
-        let trims = self.at_right_delim() == Some(true);
+    fn lex_right_delim(&mut self, trims: bool) -> Token {
         if trims {
             self.pos += TRIM_MARKER_LEN;
             self.ignore();
         }
         self.pos += self.delims.right.len();
-        let token = self.token(Kind::RightDelim);
+        let token = self.emit(Kind::RightDelim);
         if trims {
             self.pos += leading_space(self.rest());
             self.ignore();
         }
         self.is_inside_action = false;
-        Step::Token(token)
+        token
     }
 
-    fn lex_inside_action(&mut self) -> Step<'t> {
-        let rest = self.rest();
-        // Most tokens begin with a letter, a dot, a dollar sign or a single space.
-        match rest {
-            [b' ', next, ..]
-                if !matches!(next, b' ' | b'\t' | b'\r' | b'\n' | b'-') && !self.is_delim(b' ') =>
-            {
-                self.pos += 1;
-                return self.emit(Kind::Space);
-            }
-            [first, ..] if is_ascii_letter(*first) && !self.is_delim(*first) => return self.lex_identifier(),
-            _ => {}
-        }
-        if self.at_right_delim().is_some() {
+    /// Scans any token of an action.
+    #[inline(never)]
+    fn lex_inside_action(&mut self) -> Token {
+        if let Some(trims) = self.at_right_delim() {
             if self.paren_depth == 0 {
-                return Step::Next(State::RightDelim);
+                return self.lex_right_delim(trims);
             }
             return self.error("unclosed left paren".to_owned());
         }
@@ -363,8 +361,8 @@ impl<'t> Lexer<'t> {
             ':' if self.next() == Some('=') => self.emit(Kind::Declare),
             ':' => self.error("expected :=".to_owned()),
             '|' => self.emit(Kind::Pipe),
-            '"' => self.lex_quoted('"', Kind::String, "unterminated quoted string"),
-            '\'' => self.lex_quoted('\'', Kind::CharConstant, "unterminated character constant"),
+            '"' => self.lex_quoted(b'"', Kind::String, "unterminated quoted string"),
+            '\'' => self.lex_quoted(b'\'', Kind::CharConstant, "unterminated character constant"),
             '`' => self.lex_raw(),
             '$' => self.lex_field_or_variable(Kind::Variable),
             '.' if !self.rest().first().is_none_or(u8::is_ascii_digit) => {
@@ -387,10 +385,7 @@ impl<'t> Lexer<'t> {
                 self.emit(Kind::RightParen)
             }
             '!'..='~' => self.emit(Kind::Char),
-            _ => self.error(format!(
-                "unrecognized character in action: {}",
-                show_char(Some(c))
-            )),
+            _ => self.bad_character("unrecognized character in action:", first),
         }
     }
 
@@ -399,7 +394,7 @@ impl<'t> Lexer<'t> {
         self.delims.right.first() == Some(&byte)
     }
 
-    fn lex_space(&mut self) -> Step<'t> {
+    fn lex_space(&mut self) -> Token {
         let mut spaces = 0;
         let mut last = None;
         loop {
@@ -420,17 +415,17 @@ impl<'t> Lexer<'t> {
         if trims {
             self.backup(last);
             if spaces == 1 {
-                return Step::Next(State::RightDelim);
+                return self.lex_right_delim(true);
             }
         }
         self.emit(Kind::Space)
     }
 
-    fn lex_identifier(&mut self) -> Step<'t> {
+    fn lex_identifier(&mut self) -> Token {
         let stop = self.skip_alphanumeric();
         let word = self.current();
         if !self.at_terminator() {
-            return self.error(format!("bad character {}", show_char(stop)));
+            return self.bad_character("bad character", stop);
         }
         let kind = match word {
             b"block" => Kind::Block,
@@ -452,9 +447,10 @@ impl<'t> Lexer<'t> {
 
     /// Skips letters and digits and returns what stopped it.
     fn skip_alphanumeric(&mut self) -> Option<char> {
-        let is_word = |byte: &&u8| is_ascii_letter(**byte) || byte.is_ascii_digit();
-        self.pos += self.rest().iter().take_while(is_word).count();
-        if let Some(stop) = self.rest().first().filter(|byte| byte.is_ascii()) {
+        let rest = self.rest();
+        let end = rest.iter().position(|byte| !is_ascii_word(*byte));
+        self.pos += end.unwrap_or(rest.len());
+        if let Some(stop) = end.and_then(|end| rest.get(end)).filter(|byte| byte.is_ascii()) {
             return Some(char::from(*stop));
         }
         loop {
@@ -467,14 +463,14 @@ impl<'t> Lexer<'t> {
     }
 
     /// Scans `.name` or `$name`, of which the first character is done with.
-    fn lex_field_or_variable(&mut self, kind: Kind) -> Step<'t> {
+    fn lex_field_or_variable(&mut self, kind: Kind) -> Token {
         if self.at_terminator() {
             let alone = if kind == Kind::Field { Kind::Dot } else { kind };
             return self.emit(alone);
         }
         let stop = self.skip_alphanumeric();
         if !self.at_terminator() {
-            return self.error(format!("bad character {}", show_char(stop)));
+            return self.bad_character("bad character", stop);
         }
         self.emit(kind)
     }
@@ -490,7 +486,12 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn lex_number(&mut self) -> Step<'t> {
+    #[cold]
+    fn bad_character(&mut self, what: &str, c: Option<char>) -> Token {
+        self.error(format!("{what} {}", show_char(c)))
+    }
+
+    fn lex_number(&mut self) -> Token {
         if !self.scan_number() {
             return self.bad_number();
         }
@@ -503,35 +504,36 @@ impl<'t> Lexer<'t> {
         self.emit(Kind::Number)
     }
 
-    fn bad_number(&mut self) -> Step<'t> {
+    #[cold]
+    fn bad_number(&mut self) -> Token {
         self.error(format!("bad number syntax: {}", quote_bytes(self.current())))
     }
 
     fn scan_number(&mut self) -> bool {
-        self.accept("+-");
-        let mut digits = "0123456789_";
+        self.accept(b"+-");
+        let mut digits: &[u8] = b"0123456789_";
         let (mut is_decimal, mut is_hex) = (true, false);
-        if self.accept("0") {
-            if self.accept("xX") {
-                digits = "0123456789abcdefABCDEF_";
+        if self.accept(b"0") {
+            if self.accept(b"xX") {
+                digits = b"0123456789abcdefABCDEF_";
                 (is_decimal, is_hex) = (false, true);
-            } else if self.accept("oO") {
-                digits = "01234567_";
+            } else if self.accept(b"oO") {
+                digits = b"01234567_";
                 is_decimal = false;
-            } else if self.accept("bB") {
-                digits = "01_";
+            } else if self.accept(b"bB") {
+                digits = b"01_";
                 is_decimal = false;
             }
         }
         self.accept_run(digits);
-        if self.accept(".") {
+        if self.accept(b".") {
             self.accept_run(digits);
         }
-        if is_decimal && self.accept("eE") || is_hex && self.accept("pP") {
-            self.accept("+-");
-            self.accept_run("0123456789_");
+        if is_decimal && self.accept(b"eE") || is_hex && self.accept(b"pP") {
+            self.accept(b"+-");
+            self.accept_run(b"0123456789_");
         }
-        self.accept("i");
+        self.accept(b"i");
         if self.peek().is_some_and(is_alphanumeric) {
             self.next();
             return false;
@@ -540,29 +542,22 @@ impl<'t> Lexer<'t> {
     }
 
     /// Scans to the closing quote; the parser checks the escapes.
-    fn lex_quoted(&mut self, quote: char, kind: Kind, unterminated: &str) -> Step<'t> {
+    fn lex_quoted(&mut self, quote: u8, kind: Kind, unterminated: &str) -> Token {
         loop {
-            let plain = self
-                .rest()
-                .iter()
-                .take_while(|byte| !matches!(byte, b'"' | b'\'' | b'\\' | b'\n'));
-            self.pos += plain.count();
-            let mut c = self.next();
-            if c == Some('\\') {
-                c = self.next();
-                if !matches!(c, None | Some('\n')) {
-                    continue;
-                }
-            }
-            match c {
-                None | Some('\n') => return self.error(unterminated.to_owned()),
-                Some(c) if c == quote => return self.emit(kind),
-                Some(_) => {}
+            let rest = self.rest();
+            let is_plain = |byte: &u8| *byte != quote && *byte != b'\\' && *byte != b'\n';
+            let plain = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
+            self.pos += plain + 1;
+            match (rest.get(plain), rest.get(plain + 1)) {
+                (Some(c), _) if *c == quote => return self.emit(kind),
+                // Of a longer character the other bytes are plain.
+                (Some(b'\\'), Some(escaped)) if *escaped != b'\n' => self.pos += 1,
+                _ => return self.error(unterminated.to_owned()),
             }
         }
     }
 
-    fn lex_raw(&mut self) -> Step<'t> {
+    fn lex_raw(&mut self) -> Token {
         loop {
             match self.next() {
                 None => return self.error("unterminated raw quoted string".to_owned()),
@@ -595,6 +590,21 @@ fn is_space(c: char) -> bool {
 
 fn is_ascii_letter(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_'
+}
+
+/// Tells whether a byte is a letter or digit of ASCII. Names are a third of what is in actions.
+fn is_ascii_word(byte: u8) -> bool {
+    #[expect(clippy::indexing_slicing, reason = "it would not compile out of bounds")]
+    const WORD: [bool; 256] = {
+        let mut word = [false; 256];
+        let mut at = 0;
+        while at < 256 {
+            word[at] = (at as u8).is_ascii_alphanumeric() || at as u8 == b'_';
+            at += 1;
+        }
+        word
+    };
+    WORD.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 fn is_alphanumeric(c: char) -> bool {

@@ -44,31 +44,39 @@ pub(crate) enum Kind {
     With,
 }
 
-/// A token: its kind, where it starts, and what it says. The message of an error is the lexer's.
+/// A token: its kind, where it starts, and how long it is. The message of an error is the lexer's.
+///
+/// It is small, because the parser looks at each one several times.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Token<'t> {
-    pub(crate) kind: Kind,
+pub(crate) struct Token {
     pub(crate) pos: u32,
+    pub(crate) len: u32,
     pub(crate) line: u32,
-    pub(crate) text: &'t [u8],
+    pub(crate) kind: Kind,
 }
 
-impl Token<'_> {
+impl Token {
     /// What stands where no token was read yet.
     pub(crate) const NONE: Self = Self {
-        kind: Kind::Error,
         pos: 0,
+        len: 0,
         line: 0,
-        text: b"",
+        kind: Kind::Error,
     };
 
-    /// Returns the token as errors show it.
-    pub(crate) fn show(&self) -> String {
+    pub(crate) fn range(&self) -> std::ops::Range<usize> {
+        let start = self.pos as usize;
+        start..start + self.len as usize
+    }
+
+    /// Returns the token of this input as errors show it.
+    pub(crate) fn show(&self, input: &[u8]) -> String {
+        let text = input.get(self.range()).unwrap_or_default();
         match self.kind {
             Kind::Eof => "EOF".to_owned(),
-            kind if kind >= Kind::Block => format!("<{}>", lossy(self.text)),
-            _ if self.text.len() > 10 => format!("{}...", quote_bytes(first_chars(self.text, 10))),
-            _ => quote_bytes(self.text),
+            kind if kind >= Kind::Block => format!("<{}>", lossy(text)),
+            _ if text.len() > 10 => format!("{}...", quote_bytes(first_chars(text, 10))),
+            _ => quote_bytes(text),
         }
     }
 }

@@ -34,9 +34,10 @@ pub(crate) fn parse(
             format!("template: {name}: larger than 4 GiB"),
         ));
     }
+    let utf8 = std::str::from_utf8(text).ok();
     let source = Arc::new(Source {
         name: name.clone(),
-        text: Text::from_bytes(text),
+        text: utf8.map_or_else(|| Text::from_bytes(text), Text::from),
     });
     let mut lexer = Lexer::new(text, delims);
     lexer.break_is_keyword = functions.get("break").is_none();
@@ -44,6 +45,8 @@ pub(crate) fn parse(
     let dollar = Arc::from("$");
     let mut parser = Parser {
         lexer,
+        text,
+        utf8,
         functions,
         source: &source,
         trees: Vec::new(),
@@ -107,6 +110,9 @@ fn add(trees: &mut Vec<Tree>, tree: Tree, line: u32) -> Result<(), Error> {
 
 struct Parser<'p> {
     lexer: Lexer<'p>,
+    text: &'p [u8],
+    /// The text, if it is UTF-8: so its parts are not looked at one by one.
+    utf8: Option<&'p str>,
     functions: &'p Functions,
     source: &'p Arc<Source>,
     trees: Vec<Tree>,
@@ -114,16 +120,16 @@ struct Parser<'p> {
     args: Vec<Expr>,
     /// The name of the variable that every template has.
     dollar: Arc<str>,
-    body: Body<'p>,
+    body: Body,
     /// What finished templates have left: there is one more for each level of nesting only.
     rooms: Vec<(Vec<Op>, Lists)>,
 }
 
 /// What is known of the template that is being parsed; a `define` or `block` in it has its own.
-struct Body<'p> {
+struct Body {
     code: Vec<Op>,
     /// Three tokens of lookahead, of which the last `ahead` are still to be read.
-    tokens: [Token<'p>; 3],
+    tokens: [Token; 3],
     ahead: usize,
     lists: Lists,
     /// The variables that are visible.
@@ -134,7 +140,7 @@ struct Body<'p> {
     paren_depth: usize,
 }
 
-impl Body<'_> {
+impl Body {
     fn new(dollar: Arc<str>) -> Self {
         Self::in_room_of(Vec::with_capacity(64), Lists::with_room(), dollar)
     }
@@ -200,15 +206,15 @@ impl Control {
     }
 }
 
-fn span_of(token: &Token<'_>) -> Span {
+fn span_of(token: &Token) -> Span {
     Span {
         start: token.pos,
-        len: token.text.len() as u32,
+        len: token.len,
     }
 }
 
 impl<'p> Parser<'p> {
-    fn next(&mut self) -> Token<'p> {
+    fn next(&mut self) -> Token {
         if self.body.ahead > 0 {
             self.body.ahead -= 1;
         } else {
@@ -221,12 +227,36 @@ impl<'p> Parser<'p> {
             .unwrap_or(self.body.tokens[0])
     }
 
-    fn new_body(&mut self) -> Body<'p> {
+    fn new_body(&mut self) -> Body {
         let dollar = Arc::clone(&self.dollar);
         match self.rooms.pop() {
             Some((code, lists)) => Body::in_room_of(code, lists, dollar),
             None => Body::new(dollar),
         }
+    }
+
+    fn bytes(&self, token: &Token) -> &'p [u8] {
+        self.text.get(token.range()).unwrap_or_default()
+    }
+
+    fn str(&self, token: &Token) -> Option<&'p str> {
+        match self.utf8 {
+            Some(text) => text.get(token.range()),
+            None => std::str::from_utf8(self.bytes(token)).ok(),
+        }
+    }
+
+    /// The value of a quoted string.
+    fn unquoted(&self, token: &Token) -> Result<Text, LiteralError> {
+        // Most have no escapes.
+        if let Some(quoted) = self.str(token)
+            && quoted.starts_with(['"', '`'])
+            && let Some(inner) = quoted.get(1..quoted.len() - 1)
+            && memchr::memchr3(b'\\', b'\r', b'\n', inner.as_bytes()).is_none()
+        {
+            return Ok(Text::from(inner));
+        }
+        unquote(self.bytes(token)).map(Text::from)
     }
 
     fn names(&self) -> Names<'_> {
@@ -241,18 +271,18 @@ impl<'p> Parser<'p> {
     }
 
     /// Backs up over a token before the last one.
-    fn backup_two(&mut self, first: Token<'p>) {
+    fn backup_two(&mut self, first: Token) {
         self.body.tokens[1] = first;
         self.body.ahead = 2;
     }
 
-    fn backup_three(&mut self, first: Token<'p>, second: Token<'p>) {
+    fn backup_three(&mut self, first: Token, second: Token) {
         self.body.tokens[1] = second;
         self.body.tokens[2] = first;
         self.body.ahead = 3;
     }
 
-    fn peek(&mut self) -> Token<'p> {
+    fn peek(&mut self) -> Token {
         if self.body.ahead == 0 {
             self.body.tokens[0] = self.lexer.next_token();
             self.body.ahead = 1;
@@ -261,7 +291,7 @@ impl<'p> Parser<'p> {
         next.copied().unwrap_or(self.body.tokens[0])
     }
 
-    fn next_non_space(&mut self) -> Token<'p> {
+    fn next_non_space(&mut self) -> Token {
         loop {
             let token = self.next();
             if token.kind != Kind::Space {
@@ -270,7 +300,7 @@ impl<'p> Parser<'p> {
         }
     }
 
-    fn peek_non_space(&mut self) -> Token<'p> {
+    fn peek_non_space(&mut self) -> Token {
         let token = self.next_non_space();
         self.backup();
         token
@@ -284,9 +314,10 @@ impl<'p> Parser<'p> {
         )
     }
 
-    fn unexpected(&self, token: &Token<'_>, context: &str) -> Error {
+    fn unexpected(&self, token: &Token, context: &str) -> Error {
         if token.kind != Kind::Error {
-            return self.error(format_args!("unexpected {} in {context}", token.show()));
+            let shown = token.show(self.text);
+            return self.error(format_args!("unexpected {shown} in {context}"));
         }
         // Nothing is read behind an error, so it is the lexer's last.
         let message = self.lexer.message();
@@ -303,7 +334,7 @@ impl<'p> Parser<'p> {
         self.error(format_args!("{message}{in_action} started at {name}:{started}"))
     }
 
-    fn expect(&mut self, kind: Kind, context: &str) -> Result<Token<'p>, Error> {
+    fn expect(&mut self, kind: Kind, context: &str) -> Result<Token, Error> {
         let token = self.next_non_space();
         if token.kind == kind {
             Ok(token)
@@ -323,7 +354,7 @@ impl<'p> Parser<'p> {
         self.body.code.len() as Label
     }
 
-    fn tree(&mut self, name: Text, mut body: Body<'p>) -> Tree {
+    fn tree(&mut self, name: Text, mut body: Body) -> Tree {
         let is_empty = body
             .code
             .iter()
@@ -340,7 +371,7 @@ impl<'p> Parser<'p> {
     }
 
     /// Adds a template to those of this text.
-    fn add(&mut self, name: Text, body: Body<'p>) -> Result<(), Error> {
+    fn add(&mut self, name: Text, body: Body) -> Result<(), Error> {
         let line = body.tokens[0].line;
         let tree = self.tree(name, body);
         add(&mut self.trees, tree, line)
@@ -556,25 +587,12 @@ impl<'p> Parser<'p> {
         Ok(())
     }
 
-    fn template_name(&mut self, token: &Token<'_>, context: &str) -> Result<Text, Error> {
+    fn template_name(&mut self, token: &Token, context: &str) -> Result<Text, Error> {
         match token.kind {
-            Kind::String | Kind::RawString => unquoted(token.text).map_err(|error| self.error(error)),
+            Kind::String | Kind::RawString => self.unquoted(token).map_err(|error| self.error(error)),
             _ => Err(self.unexpected(token, context)),
         }
     }
-}
-
-/// The value of a quoted string.
-fn unquoted(quoted: &[u8]) -> Result<Text, LiteralError> {
-    // Most have no escapes.
-    if let Some((b'"' | b'`', rest)) = quoted.split_first()
-        && let Some((_, inner)) = rest.split_last()
-        && memchr::memchr3(b'\\', b'\r', b'\n', inner).is_none()
-        && let Ok(inner) = std::str::from_utf8(inner)
-    {
-        return Ok(Text::from(inner));
-    }
-    unquote(quoted).map(Text::from)
 }
 
 /// Tells whether there is only what Unicode calls white space.

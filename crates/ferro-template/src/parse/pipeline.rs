@@ -3,7 +3,7 @@
 use ferro_gocompat::quote::quote_bytes;
 use smallvec::SmallVec;
 
-use super::{MAX_PAREN_DEPTH, Parser, span_of, unquoted};
+use super::{MAX_PAREN_DEPTH, Parser, span_of};
 use crate::ast::{Command, Declared, Expr, Fields, Part, Pipe};
 use crate::error::Error;
 use crate::lex::{Kind, Token};
@@ -73,7 +73,7 @@ impl<'p> Parser<'p> {
                     self.declare(pipe, &variable);
                     return Ok(());
                 }
-                Kind::Char if next.text == b"," => {
+                Kind::Char if self.bytes(&next) == b"," => {
                     self.next_non_space();
                     self.declare(pipe, &variable);
                     if context != "range" || pipe.variables.as_slice().len() >= 2 {
@@ -96,8 +96,9 @@ impl<'p> Parser<'p> {
         }
     }
 
-    fn declare(&mut self, pipe: &mut Pipe, token: &Token<'_>) {
-        let variable = self.body.variable(token.text);
+    fn declare(&mut self, pipe: &mut Pipe, token: &Token) {
+        let name = self.bytes(token);
+        let variable = self.body.variable(name);
         self.body.visible.push(variable);
         pipe.variables.push(variable);
     }
@@ -169,7 +170,8 @@ impl<'p> Parser<'p> {
             _ => self.body.lists.fields.len(),
         };
         while self.peek().kind == Kind::Field {
-            let name = field_name(&self.next());
+            let token = self.next();
+            let name = self.field_name(&token);
             self.body.lists.fields.push(name);
         }
         let fields = Part::from(start, &self.body.lists.fields);
@@ -206,8 +208,9 @@ impl<'p> Parser<'p> {
             Kind::Nil => Expr::Nil { pos },
             Kind::Variable => self.variable(&token)?,
             Kind::Field => {
+                let name = self.field_name(&token);
                 let names = &mut self.body.lists.fields;
-                names.push(field_name(&token));
+                names.push(name);
                 Expr::Field {
                     pos,
                     fields: Part::from(names.len() - 1, names),
@@ -215,10 +218,10 @@ impl<'p> Parser<'p> {
             }
             Kind::Bool => Expr::Bool {
                 pos,
-                value: token.text == b"true",
+                value: self.bytes(&token) == b"true",
             },
             Kind::CharConstant | Kind::Complex | Kind::Number => {
-                let text = lossy(token.text);
+                let text = lossy(self.bytes(&token));
                 let number = number::parse(&text, token.kind).map_err(|message| self.error(message))?;
                 Expr::Number {
                     pos,
@@ -228,7 +231,7 @@ impl<'p> Parser<'p> {
             Kind::LeftParen => Expr::Pipe(Box::new(self.parenthesised()?)),
             Kind::String | Kind::RawString => Expr::Str {
                 quoted: span_of(&token),
-                text: unquoted(token.text).map_err(|error| self.error(error))?,
+                text: self.unquoted(&token).map_err(|error| self.error(error))?,
             },
             _ => {
                 self.backup();
@@ -247,11 +250,10 @@ impl<'p> Parser<'p> {
         pipe
     }
 
-    fn function(&mut self, token: &Token<'_>) -> Result<Expr, Error> {
-        let function = std::str::from_utf8(token.text).ok();
-        let function = function.and_then(|name| self.functions.get(name));
+    fn function(&mut self, token: &Token) -> Result<Expr, Error> {
+        let function = self.str(token).and_then(|name| self.functions.get(name));
         let Some(function) = function else {
-            let name = quote_bytes(token.text);
+            let name = quote_bytes(self.bytes(token));
             return Err(self.error(format_args!("function {name} not defined")));
         };
         // Threads that parse at once would pass the counters of the functions to and fro, were each name to hold its own.
@@ -267,10 +269,11 @@ impl<'p> Parser<'p> {
         })
     }
 
-    fn variable(&mut self, token: &Token<'_>) -> Result<Expr, Error> {
-        let variable = self.body.variable(token.text);
+    fn variable(&mut self, token: &Token) -> Result<Expr, Error> {
+        let name = self.bytes(token);
+        let variable = self.body.variable(name);
         if !self.body.visible.contains(&variable) {
-            let name = quote_bytes(token.text);
+            let name = quote_bytes(self.bytes(token));
             return Err(self.error(format_args!("undefined variable {name}")));
         }
         Ok(Expr::Variable {
@@ -279,8 +282,12 @@ impl<'p> Parser<'p> {
             fields: Fields::default(),
         })
     }
-}
 
-fn field_name(token: &Token<'_>) -> Key {
-    Key::Str(Text::from_bytes(token.text.get(1..).unwrap_or_default()))
+    /// The name behind the dot.
+    fn field_name(&self, token: &Token) -> Key {
+        Key::Str(match self.str(token).and_then(|text| text.get(1..)) {
+            Some(name) => Text::from(name),
+            None => Text::from_bytes(self.bytes(token).get(1..).unwrap_or_default()),
+        })
+    }
 }
