@@ -22,6 +22,7 @@
 //! assert_eq!(unsigned.unwrap_err().to_string(), "unsupported signature type: empty");
 //! ```
 
+mod cbor;
 pub mod cosign;
 mod der;
 pub mod git;

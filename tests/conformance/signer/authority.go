@@ -91,9 +91,14 @@ func sign(key *ecdsa.PrivateKey, data []byte) []byte {
 	return signature
 }
 
-// leaf is a certificate for an identity. It is logged in the log of certificates unless that is nil.
+// leaf is a certificate for an identity, and its key. It is logged in the log of certificates unless that is nil.
 func (a *authority) leaf(subject, issuer string, certificateLog *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
 	key := newKey()
+	return a.issue(key.Public(), subject, issuer, certificateLog), key
+}
+
+// issue makes a certificate for the key of an identity.
+func (a *authority) issue(public crypto.PublicKey, subject, issuer string, certificateLog *ecdsa.PrivateKey) *x509.Certificate {
 	uri, err := url.Parse(subject)
 	must(err)
 	issuerText, err := asn1.MarshalWithParams(issuer, "utf8")
@@ -104,14 +109,14 @@ func (a *authority) leaf(subject, issuer string, certificateLog *ecdsa.PrivateKe
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 8}, Value: issuerText}},
 	}
-	plain := certificate(template, a.intermediate, key.Public(), a.intermediateKey)
+	plain := certificate(template, a.intermediate, public, a.intermediateKey)
 	if certificateLog == nil {
-		return plain, key
+		return plain
 	}
 	template.ExtraExtensions = append(template.ExtraExtensions, pkix.Extension{
 		Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 4, 2}, Value: a.timestamps(plain, certificateLog),
 	})
-	return certificate(template, a.intermediate, key.Public(), a.intermediateKey), key
+	return certificate(template, a.intermediate, public, a.intermediateKey)
 }
 
 // timestamps is a list with one signed certificate timestamp (RFC 6962) of a certificate.
@@ -137,8 +142,13 @@ func (a *authority) timestamps(plain *x509.Certificate, certificateLog *ecdsa.Pr
 // timestamp is what the timestamp authority answers about a signature.
 func (a *authority) timestamp(signature []byte, at time.Time) []byte {
 	sum := sha256.Sum256(signature)
+	return a.answer(&timestamp.Request{HashAlgorithm: crypto.SHA256, HashedMessage: sum[:]}, at)
+}
+
+// answer is what the timestamp authority answers to a request.
+func (a *authority) answer(request *timestamp.Request, at time.Time) []byte {
 	stamp := timestamp.Timestamp{
-		HashAlgorithm: crypto.SHA256, HashedMessage: sum[:], Time: at,
+		HashAlgorithm: request.HashAlgorithm, HashedMessage: request.HashedMessage, Time: at, Nonce: request.Nonce,
 		Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 2}, AddTSACertificate: true,
 	}
 	response, err := stamp.CreateResponseWithOpts(a.clock, a.clockKey, crypto.SHA256)
@@ -158,6 +168,12 @@ func (a *authority) tile(body any) map[string]any {
 func (a *authority) entry(body any, at time.Time) map[string]any {
 	canonical, err := json.Marshal(body)
 	must(err)
+	kind := body.(map[string]any)
+	return a.logged(kind["kind"].(string), kind["apiVersion"].(string), canonical, at)
+}
+
+// logged is an entry whose body is canonical already.
+func (a *authority) logged(kind, version string, canonical []byte, at time.Time) map[string]any {
 	text := base64.StdEncoding.EncodeToString(canonical)
 	id := logID(a.rekorLog)
 	promised, err := json.Marshal(map[string]any{
@@ -174,9 +190,8 @@ func (a *authority) entry(body any, at time.Time) map[string]any {
 	}
 	first, last := hash(0, []byte("first")), hash(0, []byte("last"))
 	root := hash(1, hash(1, first, hash(0, canonical)), last)
-	kind := body.(map[string]any)
 	origin := "rekor.example.com - 1"
-	if kind["apiVersion"] == "0.0.2" {
+	if kind == "hashedrekord" && version == "0.0.2" {
 		origin = "rekor.example.com"
 	}
 	note := fmt.Sprintf("%s\n3\n%s\n", origin, base64.StdEncoding.EncodeToString(root))
@@ -184,7 +199,7 @@ func (a *authority) entry(body any, at time.Time) map[string]any {
 	checkpoint := fmt.Sprintf("%s\n\u2014 rekor.example.com %s\n", note, base64.StdEncoding.EncodeToString(signature))
 	return map[string]any{
 		"logIndex": "1", "logId": map[string]any{"keyId": id},
-		"kindVersion":      map[string]any{"kind": kind["kind"], "version": kind["apiVersion"]},
+		"kindVersion":      map[string]any{"kind": kind, "version": version},
 		"integratedTime":   fmt.Sprint(at.Unix()),
 		"inclusionPromise": map[string]any{"signedEntryTimestamp": sign(a.rekorLog, promised)},
 		"inclusionProof": map[string]any{

@@ -51,7 +51,11 @@ func manifest() []byte {
 
 // artifact is the digest of the artifact.
 func artifact() string {
-	sum := sha256.Sum256(manifest())
+	return sum(manifest())
+}
+
+func sum(data []byte) string {
+	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }
 
@@ -64,8 +68,8 @@ func armored(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// cosign makes signatures by keys of all kinds and by identities, as simple signatures and as bundles.
-func cosign() (map[string]any, error) {
+// fixtures makes signatures by keys of all kinds and by identities, as simple signatures and as bundles.
+func fixtures() (map[string]any, error) {
 	keys := map[string]any{}
 	p256, p384, p521 := newKey(), curve(elliptic.P384()), curve(elliptic.P521())
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -105,9 +109,13 @@ func cosign() (map[string]any, error) {
 	bundles["stamped-for-another"] = exchange(a.stamped(leaf, key, a, signedAt), a.timestamp([]byte("other"), signedAt))
 	leaf, key = good()
 	bundles["not-stamped"] = exchange(a.stamped(leaf, key, a, signedAt))
+	leaf, key = good()
+	bundles["in-toto"] = a.inToto(leaf, key, statement(artifact()))
+	leaf, key = good()
+	bundles["in-toto-other"] = a.inToto(leaf, key, []byte("other"))
 	for name, made := range bundles {
 		err := judge(trusted, made, strings.Contains(name, "stamped"))
-		if (err == nil) != (name == "good" || name == "stamped") {
+		if (err == nil) != (name == "good" || name == "stamped" || name == "in-toto") {
 			return nil, fmt.Errorf("sigstore's verdict on %s: %v", name, err)
 		}
 	}
@@ -179,10 +187,6 @@ func envelope(statement, signature []byte) any {
 func (a *authority) bundle(leaf *x509.Certificate, key *ecdsa.PrivateKey, digest string, at time.Time) any {
 	statement := statement(digest)
 	made := sign(key, encoded(statement))
-	hash := func(data []byte) map[string]any {
-		sum := sha256.Sum256(data)
-		return map[string]any{"algorithm": "sha256", "value": hex.EncodeToString(sum[:])}
-	}
 	wrapped, err := json.Marshal(envelope(statement, made))
 	must(err)
 	entry := a.entry(map[string]any{
@@ -192,13 +196,41 @@ func (a *authority) bundle(leaf *x509.Certificate, key *ecdsa.PrivateKey, digest
 			"signatures": []any{map[string]any{"signature": made, "verifier": []byte(armored("CERTIFICATE", leaf.Raw))}},
 		},
 	}, at)
+	return bundled(leaf, entry, envelope(statement, made))
+}
+
+// hash is one of a log entry.
+func hash(data []byte) map[string]any {
+	return map[string]any{"algorithm": "sha256", "value": sum(data)}
+}
+
+// bundled is a bundle with one entry of a log.
+func bundled(leaf *x509.Certificate, entry, envelope any) map[string]any {
 	return map[string]any{
 		"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
 		"verificationMaterial": map[string]any{
 			"certificate": map[string]any{"rawBytes": leaf.Raw}, "tlogEntries": []any{entry},
 		},
-		"dsseEnvelope": envelope(statement, made),
+		"dsseEnvelope": envelope,
 	}
+}
+
+// inToto signs by an identity, with the entry that cosign made of attestations before there was one for envelopes. It says that a payload was signed.
+func (a *authority) inToto(leaf *x509.Certificate, key *ecdsa.PrivateKey, payload []byte) any {
+	statement := statement(artifact())
+	made := sign(key, encoded(statement))
+	wrapped, err := json.Marshal(envelope(statement, made))
+	must(err)
+	entry := a.entry(map[string]any{
+		"apiVersion": "0.0.2", "kind": "intoto",
+		"spec": map[string]any{"content": map[string]any{
+			"envelope": map[string]any{"payloadType": inToto, "signatures": []any{map[string]any{
+				"publicKey": []byte(armored("CERTIFICATE", leaf.Raw)), "sig": []byte(base64.StdEncoding.EncodeToString(made)),
+			}}},
+			"hash": hash(wrapped), "payloadHash": hash(payload),
+		}},
+	}, signedAt)
+	return bundled(leaf, entry, envelope(statement, made))
 }
 
 // stamped signs by an identity, as cosign 3 does with a log of the second version; clock says when.
@@ -215,13 +247,7 @@ func (a *authority) stamped(leaf *x509.Certificate, key *ecdsa.PrivateKey, clock
 			}},
 		}},
 	})
-	return exchange(map[string]any{
-		"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-		"verificationMaterial": map[string]any{
-			"certificate": map[string]any{"rawBytes": leaf.Raw}, "tlogEntries": []any{entry},
-		},
-		"dsseEnvelope": envelope(statement, made),
-	}, clock.timestamp(made, at))
+	return exchange(bundled(leaf, entry, envelope(statement, made)), clock.timestamp(made, at))
 }
 
 // exchange gives a bundle other timestamps.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/notaryproject/notation-core-go/signature"
+	"github.com/notaryproject/notation-core-go/signature/cose"
 	"github.com/notaryproject/notation-core-go/signature/jws"
 	"github.com/notaryproject/notation-go"
 	"github.com/notaryproject/notation-go/verifier"
@@ -55,20 +56,33 @@ func newSignatory(key crypto.Signer, years int, change func(*x509.Certificate)) 
 	return signatory{root, certificate(template, root, key.Public(), rootKey), key}
 }
 
-// sign makes an envelope about an artifact.
-func (s signatory) sign(digest string, expiry time.Time) []byte {
+// sign makes an envelope of a format about an artifact.
+func (s signatory) sign(format, digest string, change func(*signature.SignRequest)) []byte {
 	signer, err := signature.NewLocalSigner([]*x509.Certificate{s.leaf, s.root}, s.key)
 	must(err)
+	request := &signature.SignRequest{
+		Payload: signature.Payload{ContentType: payloadType, Content: about(digest)},
+		Signer:  signer, SigningTime: signedAt, SigningScheme: signature.SigningSchemeX509, SigningAgent: "test",
+	}
+	if change != nil {
+		change(request)
+	}
+	envelope, err := signature.NewEnvelope(format)
+	must(err)
+	made, err := envelope.Sign(request)
+	must(err)
+	return made
+}
+
+const payloadType = "application/vnd.cncf.notary.payload.v1+json"
+
+// about is what is signed.
+func about(digest string) []byte {
 	payload, err := json.Marshal(map[string]any{"targetArtifact": map[string]any{
 		"mediaType": ocispec.MediaTypeImageManifest, "digest": digest, "size": len(manifest()),
 	}})
 	must(err)
-	envelope, err := jws.NewEnvelope().Sign(&signature.SignRequest{
-		Payload: signature.Payload{ContentType: "application/vnd.cncf.notary.payload.v1+json", Content: payload},
-		Signer:  signer, SigningTime: signedAt, Expiry: expiry, SigningScheme: signature.SigningSchemeX509, SigningAgent: "test",
-	})
-	must(err)
-	return envelope
+	return payload
 }
 
 // store has the same certificates in every store.
@@ -78,17 +92,17 @@ func (s store) GetCertificates(context.Context, truststore.Type, string) ([]*x50
 	return s, nil
 }
 
-func policy(level string, identities ...string) []byte {
+func policy(level, store string, identities ...string) []byte {
 	text, err := json.Marshal(map[string]any{"version": "1.0", "trustPolicies": []any{map[string]any{
 		"name": "p", "registryScopes": []string{"*"}, "signatureVerification": map[string]any{"level": level},
-		"trustStores": []string{"ca:x"}, "trustedIdentities": identities,
+		"trustStores": []string{store}, "trustedIdentities": identities,
 	}}})
 	must(err)
 	return text
 }
 
 // verdict is what notation's library says: verified, ignored or refused.
-func verdict(text, envelope []byte, trusted store) string {
+func verdict(format string, text, envelope []byte, trusted store) string {
 	var document trustpolicy.Document
 	must(json.Unmarshal(text, &document))
 	judge, err := verifier.New(&document, trusted, nil)
@@ -97,7 +111,7 @@ func verdict(text, envelope []byte, trusted store) string {
 		MediaType: ocispec.MediaTypeImageManifest, Digest: digest.Digest("sha256:" + artifact()), Size: int64(len(manifest())),
 	}
 	outcome, err := judge.Verify(context.Background(), target, envelope, notation.VerifierVerifyOptions{
-		ArtifactReference: repository + "@sha256:" + artifact(), SignatureMediaType: jws.MediaTypeEnvelope,
+		ArtifactReference: repository + "@sha256:" + artifact(), SignatureMediaType: format,
 	})
 	if err != nil {
 		return "refused"
@@ -117,14 +131,8 @@ func notary() map[string]any {
 		must(err)
 		return key
 	}
-	this, never := "sha256:"+artifact(), time.Time{}
+	this := "sha256:" + artifact()
 	good := newSignatory(newKey(), 99, nil)
-	signed := map[string][]byte{
-		"good": good.sign(this, never), "future-expiry": good.sign(this, signedAt.AddDate(50, 0, 0)),
-		"expired":      good.sign(this, signedAt.Add(time.Hour)),
-		"other-digest": good.sign("sha256:"+fmt.Sprintf("%064d", 0), never),
-		"p384":         newSignatory(curve(elliptic.P384()), 99, nil).sign(this, never),
-	}
 	trusted := store{good.root}
 	others := map[string]signatory{
 		"p521": newSignatory(curve(elliptic.P521()), 99, nil), "rsa2048": newSignatory(rsaKey(2048), 99, nil),
@@ -132,21 +140,39 @@ func notary() map[string]any {
 		"old-certificate": newSignatory(newKey(), 0, nil),
 		"somebody-else":   newSignatory(newKey(), 99, func(c *x509.Certificate) { c.Subject.Organization = []string{"Other"} }),
 	}
-	for name, other := range others {
-		signed[name] = other.sign(this, never)
+	for _, other := range others {
 		trusted = append(trusted, other.root)
 	}
+	// Nobody trusts this one.
+	others["p384"] = newSignatory(curve(elliptic.P384()), 99, nil)
 	policies := map[string][]byte{
-		"anybody": policy("strict", "*"), "lax": policy("permissive", "x509.subject: C=US, S=WA, O=Example\\, Inc."),
-		"strict": policy("strict", "x509.subject: C=US, ST=WA, O=Example\\, Inc., CN=signer"), "audit": policy("audit", "x509.subject: C=US, ST=WA, O=Nobody"),
+		"anybody": policy("strict", "ca:x", "*"), "lax": policy("permissive", "ca:x", "x509.subject: C=US, S=WA, O=Example\\, Inc."),
+		"strict":    policy("strict", "ca:x", "x509.subject: C=US, ST=WA, O=Example\\, Inc., CN=signer"),
+		"audit":     policy("audit", "ca:x", "x509.subject: C=US, ST=WA, O=Nobody"),
+		"authority": policy("strict", "signingAuthority:x", "*"),
 	}
-	cases := map[string]any{}
-	for name, envelope := range signed {
-		verdicts := map[string]string{}
-		for level, text := range policies {
-			verdicts[level] = verdict(text, envelope, trusted)
+	made := map[string]any{"repository": repository}
+	for name, format := range map[string]string{"cases": jws.MediaTypeEnvelope, "coseCases": cose.MediaTypeEnvelope} {
+		signed := good.variants(format, this)
+		for name, other := range others {
+			signed[name] = other.sign(format, this, nil)
 		}
-		cases[name] = map[string]any{"envelope": string(envelope), "verdicts": verdicts}
+		if format == cose.MediaTypeEnvelope {
+			good.crafted(signed, this)
+		}
+		cases := map[string]any{}
+		for name, envelope := range signed {
+			verdicts := map[string]string{}
+			for level, text := range policies {
+				verdicts[level] = verdict(format, text, envelope, trusted)
+			}
+			written := any(string(envelope))
+			if format == cose.MediaTypeEnvelope {
+				written = envelope
+			}
+			cases[name] = map[string]any{"envelope": written, "verdicts": verdicts}
+		}
+		made[name] = cases
 	}
 	certificates, documents := []string{}, map[string]string{}
 	for _, root := range trusted {
@@ -155,5 +181,32 @@ func notary() map[string]any {
 	for level, text := range policies {
 		documents[level] = string(text)
 	}
-	return map[string]any{"repository": repository, "trusted": certificates, "policies": documents, "cases": cases}
+	made["trusted"], made["policies"] = certificates, documents
+	return made
+}
+
+// variants are envelopes as the library makes them.
+func (s signatory) variants(format, this string) map[string][]byte {
+	attribute := func(key string, critical bool) func(*signature.SignRequest) {
+		return func(request *signature.SignRequest) {
+			request.ExtendedSignedAttributes = []signature.Attribute{{Key: key, Critical: critical, Value: "x"}}
+		}
+	}
+	expiring := func(at time.Time) func(*signature.SignRequest) {
+		return func(request *signature.SignRequest) { request.Expiry = at }
+	}
+	return map[string][]byte{
+		"good":          s.sign(format, this, nil),
+		"future-expiry": s.sign(format, this, expiring(signedAt.AddDate(50, 0, 0))),
+		"expired":       s.sign(format, this, expiring(signedAt.Add(time.Hour))),
+		"other-digest":  s.sign(format, "sha256:"+fmt.Sprintf("%064d", 0), nil),
+		"authority": s.sign(format, this, func(request *signature.SignRequest) {
+			request.SigningScheme = signature.SigningSchemeX509SigningAuthority
+		}),
+		"content-type": s.sign(format, this, func(request *signature.SignRequest) { request.Payload.ContentType = "text/plain" }),
+		"plugin":       s.sign(format, this, attribute("io.cncf.notary.verificationPlugin", true)),
+		"lax-plugin":   s.sign(format, this, attribute("io.cncf.notary.verificationPlugin", false)),
+		"attribute":    s.sign(format, this, attribute("x", false)),
+		"critical":     s.sign(format, this, attribute("x", true)),
+	}
 }

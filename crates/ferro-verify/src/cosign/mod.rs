@@ -6,7 +6,7 @@
 //!
 //! Upstream does not compare the digest that a simple signature names with that of the image; here a signature of another image is refused.
 //!
-//! Not supported: entries of a log that are not enclosed and would have to be asked for; entries of kind `intoto`.
+//! Not supported: entries of a log that are not enclosed and would have to be asked for.
 
 mod bundle;
 mod keyless;

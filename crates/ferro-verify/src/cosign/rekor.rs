@@ -116,6 +116,17 @@ impl Entry {
                 let key = bytes("/spec/signatures/0/verifier")?;
                 (bytes("/spec/signatures/0/signature")?, unarmored(&key)?)
             }
+            ("intoto", "0.0.2") => {
+                let algorithm = text("/spec/content/payloadHash/algorithm")?;
+                let digest = unhex(text("/spec/content/payloadHash/value")?)?;
+                let payload = signed.dsse_payload?;
+                (algorithm == "sha256" && digest == Sha256::digest(payload)[..]).then_some(())?;
+                let at = "/spec/content/envelope/signatures/0";
+                let key = bytes(&format!("{at}/publicKey"))?;
+                // The text of the signature is encoded once more.
+                let signature = STANDARD.decode(bytes(&format!("{at}/sig"))?).ok()?;
+                (signature, unarmored(&key)?)
+            }
             ("hashedrekord", "0.0.2") => {
                 let spec = "/spec/hashedRekordV002";
                 let digest = bytes(&format!("{spec}/data/digest"))?;

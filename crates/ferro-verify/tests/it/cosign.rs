@@ -170,6 +170,11 @@ fn keyless_bundles_are_judged_as_by_sigstore() {
         ("stamped-elsewhere", Some(LOG)),
         ("stamped-for-another", Some(LOG)),
         ("not-stamped", Some(LOG)),
+        ("in-toto", None),
+        (
+            "in-toto-other",
+            Some(Refusal::Log("the entry is about another signature")),
+        ),
     ];
     each(|fixtures| {
         let digest = text(fixtures, "/digest");

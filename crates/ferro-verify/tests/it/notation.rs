@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use ferro_verify::notation::{Outcome, Refusal, TrustPolicy, TrustStore, verify};
+use ferro_verify::notation::{COSE, JWS, Outcome, Refusal, TrustPolicy, TrustStore, verify};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -30,35 +30,60 @@ fn envelope<'a>(fixtures: &'a Value, name: &str) -> &'a str {
 }
 
 fn judge(fixtures: &Value, policy: &TrustPolicy, envelope: &str) -> Result<Outcome, Refusal> {
+    judge_as(fixtures, policy, (JWS, envelope.as_bytes()))
+}
+
+fn judge_as(fixtures: &Value, policy: &TrustPolicy, envelope: (&str, &[u8])) -> Result<Outcome, Refusal> {
     let repository = fixtures["notation"]["repository"].as_str().unwrap();
     let digest = fixtures["digest"].as_str().unwrap();
-    verify(
-        policy,
-        &store(fixtures),
-        repository,
-        digest,
-        envelope.as_bytes(),
-        now(),
-    )
+    verify(policy, &store(fixtures), repository, digest, envelope, now())
+}
+
+/// An envelope of COSE.
+fn cose(fixtures: &Value, name: &str) -> Vec<u8> {
+    let text = fixtures["notation"]["coseCases"][name]["envelope"].as_str();
+    STANDARD.decode(text.unwrap()).unwrap()
 }
 
 #[test]
 fn envelopes_are_judged_as_by_notation() {
     each(|fixtures| {
-        let cases = fixtures["notation"]["cases"].as_object().unwrap();
-        assert!(cases.len() > 10);
-        for (name, case) in cases {
-            for (level, verdict) in case["verdicts"].as_object().unwrap() {
-                let found = judge(fixtures, &policy(fixtures, level), envelope(fixtures, name));
-                let found_text = match &found {
-                    Ok(Outcome::Verified) => "verified",
-                    Ok(Outcome::Ignored) => "ignored",
-                    Err(_) => "refused",
-                };
-                assert_eq!(found_text, verdict, "{name} by {level}: {found:?}");
-            }
-        }
+        envelopes_of_a_format_are_judged(fixtures, "cases", JWS, 14);
+        envelopes_of_a_format_are_judged(fixtures, "coseCases", COSE, 30);
     });
+}
+
+fn envelopes_of_a_format_are_judged(fixtures: &Value, key: &str, format: &str, least: usize) {
+    let cases = fixtures["notation"][key].as_object().unwrap();
+    assert!(cases.len() > least);
+    for (name, case) in cases {
+        // There only plugins look at what is critical and unknown; the specification has everybody refuse it.
+        if name == "critical" {
+            let anybody = policy(fixtures, "anybody");
+            let refused = judge_as(fixtures, &anybody, (format, &bytes(format, case)));
+            assert!(matches!(refused, Err(Refusal::Malformed(_))), "{refused:?}");
+            continue;
+        }
+        for (level, verdict) in case["verdicts"].as_object().unwrap() {
+            let policy = policy(fixtures, level);
+            let found = judge_as(fixtures, &policy, (format, &bytes(format, case)));
+            let found_text = match &found {
+                Ok(Outcome::Verified) => "verified",
+                Ok(Outcome::Ignored) => "ignored",
+                Err(_) => "refused",
+            };
+            assert_eq!(found_text, verdict, "{name} by {level}: {found:?}");
+        }
+    }
+}
+
+/// The envelope of a case.
+fn bytes(format: &str, case: &Value) -> Vec<u8> {
+    let text = case["envelope"].as_str().unwrap();
+    if format == JWS {
+        return text.as_bytes().to_vec();
+    }
+    STANDARD.decode(text).unwrap()
 }
 
 #[test]
@@ -125,6 +150,47 @@ fn envelopes_cannot_be_changed() {
     ] {
         assert!(judge(&fixtures, &strict, garbage).is_err(), "{garbage}");
     }
+}
+
+#[test]
+fn envelopes_of_cose_cannot_be_changed() {
+    let fixtures: Value = serde_json::from_str(RECORDED).unwrap();
+    let (strict, audit) = (policy(&fixtures, "strict"), policy(&fixtures, "audit"));
+    for (name, step) in [("good", 3), ("rsa2048", 7), ("p521", 29)] {
+        let good = cose(&fixtures, name);
+        assert_eq!(judge_as(&fixtures, &strict, (COSE, &good)), Ok(Outcome::Verified));
+        for length in 0..good.len() {
+            assert!(
+                judge_as(&fixtures, &audit, (COSE, &good[..length])).is_err(),
+                "{name}: {length}"
+            );
+        }
+        // Beside the signature there is the name of the program that signed, which nobody vouches for.
+        let agent = good.windows(12).position(|it| it == b"signingAgent").unwrap();
+        let unsigned = agent - 16..agent + 17;
+        for at in (0..good.len()).step_by(step).filter(|at| !unsigned.contains(at)) {
+            let mut changed = good.clone();
+            changed[at] ^= 1 << (at % 8);
+            let found = judge_as(&fixtures, &strict, (COSE, &changed));
+            assert!(found.is_err(), "{name}: byte {at}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn envelopes_are_read_as_what_they_are_said_to_be() {
+    let fixtures: Value = serde_json::from_str(RECORDED).unwrap();
+    let strict = policy(&fixtures, "strict");
+    let (jws, cose) = (envelope(&fixtures, "good").as_bytes(), cose(&fixtures, "good"));
+    for (format, bytes) in [(COSE, jws), (JWS, &cose)] {
+        let found = judge_as(&fixtures, &strict, (format, bytes));
+        assert!(matches!(found, Err(Refusal::Malformed(_))), "{found:?}");
+    }
+    let other = "application/xml".to_owned();
+    assert_eq!(
+        judge_as(&fixtures, &strict, (&other, jws)),
+        Err(Refusal::MediaType(other.clone()))
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ferro_http::describe;
 use ferro_oci::{Descriptor, Identifier};
-use ferro_verify::notation::{self, ARTIFACT_TYPE, JWS, MAX_ATTEMPTS, TrustPolicy, TrustStore};
+use ferro_verify::notation::{self, ARTIFACT_TYPE, COSE, JWS, MAX_ATTEMPTS, TrustPolicy, TrustStore};
 use k8s_openapi::jiff::Timestamp;
 
 use super::{Artifact, Outcome, VerifyError};
@@ -90,19 +90,21 @@ impl Artifact<'_> {
     async fn judge_notation(
         &self,
         trusted: &Arc<Trusted>,
-        envelope: Vec<u8>,
+        (media_type, envelope): (String, Vec<u8>),
     ) -> Result<Result<notation::Outcome, notation::Refusal>, VerifyError> {
         let (trusted, digest) = (Arc::clone(trusted), self.digest.to_string());
         let repository = self.registry.repository().to_string();
         let work = move |_: &_| {
             let Trusted { policy, store } = trusted.as_ref();
-            notation::verify(policy, store, &repository, &digest, &envelope, Timestamp::now())
+            let envelope = (media_type.as_str(), envelope.as_slice());
+            notation::verify(policy, store, &repository, &digest, envelope, Timestamp::now())
         };
         let verdict = self.shared.off_thread(work).await;
         verdict.map_err(|_| VerifyError::failed(&"the worker thread was lost"))
     }
 
-    async fn envelope(&self, referrer: &Descriptor) -> Result<Vec<u8>, String> {
+    /// An envelope, and its media type.
+    async fn envelope(&self, referrer: &Descriptor) -> Result<(String, Vec<u8>), String> {
         let identifier = Identifier::Digest(referrer.digest.clone());
         let manifest = self.registry.image(&identifier).await;
         let manifest = manifest.map_err(|error| describe(&error))?;
@@ -112,11 +114,11 @@ impl Artifact<'_> {
                 manifest.layers.len()
             ));
         };
-        if layer.media_type != JWS {
+        if ![JWS, COSE].contains(&layer.media_type.as_str()) {
             return Err(format!("invalid signature media-type {:?}", layer.media_type));
         }
         let content = async { self.registry.blob(layer).await?.bytes(MAX_ENVELOPE).await };
         let content = content.await.map_err(|error| describe(&error))?;
-        Ok(content.to_vec())
+        Ok((layer.media_type.clone(), content.to_vec()))
     }
 }
