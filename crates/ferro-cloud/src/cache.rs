@@ -13,12 +13,44 @@ use crate::{Expiring, Result};
 type Digest = [u8; 32];
 type Kept = Expiring<Arc<dyn Any + Send + Sync>>;
 
+/// The object that a token is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenUser {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+}
+
+/// Who is told how the cache is used.
+pub trait TokenObserver: Send + Sync {
+    /// `user` asked for a token, which was there (`is_hit`) or not.
+    fn looked_up(&self, user: &TokenUser, is_hit: bool);
+    /// A token was given, or could not be got.
+    fn answered(&self, has_token: bool);
+    /// A token that was still good had to make room.
+    fn evicted(&self);
+    /// So many tokens are kept now.
+    fn keeps(&self, tokens: usize);
+}
+
 /// Credentials by what they depend on. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TokenCache {
     known: Arc<Mutex<HashMap<Digest, Kept>>>,
     max_entries: usize,
     max_age: Duration,
+    observer: Option<Arc<dyn TokenObserver>>,
+    user: TokenUser,
+}
+
+impl std::fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (max_entries, max_age) = (self.max_entries, self.max_age);
+        write!(f, "TokenCache({max_entries} for {max_age:?})")
+    }
 }
 
 impl TokenCache {
@@ -29,6 +61,29 @@ impl TokenCache {
             known: Arc::default(),
             max_entries,
             max_age,
+            observer: None,
+            user: TokenUser::default(),
+        }
+    }
+
+    /// Tells `observer` from now on.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn TokenObserver>) -> Self {
+        Self {
+            observer: Some(observer),
+            ..self
+        }
+    }
+
+    /// The same cache, used for an object.
+    #[must_use]
+    pub fn used_by(&self, user: TokenUser) -> Self {
+        Self { user, ..self.clone() }
+    }
+
+    fn tell(&self, what: impl FnOnce(&dyn TokenObserver)) {
+        if let Some(observer) = &self.observer {
+            what(observer.as_ref());
         }
     }
 
@@ -48,10 +103,15 @@ impl TokenCache {
         let now = SystemTime::now();
         let known = self.lock().get(&key).cloned();
         let known = known.filter(|known| known.until > now);
-        if let Some(value) = known.and_then(|known| known.value.downcast_ref::<T>().cloned()) {
+        let known = known.and_then(|known| known.value.downcast_ref::<T>().cloned());
+        self.tell(|observer| observer.looked_up(&self.user, known.is_some()));
+        if let Some(value) = known {
+            self.tell(|observer| observer.answered(true));
             return Ok(value);
         }
-        let fresh = fetch.await?;
+        let fresh = fetch.await;
+        self.tell(|observer| observer.answered(fresh.is_ok()));
+        let fresh = fresh?;
         let life = fresh.until.duration_since(now).unwrap_or_default();
         self.keep(
             key,
@@ -70,11 +130,16 @@ impl TokenCache {
         if known.len() >= self.max_entries {
             let oldest = known.iter().min_by_key(|(_, known)| known.until);
             let oldest = oldest.map(|(key, _)| *key);
-            oldest.and_then(|oldest| known.remove(&oldest));
+            if oldest.and_then(|oldest| known.remove(&oldest)).is_some() {
+                self.tell(|observer| observer.evicted());
+            }
         }
         if known.len() < self.max_entries {
             known.insert(key, kept);
         }
+        let count = known.len();
+        drop(known);
+        self.tell(|observer| observer.keeps(count));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Kept>> {
@@ -106,6 +171,61 @@ mod tests {
             async { Ok::<_, crate::Error>(Expiring::for_seconds(Secret::<String>::from(text), seconds)) };
         let token = tokens.get(&[input.as_bytes()], fetch).await.unwrap();
         token.expose().clone()
+    }
+
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<String>>);
+
+    impl Notes {
+        fn note(&self, text: String) {
+            self.0.lock().unwrap().push(text);
+        }
+
+        fn take(&self) -> Vec<String> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    impl TokenObserver for Notes {
+        fn looked_up(&self, user: &TokenUser, is_hit: bool) {
+            self.note(format!("{}/{}/{} {is_hit}", user.kind, user.namespace, user.name));
+        }
+
+        fn answered(&self, has_token: bool) {
+            self.note(format!("answered {has_token}"));
+        }
+
+        fn evicted(&self) {
+            self.note("evicted".to_owned());
+        }
+
+        fn keeps(&self, tokens: usize) {
+            self.note(format!("keeps {tokens}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn observer_is_told_how_the_cache_is_used() {
+        let notes = Arc::new(Notes::default());
+        let observer: Arc<dyn TokenObserver> = Arc::clone(&notes) as Arc<dyn TokenObserver>;
+        let tokens = TokenCache::new(1, Duration::from_secs(3600)).observed_by(observer);
+        let tokens = tokens.used_by(TokenUser {
+            kind: "Bucket".to_owned(),
+            name: "b".to_owned(),
+            namespace: "n".to_owned(),
+        });
+        get(&tokens, "a", "first", 3600).await;
+        assert_eq!(notes.take(), ["Bucket/n/b false", "answered true", "keeps 1"]);
+        get(&tokens, "a", "second", 3600).await;
+        assert_eq!(notes.take(), ["Bucket/n/b true", "answered true"]);
+        get(&tokens, "b", "other", 3600).await;
+        assert_eq!(
+            notes.take(),
+            ["Bucket/n/b false", "answered true", "evicted", "keeps 1"]
+        );
+        let refused = async { Err::<Expiring<String>, _>(()) };
+        assert_eq!(tokens.get(&[b"c"], refused).await, Err(()));
+        assert_eq!(notes.take(), ["Bucket/n/b false", "answered false"]);
     }
 
     #[tokio::test]

@@ -52,7 +52,7 @@ pub mod sigv4;
 mod token;
 mod transport;
 
-pub use cache::TokenCache;
+pub use cache::{TokenCache, TokenObserver, TokenUser};
 pub use environment::Environment;
 pub use error::{Error, Result};
 pub use jwt::SigningKey;

@@ -1,18 +1,20 @@
 //! A fetched commit as a tree that an archive can be made of, without a working copy.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
 
 use ferro_artifact::tree::{Content, Directory, EmptyDirectory, Entry, EntryKind, TreeError};
 use gix_hash::ObjectId;
 use gix_object::TreeRefIter;
 use gix_object::tree::EntryKind as Mode;
 
+use crate::lfs::{LfsObjects, MAX_POINTER, Pointer};
 use crate::object::{Commit, Tag};
 use crate::pack::{Kind, Objects};
 use crate::refs::Resolved;
 use crate::repository::Repository;
-use crate::{Error, Result};
+use crate::{Error, Remote, Result};
 
 /// A commit whose files are at hand, submodules included.
 ///
@@ -23,10 +25,13 @@ pub struct Checkout {
     tag: Option<Tag>,
     modules: Vec<Module>,
     sparse: Vec<String>,
+    /// The cache of the main repository.
+    directory: PathBuf,
 }
 
 /// One repository of a checkout: the main one comes first.
 pub(crate) struct Module {
+    pub(crate) remote: Remote,
     pub(crate) objects: Objects,
     pub(crate) tree: ObjectId,
     /// Which repository lies at which gitlink.
@@ -49,6 +54,7 @@ impl Checkout {
         tag: Option<Tag>,
         modules: Vec<Module>,
         sparse: Vec<String>,
+        directory: PathBuf,
     ) -> Self {
         Self {
             resolved,
@@ -56,6 +62,7 @@ impl Checkout {
             tag,
             modules,
             sparse,
+            directory,
         }
     }
 
@@ -76,8 +83,18 @@ impl Checkout {
 
     /// The root directory. With a sparse checkout it has only what lies below the listed paths.
     pub fn root(&self) -> impl Directory + '_ {
+        self.directory_at_root(None)
+    }
+
+    /// As [`Checkout::root`], with the objects of Git LFS in the place of their pointers.
+    pub fn root_with<'a>(&'a self, objects: &'a LfsObjects) -> impl Directory + 'a {
+        self.directory_at_root(Some(objects))
+    }
+
+    fn directory_at_root<'a>(&'a self, lfs: Option<&'a LfsObjects>) -> GitDirectory<'a> {
         GitDirectory {
             checkout: self,
+            lfs,
             module: 0,
             tree: self.commit.tree,
             path: Vec::new(),
@@ -85,18 +102,31 @@ impl Checkout {
         }
     }
 
-    fn module(&self, index: usize) -> Result<&Module, TreeError> {
-        let missing = || TreeError::Source("a submodule of the checkout is missing".into());
+    /// Where the cache of the main repository is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn module(&self, index: usize) -> Result<&Module> {
+        let missing = || Error::Cache {
+            action: "find a submodule in",
+            source: format!("there is no module {index}").into(),
+        };
         self.modules.get(index).ok_or_else(missing)
     }
 
     /// Whether a file at `path` belongs to the checkout; like go-git, by plain prefix.
-    fn has_file(&self, path: &[u8]) -> bool {
+    pub(crate) fn has_file(&self, path: &[u8]) -> bool {
         self.sparse.is_empty()
             || self
                 .sparse
                 .iter()
                 .any(|prefix| path.starts_with(prefix.as_bytes()))
+    }
+
+    /// Whether the directory at `path` may hold files that belong to the checkout.
+    pub(crate) fn has_directory_at(&self, path: &[u8]) -> bool {
+        Self::has_directory(&self.sparse, path)
     }
 
     /// Whether a directory may hold files that belong to the checkout.
@@ -113,6 +143,7 @@ impl Checkout {
 /// A directory of a Git tree.
 struct GitDirectory<'a> {
     checkout: &'a Checkout,
+    lfs: Option<&'a LfsObjects>,
     module: usize,
     tree: ObjectId,
     /// The path below the root of the checkout.
@@ -126,10 +157,12 @@ impl GitDirectory<'_> {
         let path = join(&self.path, name);
         let inner = join(&self.inner, name);
         let checkout = self.checkout;
-        let has_directory = || Checkout::has_directory(&checkout.sparse, &path);
+        let lfs = self.lfs;
+        let has_directory = || checkout.has_directory_at(&path);
         Ok(Some(match mode {
             Mode::Tree if has_directory() => EntryKind::Directory(Box::new(Self {
                 checkout,
+                lfs,
                 module: self.module,
                 tree: id,
                 path,
@@ -137,9 +170,10 @@ impl GitDirectory<'_> {
             })),
             Mode::Blob | Mode::BlobExecutable if checkout.has_file(&path) => {
                 let is_executable = mode == Mode::BlobExecutable;
-                let objects = &checkout.module(self.module)?.objects;
+                let objects = &checkout.module(self.module).map_err(source)?.objects;
                 EntryKind::File(Box::new(GitFile {
                     objects,
+                    lfs,
                     id,
                     is_executable,
                     path,
@@ -147,19 +181,22 @@ impl GitDirectory<'_> {
             }
             // A link leaves no trace but the directory it is in.
             Mode::Link if checkout.has_file(&path) => EntryKind::Other,
-            Mode::Commit if has_directory() => match checkout.module(self.module)?.children.get(&inner) {
-                Some(&module) => {
-                    let tree = checkout.module(module)?.tree;
-                    EntryKind::Directory(Box::new(Self {
-                        checkout,
-                        module,
-                        tree,
-                        path,
-                        inner: Vec::new(),
-                    }))
+            Mode::Commit if has_directory() => {
+                match checkout.module(self.module).map_err(source)?.children.get(&inner) {
+                    Some(&module) => {
+                        let tree = checkout.module(module).map_err(source)?.tree;
+                        EntryKind::Directory(Box::new(Self {
+                            checkout,
+                            lfs,
+                            module,
+                            tree,
+                            path,
+                            inner: Vec::new(),
+                        }))
+                    }
+                    None => EntryKind::Directory(Box::new(EmptyDirectory)),
                 }
-                None => EntryKind::Directory(Box::new(EmptyDirectory)),
-            },
+            }
             Mode::Tree | Mode::Blob | Mode::BlobExecutable | Mode::Link | Mode::Commit => return Ok(None),
         }))
     }
@@ -167,8 +204,7 @@ impl GitDirectory<'_> {
 
 impl Directory for GitDirectory<'_> {
     fn entries(&self) -> Result<Vec<Entry<'_>>, TreeError> {
-        let objects = &self.checkout.module(self.module)?.objects;
-        let source = |error: Error| TreeError::Source(Box::new(error));
+        let objects = &self.checkout.module(self.module).map_err(source)?.objects;
         let listed = list(objects, &self.tree).map_err(source)?;
         let mut entries = Vec::with_capacity(listed.len());
         for (name, id, mode) in listed {
@@ -180,8 +216,7 @@ impl Directory for GitDirectory<'_> {
     }
 
     fn link(&self, name: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
-        let objects = &self.checkout.module(self.module)?.objects;
-        let source = |error: Error| TreeError::Source(Box::new(error));
+        let objects = &self.checkout.module(self.module).map_err(source)?.objects;
         let listed = list(objects, &self.tree).map_err(source)?;
         let found = listed
             .into_iter()
@@ -195,8 +230,13 @@ impl Directory for GitDirectory<'_> {
     }
 }
 
+fn source(error: Error) -> TreeError {
+    TreeError::Source(Box::new(error))
+}
+
 struct GitFile<'a> {
     objects: &'a Objects,
+    lfs: Option<&'a LfsObjects>,
     id: ObjectId,
     is_executable: bool,
     path: Vec<u8>,
@@ -208,12 +248,30 @@ impl Content for GitFile<'_> {
     }
 
     fn open(&self) -> Result<(u64, Box<dyn Read + '_>), TreeError> {
-        let failed = |error: Error| TreeError::Io {
+        let failed = |source| TreeError::Io {
             path: String::from_utf8_lossy(&self.path).into_owned(),
-            source: std::io::Error::other(error),
+            source,
         };
-        self.objects.stream(&self.id, Kind::Blob).map_err(failed)
+        let found = self.objects.stream(&self.id, Kind::Blob);
+        let (size, reader) = found.map_err(|error| failed(std::io::Error::other(error)))?;
+        match self.lfs {
+            Some(objects) if size < MAX_POINTER => smudge(objects, reader).map_err(failed),
+            _ => Ok((size, reader)),
+        }
     }
+}
+
+/// A small file, or what it points to.
+fn smudge<'a>(
+    objects: &LfsObjects,
+    reader: Box<dyn Read + 'a>,
+) -> std::io::Result<(u64, Box<dyn Read + 'a>)> {
+    let mut content = Vec::new();
+    reader.take(MAX_POINTER).read_to_end(&mut content)?;
+    Ok(match Pointer::parse(&content) {
+        Some(pointer) => (pointer.size, objects.read(&pointer)?),
+        None => (content.len() as u64, Box::new(Cursor::new(content))),
+    })
 }
 
 pub(crate) fn join(path: &[u8], name: &[u8]) -> Vec<u8> {

@@ -187,6 +187,12 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// An object of Git LFS could not be fetched.
+    #[error("failed to fetch LFS objects: {reason}")]
+    Lfs {
+        /// What is wrong.
+        reason: String,
+    },
     /// The local cache failed.
     #[error("failed to {action} the repository cache")]
     Cache {

@@ -18,7 +18,7 @@
 //! Memory follows neither the size of the repository nor that of its files: packs are stored as they arrive and read at positions, and files
 //! are inflated while they are archived.
 //!
-//! Limits: Git LFS pointers are not followed.
+//! Objects of Git LFS are fetched when they are asked for ([`Checkout::fetch_lfs_blocking`]) and then take the place of their pointers.
 //!
 //! # Example
 //!
@@ -39,9 +39,11 @@
 //! ```
 
 mod checkout;
+mod config;
 mod error;
 mod interrupt;
 mod known_hosts;
+mod lfs;
 mod object;
 mod pack;
 mod pull;
@@ -57,6 +59,7 @@ pub use checkout::Checkout;
 pub use error::{Error, Result};
 pub use gix_hash::ObjectId;
 pub use interrupt::Context;
+pub use lfs::LfsObjects;
 pub use object::{Commit, Person, Tag};
 pub use pull::{Limits, PullOptions, Pulled, forget, list_refs_blocking, pull_blocking};
 pub use refs::{DEFAULT_BRANCH, Reference, RemoteRef, Resolved};

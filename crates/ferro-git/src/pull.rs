@@ -292,6 +292,7 @@ impl Pull<'_> {
         }
         let children = BTreeMap::new();
         self.add_module(Module {
+            remote: self.remote.clone(),
             objects,
             tree: commit.tree,
             children,
@@ -307,6 +308,7 @@ impl Pull<'_> {
             tag,
             self.modules,
             sparse,
+            self.directory.to_owned(),
         )))
     }
 
@@ -480,6 +482,7 @@ impl Pull<'_> {
         let objects = repository.objects()?;
         let (commit, _) = load(&objects, &resolved)?;
         Ok(Module {
+            remote: remote.clone(),
             objects,
             tree: commit.tree,
             children: BTreeMap::new(),

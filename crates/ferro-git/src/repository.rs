@@ -150,11 +150,14 @@ impl Repository {
                 _ => {}
             }
         }
-        match fs::remove_dir_all(self.directory.join("objects")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::cache("empty")(error));
+        // Objects of Git LFS may be of another remote, too.
+        for directory in ["objects", "lfs"] {
+            match fs::remove_dir_all(self.directory.join(directory)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::cache("empty")(error));
+                }
+                _ => {}
             }
-            _ => {}
         }
         fs::create_dir_all(self.pack_directory()).map_err(Error::cache("create"))?;
         self.write_state()

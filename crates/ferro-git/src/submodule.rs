@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::config;
+
 /// A submodule as its parent declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Declaration {
@@ -13,25 +15,17 @@ pub(crate) struct Declaration {
 
 /// Reads the declarations of a `.gitmodules` file; sections without path or URL do not count.
 ///
-/// The format is Git's configuration. What is no submodule, and what is malformed, is skipped: the file
-/// comes from the repository, and Git itself is lenient with it.
+/// What is no submodule is skipped: the file comes from the repository, and Git itself is lenient with it.
 pub(crate) fn parse(text: &str) -> Vec<Declaration> {
     let mut sections: BTreeMap<String, (Option<String>, Option<String>)> = BTreeMap::new();
-    let mut current: Option<String> = None;
-    for line in logical_lines(text) {
-        let line = line.trim();
-        if let Some(header) = line.strip_prefix('[') {
-            let end = header.rfind(']').unwrap_or(header.len());
-            current = section_name(header.get(..end).unwrap_or(header));
-            continue;
-        }
-        let (Some(name), Some((key, value))) = (&current, line.split_once('=')) else {
+    for setting in config::parse(text) {
+        let Some(name) = setting.subsection.filter(|_| setting.section == "submodule") else {
             continue;
         };
-        let (path, url) = sections.entry(name.clone()).or_default();
-        match key.trim().to_ascii_lowercase().as_str() {
-            "path" => *path = Some(unquote(value)),
-            "url" => *url = Some(unquote(value)),
+        let (path, url) = sections.entry(name).or_default();
+        match setting.key.as_str() {
+            "path" => *path = Some(setting.value),
+            "url" => *url = Some(setting.value),
             _ => {}
         }
     }
@@ -52,63 +46,6 @@ fn is_safe_path(path: &str) -> bool {
         && path
             .split('/')
             .all(|part| !matches!(part, "" | "." | ".." | ".git"))
-}
-
-/// Lines without comments, with those that end in a backslash joined.
-fn logical_lines(text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut pending = String::new();
-    for line in text.lines() {
-        let line = strip_comment(line);
-        match line.strip_suffix('\\') {
-            Some(head) if !head.ends_with('\\') => pending.push_str(head),
-            _ => {
-                pending.push_str(line);
-                lines.push(std::mem::take(&mut pending));
-            }
-        }
-    }
-    lines.push(pending);
-    lines
-}
-
-fn strip_comment(line: &str) -> &str {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    for (index, character) in line.char_indices() {
-        match character {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            '#' | ';' if !is_quoted => return line.get(..index).unwrap_or(line),
-            _ => {}
-        }
-    }
-    line
-}
-
-/// The name in `submodule "name"`.
-fn section_name(header: &str) -> Option<String> {
-    let (section, name) = header.trim().split_once(char::is_whitespace)?;
-    section.eq_ignore_ascii_case("submodule").then(|| unquote(name))
-}
-
-fn unquote(value: &str) -> String {
-    let (mut text, mut is_escaped) = (String::new(), false);
-    for character in value.trim().chars() {
-        match character {
-            'n' if is_escaped => text.push('\n'),
-            't' if is_escaped => text.push('\t'),
-            _ if is_escaped => text.push(character),
-            '\\' => {
-                is_escaped = true;
-                continue;
-            }
-            '"' => continue,
-            _ => text.push(character),
-        }
-        is_escaped = false;
-    }
-    text
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, LOCATION};
+use http::header::{AUTHORIZATION, COOKIE, LOCATION, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, sleep};
 
@@ -279,18 +279,19 @@ impl Client {
 
     /// Sends a request once; redirects of GET and HEAD are followed.
     ///
-    /// Credentials, a client certificate included, go along only to the same host, and only if the connection does not become weaker.
+    /// Credentials, a client certificate and headers that are marked as sensitive included, go along only to the same host, and only if the connection does not become weaker.
     /// Any status is a response; see [`Response::error_for_status`].
     pub async fn send(&self, request: &Request) -> Result<Response> {
         let mut url = request.url.clone();
         let mut auth = request.auth.as_ref().map(Auth::header).transpose()?;
         let mut shows_identity = request.shows_identity;
+        let mut headers = request.headers.clone();
         for _ in 0..=self.max_redirects {
             let mut builder = self
                 .connections(shows_identity)
                 .to(&url)
                 .request(request.method.clone(), url.expose().clone())
-                .headers(request.headers.clone());
+                .headers(headers.clone());
             if !request.body.is_empty() || request.method == Method::POST {
                 builder = builder.body(request.body.clone());
             }
@@ -309,6 +310,7 @@ impl Client {
             if !may_keep_auth(&url, &next) {
                 auth = None;
                 shows_identity = false;
+                headers = without_credentials(&headers);
             }
             url = next;
         }
@@ -403,11 +405,11 @@ fn is_local(url: &url::Url) -> bool {
     }
 }
 
-fn is_redirect(status: StatusCode) -> bool {
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-fn redirect_target(from: &SafeUrl, headers: &HeaderMap) -> Result<SafeUrl> {
+pub(crate) fn redirect_target(from: &SafeUrl, headers: &HeaderMap) -> Result<SafeUrl> {
     let failed = |reason: &str| Error::Redirect {
         url: from.clone(),
         reason: reason.to_owned(),
@@ -441,6 +443,15 @@ pub fn may_keep_auth(from: &SafeUrl, to: &SafeUrl) -> bool {
         ("http", "https") => ports == (Some(80), Some(443)) || ports.0 == ports.1,
         _ => false,
     }
+}
+
+/// The headers that may be shown to any host.
+fn without_credentials(headers: &HeaderMap) -> HeaderMap {
+    let may_stay = |name: &HeaderName, value: &HeaderValue| {
+        !value.is_sensitive() && ![AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name)
+    };
+    let kept = headers.iter().filter(|(name, value)| may_stay(name, value));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

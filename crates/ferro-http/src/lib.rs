@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod address;
 mod client;
 mod error;
 mod response;
@@ -35,6 +36,7 @@ mod safe_url;
 mod secret;
 mod tls;
 
+pub use address::is_inner_address;
 pub use client::{Auth, Client, ClientOptions, ProxyOptions, Request, may_keep_auth};
 pub use error::{Error, Result, describe};
 pub use response::Response;

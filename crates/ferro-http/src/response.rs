@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{Error, Result, SafeUrl};
+use crate::{Error, Result, SafeUrl, client};
 
 /// A response whose body has not been read yet; dropping it closes or returns the connection.
 #[derive(Debug)]
@@ -31,6 +31,12 @@ impl Response {
     /// The announced length of the body.
     pub fn content_length(&self) -> Option<u64> {
         self.inner.content_length()
+    }
+
+    /// Where the response redirects to, if it does; for requests that do not follow redirects.
+    pub fn redirect_target(&self) -> Option<Result<SafeUrl>> {
+        let is_redirect = client::is_redirect(self.status());
+        is_redirect.then(|| client::redirect_target(&self.url, self.headers()))
     }
 
     /// Turns a response that is no success into an error.

@@ -1,9 +1,8 @@
 //! How a registry asks for credentials: `WWW-Authenticate`, and where tokens may be asked for.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
-use ferro_http::SafeUrl;
+use ferro_http::{SafeUrl, is_inner_address};
 use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 
@@ -103,31 +102,6 @@ pub(crate) fn check_realm(
         return Err(format!("realm host {host:?} is a private or link-local address"));
     }
     Ok(())
-}
-
-/// Whether a host is an address, not a name, of this machine or a network that is not the Internet.
-pub(crate) fn is_inner_address(host: &str) -> bool {
-    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => is_inner_v4(address),
-        Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
-            Some(address) => is_inner_v4(address),
-            None => {
-                let first = address.segments().first().copied().unwrap_or_default();
-                let is_local = first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80;
-                address.is_loopback() || address.is_unspecified() || is_local || first & 0xff0f == 0xff02
-            }
-        },
-        Err(_) => false,
-    }
-}
-
-fn is_inner_v4(address: std::net::Ipv4Addr) -> bool {
-    let is_link_local_multicast = address.octets().starts_with(&[224, 0, 0]);
-    address.is_loopback()
-        || address.is_private()
-        || address.is_link_local()
-        || address.is_unspecified()
-        || is_link_local_multicast
 }
 
 /// Reads `Scheme key="value",key=value`.

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferro_http::{Auth, Request, Response, Retry, SafeUrl, Secret, may_keep_auth};
+use ferro_http::{Auth, Request, Response, Retry, SafeUrl, Secret, is_inner_address, may_keep_auth};
 use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, sleep};
 
-use crate::challenge::{self, Challenge, Header, is_inner_address};
+use crate::challenge::{self, Challenge, Header};
 use crate::error::{Refusal, Shown};
 use crate::{Credentials, Error, Repository, Result};
 

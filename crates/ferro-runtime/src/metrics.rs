@@ -63,6 +63,37 @@ struct RequestLabels {
     method: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TokenLabels {
+    event_type: String,
+    kind: String,
+    name: String,
+    namespace: String,
+    operation: String,
+}
+
+impl TokenLabels {
+    /// Tokens are asked for by passes only.
+    fn of(object: &ObjectLabels, is_hit: bool) -> Self {
+        let event_type = if is_hit { "cache_hit" } else { "cache_miss" };
+        Self {
+            event_type: event_type.to_owned(),
+            kind: object.kind.clone(),
+            name: object.name.clone(),
+            namespace: object.namespace.clone(),
+            operation: "reconcile".to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StatusLabel {
+    status: String,
+}
+
+/// Metrics of a cache that not every process has: without labels, and absent until the first value.
+type Unlabelled<M> = Family<Vec<(String, String)>, M>;
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// The metrics of a process. Cheap to clone; all clones write to the same series.
@@ -84,6 +115,10 @@ pub struct Metrics {
     leader: Family<NameLabel, Gauge>,
     drift_repairs: Family<ObjectLabels, Counter>,
     drift_contended: Family<ObjectLabels, Counter>,
+    token_events: Family<TokenLabels, Counter>,
+    token_requests: Family<StatusLabel, Counter>,
+    token_evictions: Unlabelled<Counter>,
+    tokens: Unlabelled<Gauge>,
 }
 
 /// The buckets of the reference's queues.
@@ -114,6 +149,10 @@ impl Default for Metrics {
             leader: Family::default(),
             drift_repairs: Family::default(),
             drift_contended: Family::default(),
+            token_events: Family::default(),
+            token_requests: Family::default(),
+            token_evictions: Family::default(),
+            tokens: Family::default(),
         }
     }
 }
@@ -179,7 +218,31 @@ impl Metrics {
             "Repairs put off because another writer keeps changing the object",
             self.drift_contended.clone(),
         );
+        self.register_tokens(registry);
         registry.register_collector(Box::new(ProcessCollector));
+    }
+
+    fn register_tokens(&self, registry: &mut Registry) {
+        registry.register(
+            "gotk_token_cache_events",
+            "Look-ups in the cache of tokens by object and result",
+            self.token_events.clone(),
+        );
+        registry.register(
+            "gotk_token_cache_requests",
+            "Tokens that were given or could not be got",
+            self.token_requests.clone(),
+        );
+        registry.register(
+            "gotk_token_cache_evictions",
+            "Tokens that had to make room in the cache",
+            self.token_evictions.clone(),
+        );
+        registry.register(
+            "gotk_token_cached_items",
+            "Tokens in the cache",
+            self.tokens.clone(),
+        );
     }
 
     fn register_queues(&self, registry: &mut Registry) {
@@ -316,11 +379,39 @@ impl Metrics {
         self.drift_contended.get_or_create(owner).inc();
     }
 
+    /// Notes that a pass over `object` looked for a token in the cache.
+    pub fn token_looked_up(&self, object: &ObjectLabels, is_hit: bool) {
+        self.token_events
+            .get_or_create(&TokenLabels::of(object, is_hit))
+            .inc();
+    }
+
+    /// Notes that a token was given, or could not be got.
+    pub fn token_answered(&self, has_token: bool) {
+        let status = if has_token { "success" } else { "failure" };
+        let status = status.to_owned();
+        self.token_requests.get_or_create(&StatusLabel { status }).inc();
+    }
+
+    /// Notes that a token had to make room in the cache.
+    pub fn token_evicted(&self) {
+        self.token_evictions.get_or_create(&Vec::new()).inc();
+    }
+
+    /// Notes how many tokens are in the cache.
+    pub fn tokens_kept(&self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.tokens.get_or_create(&Vec::new()).set(count);
+    }
+
     /// Drops the series of an object that is gone.
     pub fn forget(&self, object: &ObjectLabels) {
         self.reconcile_duration.remove(object);
         self.drift_repairs.remove(object);
         self.drift_contended.remove(object);
+        for is_hit in [true, false] {
+            self.token_events.remove(&TokenLabels::of(object, is_hit));
+        }
     }
 }
 
@@ -391,6 +482,48 @@ impl ProcessUsage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_are_counted_until_their_object_is_gone() {
+        let (metrics, mut registry) = (Metrics::default(), Registry::default());
+        metrics.register(&mut registry);
+        let text = || {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            let values = text.lines().filter(|line| line.starts_with("gotk_token"));
+            values.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(text().is_empty());
+        let object = ObjectLabels {
+            kind: "Bucket".into(),
+            name: "b".into(),
+            namespace: "n".into(),
+        };
+        metrics.token_looked_up(&object, false);
+        metrics.token_looked_up(&object, true);
+        metrics.token_answered(true);
+        metrics.token_answered(false);
+        metrics.token_evicted();
+        metrics.tokens_kept(7);
+        let labels = r#"kind="Bucket",name="b",namespace="n",operation="reconcile""#;
+        let found = text();
+        for expected in [
+            format!(r#"gotk_token_cache_events_total{{event_type="cache_hit",{labels}}} 1"#),
+            format!(r#"gotk_token_cache_events_total{{event_type="cache_miss",{labels}}} 1"#),
+            r#"gotk_token_cache_requests_total{status="success"} 1"#.to_owned(),
+            r#"gotk_token_cache_requests_total{status="failure"} 1"#.to_owned(),
+            "gotk_token_cache_evictions_total 1".to_owned(),
+            "gotk_token_cached_items 7".to_owned(),
+        ] {
+            assert!(found.contains(&expected), "{expected} not in {found:#?}");
+        }
+        metrics.forget(&object);
+        assert!(
+            !text()
+                .iter()
+                .any(|line| line.starts_with("gotk_token_cache_events"))
+        );
+    }
 
     #[test]
     fn metrics_have_the_names_that_dashboards_use() {

@@ -183,9 +183,9 @@ impl GitServer {
     }
 }
 
-type Log = Arc<Mutex<Vec<Seen>>>;
+pub(crate) type Log = Arc<Mutex<Vec<Seen>>>;
 
-fn handler(
+pub(crate) fn handler(
     repositories: &[(&str, &Repository)],
     access: Access,
 ) -> (impl Fn(Request) -> Response + Send + Sync + 'static, Log) {

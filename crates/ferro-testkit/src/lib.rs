@@ -8,6 +8,8 @@
 pub mod api;
 pub mod git;
 pub mod http;
+#[cfg(feature = "lfs")]
+pub mod lfs;
 pub mod registry;
 pub mod ssh;
 pub mod tls;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use ferro_git::SshOptions;
 use ferro_runtime::artifacts::StorageFlags;
 use ferro_runtime::flags::{FeatureGates, duration};
 
@@ -55,6 +56,9 @@ pub struct SourceFlags {
     /// Bytes of fetched Git repositories that are kept; 0 for none.
     #[arg(long, default_value_t = 1 << 30)]
     pub git_cache_size: u64,
+    /// Bytes that the Git LFS objects of one revision may have together.
+    #[arg(long, default_value_t = 1 << 30)]
+    pub git_lfs_max_size: u64,
     /// Key exchange algorithms that SSH connections may use, in order of preference; by default those of the SSH library.
     #[arg(long, value_delimiter = ',')]
     pub ssh_kex_algos: Vec<String>,
@@ -72,6 +76,14 @@ pub enum ArgsError {
 }
 
 impl SourceFlags {
+    /// How SSH servers are spoken to.
+    pub(crate) fn ssh_options(&self) -> SshOptions {
+        SshOptions {
+            kex_algorithms: self.ssh_kex_algos.clone(),
+            host_key_algorithms: self.ssh_hostkey_algos.clone(),
+        }
+    }
+
     /// Refuses combinations that make no sense.
     ///
     /// # Errors

@@ -37,7 +37,6 @@ use ferro_api::source::{Bucket, GitRepository, HelmChart, HelmRepository, OCIRep
 use ferro_api::{FluxObject, controller};
 use ferro_artifact::storage::Storage;
 use ferro_cloud::{Environment, TokenCache};
-use ferro_git::SshOptions;
 use ferro_helmrepo::Limits;
 use ferro_runtime::artifacts::Artifacts;
 use ferro_runtime::controller::{Controller, Options};
@@ -49,9 +48,9 @@ use ferro_runtime::sources::SourceKind;
 use tokio::sync::Semaphore;
 
 use crate::args::SourceFlags;
-use crate::auth::cloud::Cloud;
+use crate::auth::cloud::{Cloud, Counted};
 use crate::bucket::{BucketMemory, BucketOptions, BucketReconciler};
-use crate::gitrepository::{GitCache, GitRepositoryReconciler};
+use crate::gitrepository::{GitCache, GitOptions, GitRepositoryReconciler};
 use crate::helmchart::{Dependants, HelmChartReconciler, Sources, Telling};
 use crate::helmrepository::{Access, HelmRepositoryReconciler, IndexCache};
 use crate::ocirepository::OCIRepositoryReconciler;
@@ -116,7 +115,8 @@ async fn act(
         tokens: TokenCache::new(
             process.flags.token_cache_max_size,
             process.flags.token_cache_max_duration,
-        ),
+        )
+        .observed_by(Arc::new(Counted(process.metrics.clone()))),
         environment: Environment::Process,
         default_account: flags.default_service_account.clone(),
         retry: None,
@@ -175,15 +175,15 @@ impl Kinds<'_> {
         cache: GitCache,
         dependants: &Dependants,
     ) {
-        let ssh = SshOptions {
-            kex_algorithms: self.flags.ssh_kex_algos.clone(),
-            host_key_algorithms: self.flags.ssh_hostkey_algos.clone(),
+        let options = GitOptions {
+            ssh: self.flags.ssh_options(),
+            cache,
+            lfs_max_size: self.flags.git_lfs_max_size,
         };
         let reconciler = GitRepositoryReconciler::new(
             self.shared(),
             self.cloud.clone(),
-            ssh,
-            cache,
+            options,
             controller.store.clone(),
             controller.triggers.clone(),
         );

@@ -13,7 +13,7 @@ use russh::client::{self, AuthResult, Handle, Msg};
 use russh::keys::{
     Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate, decode_secret_key,
 };
-use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 
 use super::Failure;
 use crate::interrupt::Interrupt;
@@ -23,6 +23,8 @@ use crate::{Auth, Error, Remote, Result};
 
 const DEFAULT_PORT: u16 = 22;
 const DEFAULT_USER: &str = "git";
+/// The program that serves fetches.
+const UPLOAD: &str = "git-upload-pack";
 /// How much of what a server complains about is kept.
 const MAX_COMPLAINT: usize = 4096;
 
@@ -32,17 +34,9 @@ pub(crate) fn connect(
     interrupt: &Arc<Interrupt>,
     failure: &Failure,
 ) -> Result<Box<dyn Transport + Send>> {
-    let Auth::Ssh(auth) = &remote.auth else {
-        let reason = "an SSH repository needs the keys 'identity' and 'known_hosts'".to_owned();
-        return Err(Error::InvalidAuth { reason });
-    };
     let endpoint = Endpoint::of(&remote.url)?;
-    let key = decode_identity(auth)?;
-    let known_hosts = KnownHosts::parse(&auth.known_hosts).map_err(|line| Error::InvalidAuth {
-        reason: format!("malformed line {line} in known_hosts"),
-    })?;
-    let (reader, writer) =
-        interrupt.block_on(start(remote, &endpoint, key, known_hosts, interrupt, failure))??;
+    let command = format!("{UPLOAD} {}", quote(&endpoint.path));
+    let (reader, writer) = run(remote, &endpoint, &command, interrupt, failure)?;
     let connection = Connection::new(
         reader,
         writer,
@@ -53,6 +47,61 @@ pub(crate) fn connect(
         false,
     );
     Ok(Box::new(connection))
+}
+
+/// What another program than Git's says about the repository: `<program> <path> <argument>`. Blocks the thread.
+pub(crate) fn ask(
+    remote: &Remote,
+    program: &str,
+    argument: &str,
+    interrupt: &Arc<Interrupt>,
+    failure: &Failure,
+) -> Result<impl Read> {
+    let endpoint = Endpoint::of(&remote.url)?;
+    let command = format!("{program} {} {argument}", quote(&endpoint.path));
+    run(remote, &endpoint, &command, interrupt, failure).map(|(reader, _)| reader)
+}
+
+/// Connects, authenticates and starts a command.
+fn run(
+    remote: &Remote,
+    endpoint: &Endpoint,
+    command: &str,
+    interrupt: &Arc<Interrupt>,
+    failure: &Failure,
+) -> Result<(SshReader, SshWriter)> {
+    let Auth::Ssh(auth) = &remote.auth else {
+        let reason = "an SSH repository needs the keys 'identity' and 'known_hosts'".to_owned();
+        return Err(Error::InvalidAuth { reason });
+    };
+    let key = decode_identity(auth)?;
+    let known_hosts = KnownHosts::parse(&auth.known_hosts).map_err(|line| Error::InvalidAuth {
+        reason: format!("malformed line {line} in known_hosts"),
+    })?;
+    let opening = start(remote, endpoint, key, known_hosts);
+    let (handle, channel) = interrupt.block_on(opening)??;
+    interrupt
+        .block_on(channel.exec(true, command))?
+        .map_err(unreachable)?;
+    let (receiver, sender) = channel.split();
+    let handle = Arc::new(handle);
+    let reader = SshReader {
+        receiver,
+        program: command.split(' ').next().unwrap_or_default().to_owned(),
+        pending: Bytes::new(),
+        complaint: Vec::new(),
+        has_data: false,
+        interrupt: interrupt.clone(),
+        failure: failure.clone(),
+        _handle: handle.clone(),
+    };
+    let writer = SshWriter {
+        sender,
+        interrupt: interrupt.clone(),
+        failure: failure.clone(),
+        _handle: handle,
+    };
+    Ok((reader, writer))
 }
 
 /// The parts of an SSH URL.
@@ -175,14 +224,13 @@ fn parse_algorithms(names: &[String]) -> Result<Vec<Algorithm>> {
     names.iter().map(parse).collect()
 }
 
+/// Opens a channel to the server.
 async fn start(
     remote: &Remote,
     endpoint: &Endpoint,
     key: PrivateKey,
     known_hosts: KnownHosts,
-    interrupt: &Arc<Interrupt>,
-    failure: &Failure,
-) -> Result<(SshReader, SshWriter)> {
+) -> Result<(Handle<HostKeyCheck>, Channel<Msg>)> {
     let config = Arc::new(configuration(&remote.ssh, &known_hosts, endpoint)?);
     let stream = super::dial::dial(&endpoint.host, endpoint.port, &remote.http).await?;
     let check = HostKeyCheck {
@@ -200,26 +248,7 @@ async fn start(
         .set_env(false, "GIT_PROTOCOL", "version=2")
         .await
         .map_err(unreachable)?;
-    let command = format!("git-upload-pack {}", quote(&endpoint.path));
-    channel.exec(true, command).await.map_err(unreachable)?;
-    let (receiver, sender) = channel.split();
-    let handle = Arc::new(handle);
-    let reader = SshReader {
-        receiver,
-        pending: Bytes::new(),
-        complaint: Vec::new(),
-        has_data: false,
-        interrupt: interrupt.clone(),
-        failure: failure.clone(),
-        _handle: handle.clone(),
-    };
-    let writer = SshWriter {
-        sender,
-        interrupt: interrupt.clone(),
-        failure: failure.clone(),
-        _handle: handle,
-    };
-    Ok((reader, writer))
+    Ok((handle, channel))
 }
 
 /// Quotes for a POSIX shell.
@@ -303,6 +332,8 @@ impl client::Handler for HostKeyCheck {
 /// What the server sends, read piece by piece under the operation's deadline.
 struct SshReader {
     receiver: ChannelReadHalf,
+    /// What was started, for errors.
+    program: String,
     pending: Bytes,
     complaint: Vec<u8>,
     has_data: bool,
@@ -326,7 +357,7 @@ impl SshReader {
                     self.complaint.extend(data.iter().take(room));
                 }
                 Some(ChannelMsg::Failure) => {
-                    let reason = "the server refuses to run git-upload-pack".to_owned();
+                    let reason = format!("the server refuses to run {}", self.program);
                     return Err(Error::UnexpectedAnswer { reason });
                 }
                 // What went wrong comes after the end of the data.

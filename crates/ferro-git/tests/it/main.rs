@@ -10,6 +10,7 @@
 
 mod http;
 mod http_faults;
+mod lfs;
 mod recovery;
 mod ssh;
 mod submodules;

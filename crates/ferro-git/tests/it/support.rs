@@ -77,15 +77,7 @@ impl Files {
             Vec::new(),
         );
         let (bytes, _) = archived.unwrap();
-        let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(&bytes[..]));
-        let mut entries = BTreeMap::new();
-        for entry in archive.entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let name = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
-            let mut content = format!("{:o} ", entry.header().mode().unwrap());
-            entry.read_to_string(&mut content).unwrap();
-            entries.insert(name, content.trim_end().to_owned());
-        }
+        let entries = entries(&bytes);
         Self {
             revision: checkout.resolved().revision.clone(),
             message: checkout.commit().short_message(),
@@ -98,6 +90,20 @@ impl Files {
     pub(crate) fn paths(&self) -> Vec<&str> {
         self.entries.keys().map(String::as_str).collect()
     }
+}
+
+/// The entries of an archive: path to `mode content`.
+pub(crate) fn entries(archive: &[u8]) -> BTreeMap<String, String> {
+    let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(archive));
+    let mut entries = BTreeMap::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
+        let mut content = format!("{:o} ", entry.header().mode().unwrap());
+        entry.read_to_string(&mut content).unwrap();
+        entries.insert(name, content.trim_end().to_owned());
+    }
+    entries
 }
 
 pub(crate) fn branch(name: &str) -> PullOptions {

@@ -1,18 +1,21 @@
 //! Logins that a cloud gives to who can prove to be somebody there (`spec/sources-and-images.md` section 8.4): the process, by where it runs, or
 //! the ServiceAccount that an object names.
 
+use ferro_api::FluxObject;
 use ferro_api::source::{GitProvider, RegistryProvider};
 use ferro_cloud::git::CodeCommit;
 use ferro_cloud::github::{App, AppData};
 use ferro_cloud::registry::{Amazon, Azure, Google};
 use ferro_cloud::{
-    AwsCredentials, Environment, Error, Expiring, Login, TokenCache, Transport, aws, azure, gcp,
+    AwsCredentials, Environment, Error, Expiring, Login, TokenCache, TokenObserver, TokenUser, Transport,
+    aws, azure, gcp,
 };
 use ferro_http::{Auth, ClientOptions, ProxyOptions, Retry, SafeUrl, Secret, TlsOptions, describe};
 use ferro_oci::Credentials;
 use ferro_runtime::flags::FeatureGates;
 use ferro_runtime::identity::{Account, Identity, read};
-use kube::Client;
+use ferro_runtime::metrics::{Metrics, ObjectLabels};
+use kube::{Client, ResourceExt as _};
 
 use crate::args::OBJECT_LEVEL_WORKLOAD_IDENTITY;
 
@@ -29,6 +32,32 @@ pub(crate) struct Cloud {
     pub default_account: String,
     /// How often what may go away is tried again within a pass; by default as is good for the service.
     pub retry: Option<Retry>,
+}
+
+/// Shows in the metrics of the process how the cache of tokens is used.
+pub(crate) struct Counted(pub(crate) Metrics);
+
+impl TokenObserver for Counted {
+    fn looked_up(&self, user: &TokenUser, is_hit: bool) {
+        let object = ObjectLabels {
+            kind: user.kind.clone(),
+            name: user.name.clone(),
+            namespace: user.namespace.clone(),
+        };
+        self.0.token_looked_up(&object, is_hit);
+    }
+
+    fn answered(&self, has_token: bool) {
+        self.0.token_answered(has_token);
+    }
+
+    fn evicted(&self) {
+        self.0.token_evicted();
+    }
+
+    fn keeps(&self, tokens: usize) {
+        self.0.tokens_kept(tokens);
+    }
 }
 
 /// Who asks, and which way.
@@ -59,6 +88,19 @@ impl Cloud {
             environment: Environment::of(environment),
             default_account: String::new(),
             retry: Some(Retry::never()),
+        }
+    }
+
+    /// The same, for what an object needs.
+    pub(crate) fn of<K: FluxObject>(&self, object: &K) -> Self {
+        let user = TokenUser {
+            kind: K::KIND.to_owned(),
+            name: object.name_any(),
+            namespace: object.namespace().unwrap_or_default(),
+        };
+        Self {
+            tokens: self.tokens.used_by(user),
+            ..self.clone()
         }
     }
 

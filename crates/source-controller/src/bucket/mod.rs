@@ -166,9 +166,8 @@ impl BucketReconciler {
         secrets: &access::Secrets,
     ) -> Result<(ferro_bucket::Bucket, Found), Failure> {
         let spec = &object.spec;
-        let way = Way {
-            cloud: &self.options.cloud,
-        };
+        let cloud = self.options.cloud.of(object);
+        let way = Way { cloud: &cloud };
         let wanted = Wanted {
             bucket_name: &spec.bucket_name,
             prefix: spec.prefix.as_deref().unwrap_or_default(),

@@ -16,7 +16,7 @@ use ferro_artifact::storage::{ArtifactPath, Integrity, PublishError, Storage, St
 use ferro_artifact::tree::{
     Content, Directory, DiskDirectory, Mount, MountSource, Overlay, TreeError, components,
 };
-use ferro_git::{Checkout, Context, PullOptions, Pulled, Remote, pull_blocking};
+use ferro_git::{Checkout, Context, LfsObjects, PullOptions, Pulled, Remote, pull_blocking};
 use ferro_http::describe;
 use k8s_openapi::jiff::Timestamp;
 use tempfile::TempDir;
@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Entry, GitCache};
+use super::content;
 use super::unpack::unpack_blocking;
 use super::verify::{Verification, Verified};
 use crate::reconcile::Failure;
@@ -42,6 +43,8 @@ pub(super) struct Job {
     pub is_listing: bool,
     /// How long listing and fetching may take together.
     pub timeout: Duration,
+    /// Bytes that LFS objects may have, if they are to take the place of their pointers.
+    pub lfs: Option<u64>,
     /// Patterns of `spec.ignore`.
     pub ignore: Option<String>,
     /// What is placed inside, and the artifacts that it is taken from.
@@ -86,7 +89,11 @@ impl Job {
         cancel: &CancellationToken,
         found: oneshot::Sender<String>,
     ) -> Result<Done, Failure> {
-        let pulled = self.pull_blocking(cancel);
+        let context = Context {
+            cancel: cancel.clone(),
+            ..Context::with_timeout(self.timeout)
+        };
+        let pulled = self.pull_blocking(context.clone());
         let checkout = match pulled? {
             Pulled::Unchanged(resolved) => {
                 return Ok(Done::Unchanged {
@@ -100,7 +107,7 @@ impl Job {
             }
             Pulled::Checkout(checkout) => checkout,
         };
-        let done = self.use_blocking(&checkout, cancel, found);
+        let done = self.use_blocking(&checkout, context, found);
         drop(checkout);
         let Self { cache, entry, .. } = self;
         drop(entry);
@@ -112,12 +119,12 @@ impl Job {
     fn use_blocking(
         &self,
         checkout: &Checkout,
-        cancel: &CancellationToken,
+        context: Context,
         found: oneshot::Sender<String>,
     ) -> Result<Done, Failure> {
         let verification = self.verification.as_ref();
         let verified = verification
-            .map(|verification| verification.verify_blocking(checkout, cancel))
+            .map(|verification| verification.verify_blocking(checkout, &context.cancel))
             .transpose()?;
         let revision = checkout.resolved().revision.clone();
         let is_stored = |stored: &String| revision::equal(stored, &revision);
@@ -126,32 +133,47 @@ impl Job {
         }
         // Nobody listens when the pass was cut short.
         let _cut_short = found.send(revision);
-        self.build_blocking(checkout, verified, cancel)
+        self.build_blocking(checkout, verified, context)
     }
 
-    fn pull_blocking(&self, cancel: &CancellationToken) -> Result<Pulled, Failure> {
-        let context = Context {
-            cancel: cancel.clone(),
-            ..Context::with_timeout(self.timeout)
-        };
+    fn pull_blocking(&self, context: Context) -> Result<Pulled, Failure> {
         pull_blocking(&self.remote, self.entry.path(), &self.pull, context).map_err(|error| {
-            let text = error.upstream_message(self.remote.url.url(), self.is_listing);
-            let message = if matches!(error, ferro_git::Error::SparseDirectoryNotFound { .. }) {
+            if matches!(error, ferro_git::Error::SparseDirectoryNotFound { .. }) {
+                let text = error.upstream_message(self.remote.url.url(), self.is_listing);
                 // The space before the colon is the reference's.
-                format!("failed to sparse checkout directories : {text}")
-            } else {
-                format!("failed to checkout and determine revision: {text}")
-            };
-            Failure::fetch(reason::GIT_OPERATION_FAILED, message)
+                let message = format!("failed to sparse checkout directories : {text}");
+                return Failure::fetch(reason::GIT_OPERATION_FAILED, message);
+            }
+            self.not_checked_out(&error)
         })
+    }
+
+    fn not_checked_out(&self, error: &ferro_git::Error) -> Failure {
+        let text = error.upstream_message(self.remote.url.url(), self.is_listing);
+        let message = format!("failed to checkout and determine revision: {text}");
+        Failure::fetch(reason::GIT_OPERATION_FAILED, message)
+    }
+
+    /// Fetches the LFS objects of files that go into the artifact.
+    fn fetch_lfs_blocking(
+        &self,
+        checkout: &Checkout,
+        matcher: &Matcher,
+        max_bytes: u64,
+        context: Context,
+    ) -> Result<LfsObjects, Failure> {
+        let is_wanted = |path: &[&[u8]]| !matcher.is_excluded(path, false);
+        let fetched = checkout.fetch_lfs_blocking(is_wanted, max_bytes, context);
+        fetched.map_err(|error| self.not_checked_out(&error))
     }
 
     fn build_blocking(
         &self,
         checkout: &Checkout,
         verified: Option<Verified>,
-        cancel: &CancellationToken,
+        context: Context,
     ) -> Result<Done, Failure> {
+        let cancel = &context.cancel.clone();
         let resolved = checkout.resolved();
         let path = self
             .directory
@@ -166,13 +188,19 @@ impl Job {
             .iter()
             .map(|(include, artifact)| self.unpack_blocking(include, artifact, cancel))
             .collect::<Result<Vec<_>, _>>()?;
-        let mounts = included.iter().map(Included::mount).collect();
-        let tree = Overlay::new(Box::new(checkout.root()), mounts);
+        let mounts: Vec<Mount<'_>> = included.iter().map(Included::mount).collect();
+        let tree = Overlay::new(Box::new(checkout.root()), mounts.clone());
         let matcher = Matcher::load_blocking(&tree, self.ignore.as_deref(), cancel).map_err(|error| {
             let cause = describe(&error);
             let message = format!("failed to load source ignore patterns from repository: {cause}");
             Failure::unmarked(reason::SOURCE_IGNORE_ERROR, message)
         })?;
+        let fetch = |max_bytes| self.fetch_lfs_blocking(checkout, &matcher, max_bytes, context);
+        let objects = self.lfs.map(fetch).transpose()?;
+        let tree = match &objects {
+            Some(objects) => Overlay::new(Box::new(checkout.root_with(objects)), mounts),
+            None => tree,
+        };
         let stored = self.publish_blocking(&path, &tree, &matcher, cancel)?;
         self.remove_legacy_link_blocking(&path);
         Ok(Done::Built {
@@ -183,7 +211,7 @@ impl Job {
                 revision: resolved.revision.clone(),
                 size: i64::try_from(stored.size).ok(),
                 url: self.storage.url(&stored.path),
-                ..Artifact::default()
+                metadata: self.lfs.map(|_| content::lfs_metadata()).unwrap_or_default(),
             },
             subject: checkout.commit().short_message(),
             verified,

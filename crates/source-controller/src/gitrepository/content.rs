@@ -1,8 +1,12 @@
 //! What of the spec goes into the content of an artifact, besides the revision (`spec/sources-and-images.md` section 10.5).
 
+use std::collections::BTreeMap;
+
+use ferro_api::annotation;
 use ferro_api::meta::Artifact;
 use ferro_api::source::{GitRepository, GitRepositoryInclude, GitRepositoryStatus};
 use ferro_artifact::revision;
+use kube::ResourceExt as _;
 
 /// Whether the artifact in the status was made with another configuration than the spec now asks for. `included` are the artifacts to include,
 /// in the order of `spec.include`.
@@ -14,6 +18,23 @@ pub(super) fn changed(object: &GitRepository, included: &[Artifact]) -> bool {
         || spec.sparse_checkout != status.observed_sparse_checkout
         || !equal(&spec.include, &status.observed_include, same_include)
         || !equal(included, &status.included_artifacts, same_artifact)
+        || wants_lfs(object) != has_lfs(status)
+}
+
+/// Whether the object asks for the objects of Git LFS; there is no field for it.
+pub(super) fn wants_lfs(object: &GitRepository) -> bool {
+    let value = object.annotations().get(annotation::LFS);
+    value.is_some_and(|value| value == annotation::ENABLED)
+}
+
+/// What the artifact says of itself when it was made with the objects of Git LFS.
+pub(super) fn lfs_metadata() -> BTreeMap<String, String> {
+    BTreeMap::from([(annotation::LFS.to_owned(), annotation::ENABLED.to_owned())])
+}
+
+fn has_lfs(status: &GitRepositoryStatus) -> bool {
+    let metadata = status.artifact.as_ref().map(|artifact| &artifact.metadata);
+    metadata.is_some_and(|metadata| metadata.contains_key(annotation::LFS))
 }
 
 /// Whether the artifacts to include are of other revisions than those that were included.

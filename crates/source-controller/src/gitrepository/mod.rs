@@ -37,12 +37,21 @@ use crate::reconcile::{
     progressive,
 };
 
+/// What the flags say about repositories.
+pub(crate) struct GitOptions {
+    /// Algorithms of SSH.
+    pub ssh: SshOptions,
+    /// Where repositories are kept.
+    pub cache: GitCache,
+    /// Bytes that the LFS objects of a revision may have together.
+    pub lfs_max_size: u64,
+}
+
 /// The reconciler of GitRepository.
 pub(crate) struct GitRepositoryReconciler {
     shared: Shared,
     cloud: Cloud,
-    ssh: SshOptions,
-    cache: GitCache,
+    options: GitOptions,
     store: Store<GitRepository>,
     triggers: Triggers<GitRepository>,
     includes: include::Index,
@@ -52,16 +61,14 @@ impl GitRepositoryReconciler {
     pub(crate) fn new(
         shared: Shared,
         cloud: Cloud,
-        ssh: SshOptions,
-        cache: GitCache,
+        options: GitOptions,
         store: Store<GitRepository>,
         triggers: Triggers<GitRepository>,
     ) -> Self {
         Self {
             shared,
             cloud,
-            ssh,
-            cache,
+            options,
             store,
             triggers,
             includes: include::Index::default(),
@@ -83,7 +90,7 @@ impl Reconciler for GitRepositoryReconciler {
             pass.object.namespace().unwrap_or_default(),
             pass.object.name_any(),
         );
-        let cache = self.cache.clone();
+        let cache = self.options.cache.clone();
         let removed = self
             .shared
             .off_thread(move |_| cache.remove_blocking(&namespace, &name));
@@ -120,7 +127,7 @@ impl Source for GitRepositoryReconciler {
 
     async fn steps(&self, pass: &mut Pass<GitRepository>) -> Result<Settled, Failure> {
         verify::begin(&mut pass.object);
-        let remote = access::remote(&self.cloud, &self.ssh, &pass.object).await?;
+        let remote = access::remote(&self.cloud.of(&pass.object), &self.options.ssh, &pass.object).await?;
         let included = include::artifacts(&self.store, &self.shared, &pass.object)?;
         include::observe(pass, &included);
         let looks_first = looks_first(&pass.object);
@@ -196,10 +203,12 @@ impl GitRepositoryReconciler {
                 .collect(),
             storage: self.shared.storage.clone(),
             directory,
+            lfs: content::wants_lfs(object).then_some(self.options.lfs_max_size),
             entry: self
+                .options
                 .cache
                 .entry(&object.namespace().unwrap_or_default(), &object.name_any()),
-            cache: self.cache.clone(),
+            cache: self.options.cache.clone(),
         })
     }
 

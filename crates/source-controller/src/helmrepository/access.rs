@@ -153,7 +153,8 @@ impl Access {
             may_be_object: false,
             http,
         };
-        let login = self.cloud.registry(provider, repository.registry(), &asker);
+        let cloud = self.cloud.of(object);
+        let login = cloud.registry(provider, repository.registry(), &asker);
         let login = timeout(object.spec.timeout_or_default().to_std(), login).await;
         login
             .unwrap_or_else(|_| Err("context deadline exceeded".to_owned()))

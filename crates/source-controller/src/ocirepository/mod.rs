@@ -133,8 +133,9 @@ impl Source for OCIRepositoryReconciler {
 impl OCIRepositoryReconciler {
     async fn client(&self, pass: &Pass<OCIRepository>, deadline: Instant) -> Result<Client, Failure> {
         let spec = &pass.object.spec;
+        let cloud = self.cloud.of(&pass.object);
         let way = access::Way {
-            cloud: &self.cloud,
+            cloud: &cloud,
             deadline,
         };
         let known = way.read(pass).await?;

@@ -2,6 +2,7 @@
 //! loopback interface.
 
 mod artifact;
+mod lfs;
 mod provider;
 mod trouble;
 mod verification;
@@ -80,6 +81,9 @@ impl Git {
     }
 }
 
+/// Bytes that LFS objects may have.
+const LFS_MAX_SIZE: u64 = 1 << 20;
+
 /// A reconciler with all that it needs.
 struct Bench {
     _root: TempDir,
@@ -155,8 +159,12 @@ impl Bench {
         let (store, writer) = reflector::store();
         let triggers = Controller::<GitRepository>::default().triggers;
         let cache = GitCache::open(cache.to_str().unwrap(), &data, 1 << 30).unwrap();
-        let ssh = SshOptions::default();
-        let reconciler = GitRepositoryReconciler::new(shared, cloud, ssh, cache, store, triggers);
+        let options = GitOptions {
+            ssh: SshOptions::default(),
+            cache,
+            lfs_max_size: LFS_MAX_SIZE,
+        };
+        let reconciler = GitRepositoryReconciler::new(shared, cloud, options, store, triggers);
         let (recorder, events) = Recorder::for_test();
         Self {
             _root: root,
