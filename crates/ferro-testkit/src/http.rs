@@ -90,6 +90,19 @@ impl Response {
     }
 }
 
+/// A body for [`Response::stream`] that begins with `head`, and then comes one byte at a time and never ends.
+pub fn drip(head: &'static [u8]) -> mpsc::Receiver<Bytes> {
+    let (sender, pieces) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        let mut piece = Bytes::from_static(head);
+        while sender.blocking_send(piece).is_ok() {
+            piece = Bytes::from_static(b" ");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    });
+    pieces
+}
+
 /// The function behind a server; it may block.
 pub type Handler = dyn Fn(Request) -> Response + Send + Sync;
 

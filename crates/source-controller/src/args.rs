@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use ferro_git::SshOptions;
+use ferro_helmrepo::Limits;
 use ferro_runtime::artifacts::StorageFlags;
 use ferro_runtime::flags::{FeatureGates, duration};
+
+use crate::helmrepository::IndexCache;
 
 /// Names and defaults of the feature gates.
 pub const FEATURE_GATES: [(&str, bool); 2] = [
@@ -84,6 +87,24 @@ impl SourceFlags {
         }
     }
 
+    /// Bounds of indexes and charts.
+    pub(crate) const fn helm_limits(&self) -> Limits {
+        Limits {
+            index: self.helm_index_max_size,
+            chart: self.helm_chart_max_size,
+            chart_file: self.helm_chart_file_max_size,
+        }
+    }
+
+    /// The indexes that are kept in memory.
+    pub(crate) fn index_cache(&self) -> IndexCache {
+        IndexCache::new(
+            self.helm_cache_max_size,
+            self.helm_cache_ttl,
+            self.helm_cache_purge_interval,
+        )
+    }
+
     /// Refuses combinations that make no sense.
     ///
     /// # Errors
@@ -99,8 +120,15 @@ impl SourceFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
+    use std::sync::Arc;
+    use std::time::{Instant, SystemTime};
+
     use clap::{CommandFactory, Parser};
     use ferro_artifact::digest::Algorithm;
+    use ferro_artifact::storage::{ArtifactPath, Storage};
+    use ferro_helmrepo::index::Table;
+    use ferro_runtime::artifacts::Servers;
 
     #[derive(Parser)]
     struct Cli {
@@ -142,6 +170,70 @@ mod tests {
         assert_eq!(cli.source.storage.artifact_digest_algo, Algorithm::Blake3);
         assert!(Cli::try_parse_from(["source-controller", "--artifact-digest-algo=md5"]).is_err());
         assert!(Cli::try_parse_from(["source-controller", "--concurrent=0"]).is_err());
+    }
+
+    #[test]
+    fn flags_of_ssh_and_helm_reach_those_who_need_them() {
+        let flags = Cli::parse_from([
+            "source-controller",
+            "--ssh-kex-algos=curve25519-sha256",
+            "--ssh-hostkey-algos=ssh-ed25519,rsa-sha2-256",
+            "--helm-index-max-size=1",
+            "--helm-chart-max-size=2",
+            "--helm-chart-file-max-size=3",
+            "--helm-cache-max-size=1",
+            "--helm-cache-ttl=10s",
+            "--helm-cache-purge-interval=1m",
+        ])
+        .source;
+        let ssh = flags.ssh_options();
+        assert_eq!(ssh.kex_algorithms, ["curve25519-sha256"]);
+        assert_eq!(ssh.host_key_algorithms, ["ssh-ed25519", "rsa-sha2-256"]);
+        let limits = flags.helm_limits();
+        assert_eq!((limits.index, limits.chart, limits.chart_file), (1, 2, 3));
+        // One index for ten seconds, and its place for a minute.
+        let (cache, start) = (flags.index_cache(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let table = Arc::new(Table::default());
+        cache.set("a", Arc::clone(&table), at(0)).unwrap();
+        cache.set("b", Arc::clone(&table), at(0)).unwrap_err();
+        assert!(cache.get("a", at(9)).is_some());
+        assert!(cache.get("a", at(30)).is_none());
+        cache.set("b", Arc::clone(&table), at(50)).unwrap_err();
+        cache.set("b", table, at(62)).unwrap();
+        let off = Cli::parse_from(["source-controller"]).source;
+        assert!(!off.index_cache().is_on());
+    }
+
+    #[tokio::test]
+    async fn retention_flags_decide_how_many_artifacts_stay() {
+        let base = tempfile::tempdir().unwrap();
+        let path = format!("--storage-path={}", base.path().display());
+        for (ttl, records, expected) in [("1h", "3", 3), ("1h", "10", 5), ("0s", "10", 1)] {
+            let flags = Cli::parse_from([
+                "source-controller",
+                &path,
+                "--storage-addr=127.0.0.1:0",
+                &format!("--artifact-retention-ttl={ttl}"),
+                &format!("--artifact-retention-records={records}"),
+            ]);
+            let kept = async |storage: Storage| {
+                let artifact = |name: &str| ArtifactPath::new("Bucket", "ns", "b", name).unwrap();
+                std::fs::create_dir_all(storage.base().join(artifact("a").directory())).unwrap();
+                for name in ["a", "b", "c", "d", "e"] {
+                    let written = storage.publish_blocking(&artifact(name), |out| out.write_all(b"x"));
+                    written.unwrap();
+                }
+                let later = SystemTime::now() + Duration::from_secs(60);
+                let collected = storage.collect_garbage_blocking(&artifact("e"), later, Duration::MAX);
+                assert_eq!(5 - collected.unwrap().removed.len(), expected, "{ttl} {records}");
+                Ok(())
+            };
+            Servers::default()
+                .serve(&flags.source.storage, kept)
+                .await
+                .unwrap();
+        }
     }
 
     #[test]

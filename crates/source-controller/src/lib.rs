@@ -37,7 +37,6 @@ use ferro_api::source::{Bucket, GitRepository, HelmChart, HelmRepository, OCIRep
 use ferro_api::{FluxObject, controller};
 use ferro_artifact::storage::Storage;
 use ferro_cloud::{Environment, TokenCache};
-use ferro_helmrepo::Limits;
 use ferro_runtime::artifacts::Artifacts;
 use ferro_runtime::controller::{Controller, Options};
 use ferro_runtime::events::Recorder;
@@ -52,7 +51,7 @@ use crate::auth::cloud::{Cloud, Counted};
 use crate::bucket::{BucketMemory, BucketOptions, BucketReconciler};
 use crate::gitrepository::{GitCache, GitOptions, GitRepositoryReconciler};
 use crate::helmchart::{Dependants, HelmChartReconciler, Sources, Telling};
-use crate::helmrepository::{Access, HelmRepositoryReconciler, IndexCache};
+use crate::helmrepository::{Access, HelmRepositoryReconciler};
 use crate::ocirepository::OCIRepositoryReconciler;
 use crate::reconcile::Shared;
 use crate::verification::PublicRoot;
@@ -218,17 +217,8 @@ impl Kinds<'_> {
         dependants: &Dependants,
     ) {
         let flags = self.flags;
-        let limits = Limits {
-            index: flags.helm_index_max_size,
-            chart: flags.helm_chart_max_size,
-            chart_file: flags.helm_chart_file_max_size,
-        };
-        let access = Access::new(self.cloud.clone(), limits);
-        let cache = IndexCache::new(
-            flags.helm_cache_max_size,
-            flags.helm_cache_ttl,
-            flags.helm_cache_purge_interval,
-        );
+        let access = Access::new(self.cloud.clone(), flags.helm_limits());
+        let cache = flags.index_cache();
         let repository = HelmRepositoryReconciler::new(
             self.shared(),
             access.clone(),

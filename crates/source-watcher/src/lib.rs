@@ -268,7 +268,29 @@ fn is_concerned(generator: &ArtifactGenerator, followed: &Followed, news: &News)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
     use serde_json::json;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        shared: SharedFlags,
+    }
+
+    #[test]
+    fn flags_of_the_cache_reach_it() {
+        let given = Cli::parse_from([
+            "source-watcher",
+            "--artifact-cache-path=/cache",
+            "--artifact-cache-size=7",
+            "--http-retry=3",
+        ]);
+        let options = cache_options(&given.shared);
+        assert_eq!(options.path, std::path::Path::new("/cache"));
+        assert_eq!((options.max_bytes, options.retries), (7, 3));
+        let default = cache_options(&Cli::parse_from(["source-watcher"]).shared);
+        assert!(default.path.ends_with("source-watcher-artifacts"));
+    }
 
     fn generator() -> ArtifactGenerator {
         serde_json::from_value(json!({

@@ -83,7 +83,9 @@ impl Endpoint {
 
 /// The program may be missing on the server, which sounds as if the repository were.
 fn unanswered(cause: &str) -> Error {
-    refused(format!("the SSH server does not answer git-lfs-authenticate: {cause}"))
+    refused(format!(
+        "the SSH server does not answer git-lfs-authenticate: {cause}"
+    ))
 }
 
 /// What `git-lfs-authenticate` prints.

@@ -77,6 +77,24 @@ async fn send_credentials_reach_their_host_only() {
 }
 
 #[tokio::test]
+async fn send_redirect_to_another_host_takes_no_secret_header_along() {
+    let names = ["authorization", "cookie", "x-secret", "x-plain"];
+    let seen = move |request: &ferro_testkit::http::Request| {
+        let present = names.iter().filter(|name| !request.header(name).is_empty());
+        present.copied().collect::<Vec<_>>().join(" ")
+    };
+    let end = Server::start(move |request| Response::new(200, seen(&request)));
+    let away = redirect_to(end.url("/"));
+    let mut request = Request::get(&away.url("/")).unwrap();
+    for name in names {
+        let mut value = http::HeaderValue::from_static("v");
+        value.set_sensitive(name == "x-secret");
+        request = request.header(http::HeaderName::from_static(name), value);
+    }
+    assert_eq!(text(&client(), &request).await, "x-plain");
+}
+
+#[tokio::test]
 async fn send_redirect_on_the_same_host_keeps_credentials_and_reports_the_final_url() {
     let server = Server::start(|request| match request.path.as_str() {
         "/old" => Response::new(301, "").header("location", "/new"),

@@ -121,6 +121,26 @@ async fn tls_client_certificate_is_not_shown_to_whom_a_redirect_leads() {
     assert!(client.send(&hidden).await.is_err());
 }
 
+#[tokio::test]
+async fn tls_redirect_to_plain_http_takes_no_credentials_along() {
+    let authority = Authority::new("ours");
+    let plain = Server::start(|request| Response::new(200, request.header("authorization").to_owned()));
+    let weaker = plain.url("/");
+    let server = Server::start_tls(server_config(&authority.server(&[]), None), move |_| {
+        Response::new(302, "").header("location", weaker.clone())
+    });
+    let client = Client::new(&ClientOptions {
+        tls: trusting(&authority.pem()),
+        proxy: ProxyOptions::Direct,
+        ..ClientOptions::default()
+    });
+    let request = Request::get(&server.url("/")).unwrap();
+    let request = request.auth(ferro_http::Auth::Bearer("hunter2".into()));
+    let response = client.unwrap().send(&request).await.unwrap();
+    assert_eq!(response.url().expose().as_str(), plain.url("/"));
+    assert!(response.bytes(100).await.unwrap().is_empty());
+}
+
 #[test]
 fn tls_faulty_material_is_named() {
     let make = |tls| {

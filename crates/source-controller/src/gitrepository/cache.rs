@@ -1,8 +1,10 @@
 //! What was fetched of each repository, kept on disk so that the next fetch brings only the changes. It may vanish at any time.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -12,6 +14,10 @@ use ferro_artifact::private;
 
 /// The name of a directory that is about to be removed.
 const TRASH: &str = "trash";
+/// How the directories begin that are made without being told where.
+const PREFIX: &str = "source-controller-git-";
+/// The file in such a directory with the path of the storage that it belongs to.
+const OWNER: &str = "storage";
 
 /// The directory of all repositories. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -46,19 +52,28 @@ impl GitCache {
         let root = if path.is_empty() {
             let name = Algorithm::Sha256.digest(storage.as_os_str().as_encoded_bytes());
             let name = name.hex().get(..12).unwrap_or_default().to_owned();
-            std::env::temp_dir().join(format!("source-controller-git-{name}"))
+            let parent = std::env::temp_dir();
+            remove_orphans_blocking(&parent);
+            let root = parent.join(format!("{PREFIX}{name}"));
+            let lock = private::open_blocking(&root)?;
+            fs::write(root.join(OWNER), storage.as_os_str().as_encoded_bytes())?;
+            return Ok(Self::at(root, max_bytes, lock));
         } else {
             PathBuf::from(path)
         };
         let lock = private::open_blocking(&root)?;
-        Ok(Self {
+        Ok(Self::at(root, max_bytes, lock))
+    }
+
+    fn at(root: PathBuf, max_bytes: u64, lock: File) -> Self {
+        Self {
             shared: Arc::new(Shared {
                 root,
                 max_bytes,
                 in_use: Mutex::default(),
                 _lock: lock,
             }),
-        })
+        }
     }
 
     /// The directory of the repository that the object `namespace/name` uses.
@@ -142,6 +157,29 @@ impl Drop for Entry {
     }
 }
 
+/// Removes directories in `parent` that processes made for storages that are gone. What another process or another user has stays, and what does
+/// not say whose it is.
+fn remove_orphans_blocking(parent: &Path) {
+    let entries = fs::read_dir(parent).into_iter().flatten();
+    for entry in entries.filter_map(Result::ok) {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let root = entry.path();
+        let Ok(owner) = fs::read(root.join(OWNER)) else {
+            continue;
+        };
+        let storage = Path::new(OsStr::from_bytes(&owner));
+        if !is_ours || !is_directory || !storage.is_absolute() || storage.exists() {
+            continue;
+        }
+        // Held until it is gone.
+        if let Ok(_lock) = private::open_blocking(&root) {
+            tracing::debug!(path = %root.display(), "removing the repositories of a storage that is gone");
+            drop(fs::remove_dir_all(&root));
+        }
+    }
+}
+
 /// Bytes in a directory, and when it was last written to.
 fn measure(path: &Path) -> (u64, SystemTime) {
     let (mut bytes, mut newest) = (0, SystemTime::UNIX_EPOCH);
@@ -204,6 +242,37 @@ mod tests {
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
         cache.remove_blocking("default", "oldest");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn directories_of_storages_that_are_gone_are_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let make = |name: &str, storage: Option<&Path>| {
+            let root = parent.path().join(name);
+            let lock = private::open_blocking(&root).unwrap();
+            fs::create_dir(root.join("repository")).unwrap();
+            if let Some(storage) = storage {
+                fs::write(root.join(OWNER), storage.as_os_str().as_encoded_bytes()).unwrap();
+            }
+            lock
+        };
+        let (gone, here) = (Path::new("/no/such/storage"), parent.path());
+        drop(make("source-controller-git-gone", Some(gone)));
+        drop(make("source-controller-git-here", Some(here)));
+        drop(make("source-controller-git-unknown", None));
+        drop(make("source-controller-git-relative", Some(Path::new("storage"))));
+        drop(make("other", Some(gone)));
+        let _used = make("source-controller-git-used", Some(gone));
+        remove_orphans_blocking(parent.path());
+        let mut left: Vec<_> = fs::read_dir(parent.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let expected = ["other", "source-controller-git-here"];
+        assert_eq!(left[..2], expected);
+        assert_eq!(left.len(), 5, "{left:?}");
+        assert!(!left.contains(&"source-controller-git-gone".to_owned()));
     }
 
     #[test]

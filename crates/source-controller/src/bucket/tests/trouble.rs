@@ -230,3 +230,34 @@ async fn storage_that_never_answers_is_given_up() {
     assert!(matches!(bench.pass(&mut object).await, Outcome::Backoff { .. }));
     assert_eq!(conditions_of(&object), FETCH_FAILED);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn object_that_drips_or_is_refused_midway_keeps_the_artifact() {
+    let (s3, mut bench) = (FakeS3::new(), Bench::new(&[]));
+    s3.put("a.yaml", "a: 1\n");
+    let mut object = bucket(&s3.endpoint());
+    bench.pass(&mut object).await;
+    let artifact = object.artifact().unwrap().clone();
+    s3.put("b.yaml", "b: 1\n");
+    object.spec.timeout = Some(ferro_api::meta::Duration::from_nanos(500_000_000));
+    let of_b = |request: &Request| request.path.ends_with("/b.yaml");
+    type Answer = fn() -> Response;
+    let cases: [(Answer, &str); 2] = [
+        (
+            || Response::stream(200, ferro_testkit::http::drip(b" ")),
+            "context deadline exceeded",
+        ),
+        (
+            || error(400, "ExpiredToken", "The provided token has expired."),
+            "expired",
+        ),
+    ];
+    for (answer, expected) in cases {
+        s3.instead(move |request| of_b(request).then(answer));
+        assert!(matches!(bench.pass(&mut object).await, Outcome::Backoff { .. }));
+        let message = message_of(&object, "FetchFailed");
+        assert!(message.contains(expected), "{message}");
+        assert_eq!(conditions_of(&object)[..2], FETCH_FAILED[..2]);
+        assert_eq!(object.artifact(), Some(&artifact));
+    }
+}

@@ -6,6 +6,7 @@ mod lfs;
 mod provider;
 mod trouble;
 mod verification;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,9 +5,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ferro_api::source::GitProvider;
+use ferro_cloud::{TokenObserver, TokenUser};
 use ferro_testkit::ssh::{self, KeyPair};
 
 use super::*;
+
+/// Who looked for tokens, and whether they were there.
+#[derive(Default)]
+struct LookedUp(Mutex<Vec<String>>);
+
+impl TokenObserver for LookedUp {
+    fn looked_up(&self, user: &TokenUser, is_hit: bool) {
+        let line = format!("{}/{}/{} {is_hit}", user.kind, user.namespace, user.name);
+        self.0.lock().unwrap().push(line);
+    }
+
+    fn answered(&self, _has_token: bool) {}
+
+    fn evicted(&self) {}
+
+    fn keeps(&self, _tokens: usize) {}
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn github_app_fetches_with_a_token_that_is_kept() {
@@ -42,6 +60,10 @@ async fn github_app_fetches_with_a_token_that_is_kept() {
             ("githubAppBaseURL", &base),
         ],
     )]);
+    let looked_up = Arc::new(LookedUp::default());
+    let observer: Arc<dyn TokenObserver> = Arc::clone(&looked_up) as Arc<dyn TokenObserver>;
+    let tokens = &mut bench.reconciler.cloud.tokens;
+    *tokens = tokens.clone().observed_by(observer);
     let mut object = repository(&git.url());
     object.spec.provider = Some(GitProvider::GitHub);
     object.spec.secret_ref = Some(LocalObjectReference {
@@ -53,6 +75,14 @@ async fn github_app_fetches_with_a_token_that_is_kept() {
         assert_eq!(conditions_of(&object), READY);
     }
     assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let told = std::mem::take(&mut *looked_up.0.lock().unwrap());
+    assert_eq!(
+        told,
+        [
+            "GitRepository/default/app false",
+            "GitRepository/default/app true"
+        ]
+    );
     bench.events();
 
     bench.set_secret("app", "githubAppInstallationID", "8");

@@ -251,6 +251,8 @@ async fn include_takes_only_what_was_made_of_its_repository() {
             "{message}"
         );
         assert_eq!(object.artifact(), None);
+        let condition = object.condition(condition::STORAGE_OPERATION_FAILED).unwrap();
+        assert_eq!(condition.reason, "CopyFailure");
     }
     lib.set_artifact(Some(good));
     bench.show(&lib);

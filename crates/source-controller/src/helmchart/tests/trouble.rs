@@ -158,10 +158,11 @@ async fn download_that_fails_keeps_the_last_good_chart() {
     assert_eq!(bench.pass(&mut object).await, Outcome::Done);
     let artifact = object.artifact().unwrap().clone();
     server.serve(&[("app", "1.0.0"), ("app", "1.1.0")]);
+    source.spec.timeout = Some(ferro_api::meta::Duration::from_nanos(1_500_000_000));
     bench.add(&mut source).await;
     let pull = "failed to download chart for remote reference: ";
     type Answer = fn() -> Response;
-    let cases: [(Answer, &str, String); 4] = [
+    let cases: [(Answer, &str, String); 5] = [
         (
             || Response::new(401, ""),
             "AuthenticationFailed",
@@ -179,6 +180,12 @@ async fn download_that_fails_keeps_the_last_good_chart() {
             || Response::new(200, chart("app", "1.1.0", &[("x", "y")])),
             "ChartPullError",
             format!("chart pull error: {pull}digest of chart "),
+        ),
+        // One that comes a byte at a time.
+        (
+            || Response::stream(200, ferro_testkit::http::drip(b" ")),
+            "ChartPullError",
+            format!("chart pull error: {pull}"),
         ),
         // One that never ends.
         (
@@ -283,4 +290,21 @@ async fn archives_of_hostile_content_are_refused_within_bounds() {
     object.spec.values_files = vec!["passwd".to_owned()];
     assert!(matches!(bench.pass(&mut object).await, Outcome::Stalled { .. }));
     assert!(object.artifact().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn source_of_a_kind_that_is_not_fetched_stalls() {
+    let mut bench = Bench::new();
+    bench.reconciler.sources.buckets = None;
+    let mut object = object(ChartSourceKind::Bucket, "app");
+    assert!(matches!(bench.pass(&mut object).await, Outcome::Stalled { .. }));
+    let message =
+        "failed to get source: this version of the controller does not fetch sources of kind 'Bucket'";
+    let expected = [
+        "Stalled=True/UnsupportedSourceKind",
+        "Ready=False/SourceUnavailable",
+        "FetchFailed=True/SourceUnavailable",
+    ];
+    assert_eq!(conditions_of(&object), expected);
+    assert_eq!(bench.events(), [format!("error UnsupportedSourceKind {message}")]);
 }

@@ -285,3 +285,31 @@ async fn server_that_never_answers_is_given_up() {
     assert!(message.contains("timed out fetching"), "{message}");
     assert_eq!(conditions_of(&object), failing("Failed"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn index_that_drips_keeps_the_artifact() {
+    let (server, mut bench) = (HelmServer::start(), Bench::new());
+    server.serve(&[("app", "1.0.0")]);
+    let mut object = repository(&server.url());
+    assert_eq!(bench.pass(&mut object).await, Outcome::Done);
+    let artifact = object.artifact().unwrap().clone();
+    server.instead(|_| Some(Response::stream(200, ferro_testkit::http::drip(b" "))));
+    object.spec.timeout = Some(ferro_api::meta::Duration::from_nanos(300_000_000));
+    assert!(matches!(bench.pass(&mut object).await, Outcome::Backoff { .. }));
+    let message = message_of(&object, "FetchFailed");
+    assert!(message.contains("timed out fetching"), "{message}");
+    assert_eq!(object.artifact(), Some(&artifact));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_from_is_kept_and_decides_nothing_as_upstream() {
+    let (server, mut bench) = (HelmServer::start(), Bench::new());
+    server.serve(&[("app", "1.0.0")]);
+    let selectors = json!({ "namespaceSelectors": [{ "matchLabels": { "team": "a" } }] });
+    let mut object = repository(&server.url());
+    object.spec.access_from = Some(serde_json::from_value(selectors.clone()).unwrap());
+    assert_eq!(bench.pass(&mut object).await, Outcome::Done);
+    assert_eq!(conditions_of(&object), READY);
+    let kept = serde_json::to_value(&object).unwrap();
+    assert_eq!(kept["spec"]["accessFrom"], selectors);
+}

@@ -215,3 +215,25 @@ async fn store_that_the_registry_redirects_to_sees_no_credentials() {
     assert_eq!(*seen.lock().unwrap(), [""]);
     assert!(!bench.events().join("\n").contains("hunter2"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn body_that_drips_ends_with_the_objects_time() {
+    let is_dripping = Arc::new(Mutex::new(false));
+    let flag = Arc::clone(&is_dripping);
+    let registry = Registry::with(move |request: &Request| {
+        let is_layer = request.method == "GET" && request.path.contains("/blobs/");
+        (is_layer && *flag.lock().unwrap()).then(|| Response::stream(200, ferro_testkit::http::drip(b" ")))
+    });
+    let mut bench = Bench::new();
+    push(&registry, "latest", &[("a", "good")]);
+    let mut object = object(&registry);
+    assert_eq!(bench.pass(&mut object).await, Outcome::Done);
+    let artifact = object.artifact().unwrap().clone();
+    *is_dripping.lock().unwrap() = true;
+    let content = "x".repeat(1 << 16);
+    push(&registry, "latest", &[("a", &content), ("b", "another")]);
+    object.spec.timeout = Some(ferro_api::meta::Duration::from_nanos(500_000_000));
+    assert!(matches!(bench.pass(&mut object).await, Outcome::Backoff { .. }));
+    assert_eq!(object.artifact(), Some(&artifact));
+    assert!(bench.stored(&object).exists());
+}
