@@ -129,6 +129,7 @@ mod tests {
     use ferro_artifact::storage::{ArtifactPath, Storage};
     use ferro_helmrepo::index::Table;
     use ferro_runtime::artifacts::Servers;
+    use ferro_runtime::process::Fatal;
 
     #[derive(Parser)]
     struct Cli {
@@ -227,7 +228,7 @@ mod tests {
                 let later = SystemTime::now() + Duration::from_secs(60);
                 let collected = storage.collect_garbage_blocking(&artifact("e"), later, Duration::MAX);
                 assert_eq!(5 - collected.unwrap().removed.len(), expected, "{ttl} {records}");
-                Ok(())
+                Ok::<_, Fatal>(())
             };
             Servers::default()
                 .serve(&flags.source.storage, kept)
