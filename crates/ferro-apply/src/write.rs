@@ -39,7 +39,7 @@ impl Cluster {
             field_manager: Some(self.live.ownership().manager.clone()),
             force: true,
             dry_run,
-            field_validation: is_strict.then_some(ValidationDirective::Strict),
+            field_validation: Some(validation(object.id(), is_strict)),
         };
         let api = self.api(mapping, &object.id().namespace);
         let name = object.id().name.clone();
@@ -216,6 +216,16 @@ impl Cluster {
     }
 }
 
+/// What the server is to say of fields that a kind does not have. An apply to a built-in kind is refused for them whatever is asked for,
+/// and warnings are read by nobody; the server parses the body once more for either.
+fn validation(id: &ObjectId, is_strict: bool) -> ValidationDirective {
+    if is_strict && !undeclared::are_dropped(&id.group, &id.kind) {
+        ValidationDirective::Strict
+    } else {
+        ValidationDirective::Ignore
+    }
+}
+
 fn set_version(object: &mut Object, version: Option<&str>) {
     if let Some(metadata) = object
         .value_mut()
@@ -226,5 +236,31 @@ fn set_version(object: &mut Object, version: Option<&str>) {
             Some(version) => metadata.insert("resourceVersion".to_owned(), version.into()),
             None => metadata.remove("resourceVersion"),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strict_is_asked_for_only_where_it_decides() {
+        let of = |group: &str, kind: &str, is_strict| {
+            let id = ObjectId {
+                group: group.to_owned(),
+                kind: kind.to_owned(),
+                namespace: "n".to_owned(),
+                name: "a".to_owned(),
+            };
+            format!("{:?}", validation(&id, is_strict))
+        };
+        assert_eq!(of("example.org", "Thing", true), "Strict");
+        assert_eq!(
+            of("apiextensions.k8s.io", "CustomResourceDefinition", true),
+            "Strict"
+        );
+        assert_eq!(of("rbac.authorization.k8s.io", "Role", true), "Strict");
+        assert_eq!(of("apps", "Deployment", true), "Ignore");
+        assert_eq!(of("example.org", "Thing", false), "Ignore");
     }
 }

@@ -256,7 +256,7 @@ async fn remove_objects(
     let propagation = options.deletion_propagation.unwrap_or_default();
     let details = json!({ "objects": deleted.len(), "propagation": propagation.as_str() });
     journal.step("deleting objects", &details);
-    let errors = delete(site, &deleted, false, propagation.as_str()).await;
+    let Deleted { leaving, errors } = delete_all(site, &deleted, false, propagation.as_str()).await;
     if !errors.is_empty() {
         for error in &errors {
             journal.step("warning: object cannot be deleted", &json!({ "error": error }));
@@ -265,8 +265,7 @@ async fn remove_objects(
     }
     let mut errors = Vec::new();
     if !options.disable_wait {
-        let entries: Vec<Entry> = deleted.iter().map(objects::entry).collect();
-        let gone = site.cluster.wait_for_termination(&entries, timeout);
+        let gone = site.cluster.wait_for_termination(&leaving, timeout);
         match site.cancel.run_until_cancelled(gone).await {
             None => return Err(ActionError("context canceled".to_owned())),
             Some(Ok(())) => {}
@@ -309,18 +308,40 @@ pub(crate) async fn supersede(site: &Site, than: i64) -> Result<Vec<Record>, Act
     Ok(changed)
 }
 
-/// Deletes objects; what went wrong with which. With `asks`, those that ask in the cluster to be kept are.
-pub(crate) async fn delete(site: &Site, gone: &[Object], asks: bool, propagation: &str) -> Vec<String> {
-    let outcomes = stream::iter(gone.iter().cloned())
-        .map(|object| async move { delete_one(site, &object, asks, propagation).await })
-        .buffered(CONCURRENCY);
-    outcomes
-        .filter_map(|outcome| async move { outcome.err() })
-        .collect()
-        .await
+/// What became of objects that were to be deleted.
+#[derive(Debug, Default)]
+struct Deleted {
+    /// Those that are still there for a while: something holds them.
+    leaving: Vec<Entry>,
+    /// What went wrong with the others.
+    errors: Vec<String>,
 }
 
-async fn delete_one(site: &Site, object: &Object, asks: bool, propagation: &str) -> Result<(), String> {
+/// Deletes objects; what went wrong with which. With `asks`, those that ask in the cluster to be kept are.
+pub(crate) async fn delete(site: &Site, gone: &[Object], asks: bool, propagation: &str) -> Vec<String> {
+    delete_all(site, gone, asks, propagation).await.errors
+}
+
+async fn delete_all(site: &Site, gone: &[Object], asks: bool, propagation: &str) -> Deleted {
+    let mut outcomes = stream::iter(gone.iter().cloned())
+        .map(|object| async move {
+            let outcome = delete_one(site, &object, asks, propagation).await;
+            (objects::entry(&object), outcome)
+        })
+        .buffered(CONCURRENCY);
+    let mut deleted = Deleted::default();
+    while let Some((entry, outcome)) = outcomes.next().await {
+        match outcome {
+            Ok(true) => {}
+            Ok(false) => deleted.leaving.push(entry),
+            Err(error) => deleted.errors.push(error),
+        }
+    }
+    deleted
+}
+
+/// Deletes an object unless it is kept; whether it is gone, as far as the answer tells.
+async fn delete_one(site: &Site, object: &Object, asks: bool, propagation: &str) -> Result<bool, String> {
     let id = object.id();
     let failed = |error: kube::Error| format!("{id}: {}", message(&error));
     let mapping = match site.cluster.map(id, object.version()).await {
@@ -329,14 +350,14 @@ async fn delete_one(site: &Site, object: &Object, asks: bool, propagation: &str)
         Err(ferro_apply::error::ObjectFailure::Unmapped {
             source: ferro_apply::mapper::MapError::NoMatch { .. },
             ..
-        }) => return Ok(()),
+        }) => return Ok(true),
         Err(error) => return Err(error.to_string()),
     };
     let api = site.cluster.api(&mapping, &id.namespace);
     if asks {
         let live = api.get_metadata_opt(&id.name).await.map_err(failed)?;
         if live.is_none_or(|live| objects::is_kept(&live)) {
-            return Ok(());
+            return Ok(true);
         }
     }
     site.cluster.live.release(id);
@@ -349,8 +370,11 @@ async fn delete_one(site: &Site, object: &Object, asks: bool, propagation: &str)
         ..DeleteParams::default()
     };
     match api.delete(&id.name, &params).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        // The server answers with the object if it is yet to go, or if its kind is one that is always answered with.
+        Ok(answer) => Ok(answer
+            .left()
+            .is_none_or(|last| last.metadata.deletion_timestamp.is_none())),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
         Err(error) => Err(failed(error)),
     }
 }

@@ -43,6 +43,39 @@ async fn records_are_fetched_only_if_they_have_changed() {
     assert_eq!(about_records(&scenario), ["GET"]);
 }
 
+#[tokio::test]
+async fn objects_that_are_gone_when_deleted_are_not_looked_for() {
+    let mut scenario = Scenario::new(&[]);
+    scenario.publish("1.0.0", &[MAP]);
+    let (object, _) = scenario.run(&release(&json!({ "values": { "k": "one" } }))).await;
+    let (map, record) = (
+        "/api/v1/namespaces/ns/configmaps/app",
+        format!("{RECORDS}/sh.helm.release.v1.app.v1"),
+    );
+    let uninstall = [
+        format!("PUT {record}"),
+        format!("DELETE {map}"),
+        format!("DELETE {record}"),
+    ];
+    scenario.server.api.take_request_lines();
+    scenario.finalize(&object).await.unwrap();
+    assert_eq!(scenario.server.api.take_request_lines(), uninstall);
+
+    // One that is held is still there, and waited for.
+    let (object, _) = scenario.run(&release(&json!({ "values": { "k": "one" } }))).await;
+    let mut held = scenario.server.api.get(map).unwrap();
+    held["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    held["metadata"]["finalizers"] = json!(["example.org/hold"]);
+    scenario.server.api.put(map, held);
+    scenario.server.api.take_request_lines();
+    scenario.finalize(&object).await.unwrap();
+    let [first, second, third] = uninstall;
+    assert_eq!(
+        scenario.server.api.take_request_lines(),
+        [first, second, format!("GET {map}"), third]
+    );
+}
+
 fn templated() -> HelmRelease {
     serde_json::from_value(json!({
         "metadata": { "name": "app", "namespace": "ns", "uid": "u", "generation": 1 },
