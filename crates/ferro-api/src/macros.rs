@@ -153,9 +153,10 @@ macro_rules! string_enum {
 /// Implements [`FluxObject`](crate::object::FluxObject) for a kind whose status has conditions, an
 /// observed generation and the last handled reconcile request.
 macro_rules! flux_object {
-    ($name:ident, $status:ty, interval: $interval:expr, suspend: $suspend:expr) => {
+    ($name:ident, $status:ty, interval: $interval:expr, suspend: $suspend:expr $(, instructions: $instructions:expr)?) => {
         impl crate::object::FluxObject for $name {
             type Status = $status;
+            $(const INSTRUCTIONS: &'static [&'static str] = &$instructions;)?
 
             fn interval(&self) -> Option<crate::meta::Duration> {
                 let interval: fn(&Self) -> Option<crate::meta::Duration> = $interval;

@@ -84,6 +84,8 @@ pub trait FluxObject:
     const KIND: &'static str = Self::INFO.kind;
     /// Version that is stored and that controllers use.
     const VERSION: &'static str = Self::INFO.version;
+    /// Annotations that say what is to be done, as the spec does: they change without the generation.
+    const INSTRUCTIONS: &'static [&'static str] = &[];
 
     /// Returns the time between two successful reconciles, `None` where only changes trigger one.
     fn interval(&self) -> Option<Duration>;

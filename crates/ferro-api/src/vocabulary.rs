@@ -91,6 +91,8 @@ pub mod annotation {
     pub const WINDOWS_DRIFT: &str = "helm.toolkit.fluxcd.io/windowsDrift";
     /// `enabled` has the objects of Git LFS fetched that a GitRepository points to. Beyond upstream.
     pub const LFS: &str = "source.toolkit.fluxcd.io/lfs";
+    /// Files of sources that a Helm release takes values from. Beyond upstream.
+    pub const VALUES_FILES: &str = "helm.toolkit.fluxcd.io/valuesFiles";
     /// `disabled` suspends an artifact generator.
     pub const ARTIFACT_GENERATOR_RECONCILE: &str = "source.extensions.fluxcd.io/reconcile";
     /// On a lease: where the replica that holds it serves its artifacts to the others.

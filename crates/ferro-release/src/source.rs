@@ -1,4 +1,5 @@
-//! The objects whose artifacts are charts: HelmCharts, OCIRepositories, ExternalArtifacts (`spec/helm.md` B.2, B.3).
+//! The objects whose artifacts are charts: HelmCharts, OCIRepositories, ExternalArtifacts (`spec/helm.md` B.2, B.3), and those whose
+//! artifacts have files with values.
 
 use ferro_api::condition;
 use ferro_api::helm::{ChartRefKind, HelmChartTemplate, HelmRelease};
@@ -9,12 +10,25 @@ use kube::ResourceExt;
 /// The HelmCharts that are made for releases.
 pub const CHART: SourceKind = kind(ChartRefKind::HelmChart, "helmcharts");
 
-/// The kinds of sources.
-pub const KINDS: [SourceKind; 3] = [
-    CHART,
-    kind(ChartRefKind::OCIRepository, "ocirepositories"),
-    kind(EXTERNAL, "externalartifacts"),
-];
+/// The kinds of sources that have charts.
+pub const KINDS: [SourceKind; 3] = [CHART, OCI, EXTERNAL_ARTIFACT];
+
+/// The kinds of sources that have files with values.
+pub const FILE_KINDS: [SourceKind; 4] = [GIT, OCI, BUCKET, EXTERNAL_ARTIFACT];
+
+/// All of them.
+pub const ALL_KINDS: [SourceKind; 5] = [CHART, OCI, EXTERNAL_ARTIFACT, GIT, BUCKET];
+
+const OCI: SourceKind = kind(ChartRefKind::OCIRepository, "ocirepositories");
+const EXTERNAL_ARTIFACT: SourceKind = kind(EXTERNAL, "externalartifacts");
+const GIT: SourceKind = SourceKind {
+    kind: "GitRepository",
+    plural: "gitrepositories",
+};
+const BUCKET: SourceKind = SourceKind {
+    kind: "Bucket",
+    plural: "buckets",
+};
 
 const EXTERNAL: ChartRefKind = ChartRefKind::ExternalArtifact;
 

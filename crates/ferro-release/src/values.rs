@@ -46,21 +46,26 @@ type Data = Option<BTreeMap<String, Vec<u8>>>;
 /// Objects that are referred to, each read once, however often it is referred to.
 type Known<'r> = HashMap<(ValuesSourceKind, &'r str), Result<Data, String>>;
 
-/// Composes the values of a release.
+/// Composes the values of a release, over those of `files`.
 ///
 /// # Errors
 /// When a reference that must be there leads nowhere, or to something else than values.
-pub async fn compose(client: &Client, release: &HelmRelease) -> Result<Map<String, Value>, ValuesError> {
-    compose_over(Some(client), release, |_, _| None).await
+pub async fn compose(
+    client: &Client,
+    release: &HelmRelease,
+    files: Vec<Map<String, Value>>,
+) -> Result<Map<String, Value>, ValuesError> {
+    compose_over(Some(client), release, files, |_, _| None).await
 }
 
-/// Composes the values of a release. Objects that are at hand come before those of the cluster, if there is one.
+/// Composes the values of a release, over those of `files`. Objects that are at hand come before those of the cluster, if there is one.
 ///
 /// # Errors
 /// When a reference that must be there leads nowhere, or to something else than values.
 pub async fn compose_over(
     client: Option<&Client>,
     release: &HelmRelease,
+    files: Vec<Map<String, Value>>,
     at_hand: impl Fn(ValuesSourceKind, &str) -> Option<BTreeMap<String, Vec<u8>>>,
 ) -> Result<Map<String, Value>, ValuesError> {
     let namespace = release.namespace().unwrap_or_default();
@@ -76,12 +81,17 @@ pub async fn compose_over(
             unknown.insert(found);
         }
     }
-    merged(release, &known)
+    merged(release, files, &known)
 }
 
-fn merged(release: &HelmRelease, known: &Known<'_>) -> Result<Map<String, Value>, ValuesError> {
+fn merged(
+    release: &HelmRelease,
+    files: Vec<Map<String, Value>>,
+    known: &Known<'_>,
+) -> Result<Map<String, Value>, ValuesError> {
     let namespace = release.namespace().unwrap_or_default();
     let mut composition = Composition::new(inline(release)?);
+    files.into_iter().for_each(|values| composition.merge(values));
     for reference in &release.spec.values_from {
         let failed = |problem| fault(&namespace, reference, problem);
         let missing = match known.get(&(reference.kind, reference.name.as_str())) {
@@ -220,6 +230,26 @@ mod tests {
         assert!(matches(&empty, expected));
         assert!(!matches(json!({"a": 1}).as_object().unwrap(), expected));
         assert!(!matches(&empty, "sha256:nonsense"));
+    }
+
+    #[test]
+    fn references_and_inline_values_win_over_files() {
+        let release: HelmRelease =
+            serde_json::from_value(json!({ "metadata": { "name": "a", "namespace": "n" }, "spec": {
+            "valuesFrom": [{ "kind": "ConfigMap", "name": "m" }], "values": { "c": { "inline": 1 } } } }))
+            .unwrap();
+        let data = BTreeMap::from([(
+            "values.yaml".to_owned(),
+            b"{b: map, c: {inline: 0, map: 1}}".to_vec(),
+        )]);
+        let known = Known::from([((ValuesSourceKind::ConfigMap, "m"), Ok(Some(data)))]);
+        let files = ["{a: first, b: first, c: {map: 0, file: 1}}", "{a: second}"];
+        let files = files.map(|text| table(text.as_bytes()).unwrap()).to_vec();
+        let composed = merged(&release, files, &known).unwrap();
+        assert_eq!(
+            Value::Object(stored(&composed)),
+            json!({ "a": "second", "b": "map", "c": { "inline": 1.0, "map": 1.0, "file": 1.0 } })
+        );
     }
 
     #[test]

@@ -234,8 +234,8 @@ async fn follow<R: Reconciler>(
     watch::follow(guarded, config, keep, |change| following.told(change)).await;
 }
 
-/// Keeps the store current and asks for a reconcile when what users write has changed: the generation, the
-/// reconcile request, the deletion.
+/// Keeps the store current and asks for a reconcile when what users write has changed: the generation, an
+/// annotation that says what is to be done, the reconcile request, the deletion.
 struct Following<R: Reconciler, F> {
     env: Arc<Env<R>>,
     store: reflector::store::Writer<R::Object>,
@@ -343,10 +343,17 @@ struct Token {
     is_deleted: bool,
     /// Where that is an annotation, it changes without the generation.
     is_suspended: bool,
+    instructions: Vec<(&'static str, String)>,
     requested_at: Option<String>,
 }
 
 impl Token {
+    /// The annotations that an object is steered by.
+    fn instructions<K: FluxObject>(object: &K) -> Vec<(&'static str, String)> {
+        let given = |name: &&'static str| Some((*name, object.annotations().get(*name)?.clone()));
+        K::INSTRUCTIONS.iter().filter_map(given).collect()
+    }
+
     /// The token of an object that was `known` before. A request that is taken back asks for nothing.
     fn of<K: FluxObject>(object: &K, known: Option<&Self>) -> Self {
         let requested_at = object.reconcile_requested_at().map(str::to_owned);
@@ -355,6 +362,7 @@ impl Token {
             generation: object.meta().generation,
             is_deleted: object.meta().deletion_timestamp.is_some(),
             is_suspended: object.is_suspended(),
+            instructions: Self::instructions(object),
             requested_at: requested_at.or_else(|| known?.requested_at.clone()),
         }
     }

@@ -130,6 +130,24 @@ async fn request_that_is_taken_back_asks_for_nothing() {
     assert_eq!(fixture.take_queued(), ["a"]);
 }
 
+#[test]
+fn annotations_that_say_what_is_to_be_done_are_work() {
+    use ferro_api::helm::HelmRelease;
+    let token = |annotations: serde_json::Value, known: Option<&Token>| {
+        let object = json!({ "metadata": { "name": "a", "generation": 1, "annotations": annotations } });
+        Token::of(&serde_json::from_value::<HelmRelease>(object).unwrap(), known)
+    };
+    let none = token(json!({ "other": "1" }), None);
+    assert_eq!(none, token(json!({ "other": "2" }), Some(&none)));
+    for name in ["windows", "windowsTimeZone", "windowsDrift", "valuesFiles"] {
+        let name = format!("helm.toolkit.fluxcd.io/{name}");
+        let one = token(json!({ name.as_str(): "1" }), Some(&none));
+        assert_ne!(one, none, "{name}");
+        assert_ne!(one, token(json!({ name.as_str(): "2" }), Some(&one)), "{name}");
+        assert_eq!(token(json!({}), Some(&one)), none, "{name} is taken back");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn queue_is_measured() {
     let (triggers, _queued) = Triggers::<Kustomization>::new();

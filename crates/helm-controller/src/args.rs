@@ -63,6 +63,9 @@ pub struct HelmFlags {
     /// Bytes of unpacked charts that are kept for releases to come.
     #[arg(long, default_value_t = 16 << 20)]
     pub chart_cache_size: usize,
+    /// Folder for unpacked artifacts that values are taken from; by default one in the system's temporary folder.
+    #[arg(long, default_value = "")]
+    pub values_cache_path: String,
 }
 
 /// All settings of helm-controller.

@@ -24,6 +24,7 @@ mod chart;
 mod conditions;
 mod dependency;
 mod drift;
+mod files;
 mod helmchart;
 mod notice;
 mod others;
@@ -62,6 +63,7 @@ use tokio::task::JoinSet;
 
 use crate::args::{FEATURE_GATES, Settings, gate};
 use crate::chart::Charts;
+use crate::files::Artifacts;
 use crate::reconciler::{HelmReconciler, Memory};
 use crate::repairs::Repairs;
 use crate::site::Discoveries;
@@ -108,7 +110,7 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
     };
     let (using, waking) = (store.clone(), triggers.clone());
     let sources = Sources::follow(
-        &source::KINDS,
+        &source::ALL_KINDS,
         source::unready,
         &process,
         namespace.clone(),
@@ -127,6 +129,7 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
         };
         tasks.spawn(configs.follow());
     }
+    let artifacts = Artifacts::new(&settings.helm.values_cache_path, settings.shared.http_retry);
     let targets = Targets::new(
         cluster,
         TargetOptions {
@@ -149,6 +152,7 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
         targets,
         sources,
         charts,
+        artifacts,
         discoveries: Discoveries::default(),
         store,
         wake: Box::new(move |key| triggers.enqueue(key)),

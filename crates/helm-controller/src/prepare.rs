@@ -12,7 +12,7 @@ use ferro_runtime::backoff::jittered;
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::{Cause, Outcome, Pass};
-use ferro_runtime::sources::SourceId;
+use ferro_runtime::sources::{SourceId, SourceKind, Standing};
 use kube::ResourceExt;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ use crate::values::{self, compose};
 use crate::{atomic, helmchart};
 
 /// When a chart that its server does not have is looked for again.
-const NOT_FOUND_RETRY: Duration = Duration::from_secs(30);
+pub(crate) const NOT_FOUND_RETRY: Duration = Duration::from_secs(30);
 /// How long a HelmChart that was just changed may take before the status says that it is not ready.
 const SOURCE_PATIENCE: Duration = Duration::from_secs(1);
 /// Readiness of Jobs that must complete.
@@ -60,12 +60,14 @@ impl HelmReconciler {
             return Err(Stop(Outcome::Stalled { error }));
         };
         self.may_use(pass, &source)?;
+        let files = self.named_files(pass)?;
         let changed = helmchart::reconcile(self, pass).await;
         let changed = changed.map_err(|error| Stop(Outcome::Backoff { error }))?;
         conditions::mark_reconciling(&mut pass.object, reason::PROGRESSING, "Fulfilling prerequisites");
         self.dependencies(pass).await?;
         let artifact = self.artifact(pass, &source, changed).await?;
-        let values = compose(&self.client, &pass.object).await;
+        let files = self.read_files(pass, &files).await?;
+        let values = compose(&self.client, &pass.object, files).await;
         let values = values.map_err(|error| failed(pass, reason::VALUES_ERROR, error.to_string(), true))?;
         let config_digest = values::digest(&values, self.algorithm());
         let config_digest = config_digest
@@ -102,7 +104,7 @@ impl HelmReconciler {
     }
 
     /// Whether the controller's flags let the release use its source.
-    fn may_use(&self, pass: &mut Pass<HelmRelease>, source: &SourceId) -> Result<(), Stop> {
+    pub(crate) fn may_use(&self, pass: &mut Pass<HelmRelease>, source: &SourceId) -> Result<(), Stop> {
         let foreign = source.namespace != pass.object.namespace().unwrap_or_default();
         let message = if foreign && self.settings.shared.no_cross_namespace_refs {
             let (kind, id) = (source.kind, format!("{}/{}", source.namespace, source.name));
@@ -153,13 +155,7 @@ impl HelmReconciler {
         changed: bool,
     ) -> Result<Arc<Artifact>, Stop> {
         let kind = KINDS.into_iter().find(|kind| kind.kind == source.kind);
-        let known = match kind {
-            Some(kind) if pass.object.has_open_request() => {
-                self.sources.look(&self.client, kind, source).await
-            }
-            _ => self.sources.get(source),
-        };
-        let Some(known) = known else {
+        let Some(known) = self.standing(pass, kind, source).await else {
             let message = format!(
                 "could not get Source object: {}.{} \"{}\" not found",
                 kind.map_or("", |kind| kind.plural),
@@ -192,6 +188,21 @@ impl HelmReconciler {
             self.pace.requeue_dependency,
             self.jitter,
         ))))
+    }
+
+    /// What is known of a source. Somebody who asks for a pass may have seen more of it than its watch has told yet.
+    pub(crate) async fn standing(
+        &self,
+        pass: &Pass<HelmRelease>,
+        kind: Option<SourceKind>,
+        source: &SourceId,
+    ) -> Option<Standing> {
+        match kind {
+            Some(kind) if pass.object.has_open_request() => {
+                self.sources.look(&self.client, kind, source).await
+            }
+            _ => self.sources.get(source),
+        }
     }
 
     async fn chart(
@@ -264,7 +275,7 @@ fn attempt(pass: &mut Pass<HelmRelease>, target: &Target, desired: &Desired) {
 }
 
 /// An error that is tried again.
-fn failed(pass: &mut Pass<HelmRelease>, reason: &str, error: String, tells: bool) -> Stop {
+pub(crate) fn failed(pass: &mut Pass<HelmRelease>, reason: &str, error: String, tells: bool) -> Stop {
     conditions::mark_false(&mut pass.object, condition::READY, reason, &error);
     if tells {
         pass.event(Severity::Error, reason, &error, BTreeMap::new());
@@ -273,7 +284,7 @@ fn failed(pass: &mut Pass<HelmRelease>, reason: &str, error: String, tells: bool
 }
 
 /// An error that only another spec overcomes.
-fn terminal(pass: &mut Pass<HelmRelease>, reason: &str, error: String) -> Stop {
+pub(crate) fn terminal(pass: &mut Pass<HelmRelease>, reason: &str, error: String) -> Stop {
     conditions::mark_false(&mut pass.object, condition::READY, reason, &error);
     conditions::mark_stalled(&mut pass.object, reason, &error);
     pass.event(Severity::Error, reason, &error, BTreeMap::new());

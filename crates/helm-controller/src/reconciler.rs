@@ -23,6 +23,7 @@ use crate::action::{self, release, uninstall};
 use crate::args::{Settings, gate};
 use crate::chart::{ChartHead, Charts};
 use crate::dependency;
+use crate::files::Artifacts;
 use crate::records::Records;
 use crate::release::Target;
 use crate::site::{Discoveries, destination, no_way};
@@ -39,6 +40,7 @@ pub(crate) struct HelmReconciler {
     pub(crate) targets: Targets,
     pub(crate) sources: Arc<Sources>,
     pub(crate) charts: Charts,
+    pub(crate) artifacts: Artifacts,
     pub(crate) discoveries: Discoveries,
     pub(crate) store: Store<HelmRelease>,
     pub(crate) wake: Box<dyn Fn(Key) + Send + Sync>,

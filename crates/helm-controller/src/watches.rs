@@ -3,6 +3,7 @@
 use ferro_api::helm::{HelmRelease, ValuesSourceKind};
 use ferro_api::meta::Artifact;
 use ferro_api::{FluxObject, condition};
+use ferro_release::files::{files_of, has_files};
 use ferro_runtime::configs::ConfigKind;
 use ferro_runtime::controller::Triggers;
 use ferro_runtime::sources::SourceId;
@@ -18,8 +19,9 @@ pub(crate) fn source_changed(
     artifact: Option<&Artifact>,
 ) {
     for release in store.state() {
-        if source_of(&release).as_ref() == Some(source)
-            && !(is_settled(&release) && is_at(&release, artifact))
+        let is_chart = source_of(&release).as_ref() == Some(source);
+        if (is_chart && !(is_settled(&release) && is_at(&release, artifact)))
+            || takes_values(&release, source)
         {
             triggers.supersede(ObjectRef::from_obj(release.as_ref()), source.to_string());
         }
@@ -28,6 +30,11 @@ pub(crate) fn source_changed(
 
 fn is_settled(release: &HelmRelease) -> bool {
     release.is_ready() || release.is_condition_true(condition::RECONCILING)
+}
+
+/// Whether a file of the source has values of the release.
+fn takes_values(release: &HelmRelease, source: &SourceId) -> bool {
+    has_files(release) && files_of(release).is_ok_and(|files| files.iter().any(|file| file.source == *source))
 }
 
 /// Whether the last attempt was with the artifact: by its digest where that is known, else by its revision.
@@ -80,6 +87,24 @@ mod tests {
         assert!(!is_at(&tracked, Some(&artifact("1.0.0@sha256:def"))));
         let plain = release(json!({ "lastAttemptedRevision": "1.0.0" }));
         assert!(is_at(&plain, Some(&artifact("1.0.0"))) && !is_at(&plain, None));
+    }
+
+    #[test]
+    fn sources_of_files_with_values_are_known() {
+        let release: HelmRelease = serde_json::from_value(
+            json!({ "metadata": { "name": "a", "namespace": "n", "annotations": {
+            "helm.toolkit.fluxcd.io/valuesFiles": "- {kind: Bucket, name: b, path: v}" } } }),
+        )
+        .unwrap();
+        let id = |kind, namespace: &str| SourceId {
+            kind,
+            namespace: namespace.to_owned(),
+            name: "b".to_owned(),
+        };
+        assert!(takes_values(&release, &id("Bucket", "n")));
+        assert!(!takes_values(&release, &id("GitRepository", "n")));
+        assert!(!takes_values(&release, &id("Bucket", "other")));
+        assert!(!takes_values(&HelmRelease::default(), &id("Bucket", "n")));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::meta::{
     CommonMetadata, CustomHealthCheck, DependencyReference, Duration, Image, JsonPatch, KubeConfigReference,
     Patch, is_false,
 };
-use crate::vocabulary::group;
+use crate::vocabulary::{annotation, group};
 
 kind! {
     /// A Helm release: a chart, installed with values, upgraded when either changes, and kept that way.
@@ -28,7 +28,11 @@ kind! {
         status: HelmReleaseStatus,
     }
 }
-flux_object!(HelmRelease, HelmReleaseStatus, interval: |o| Some(o.spec.interval), suspend: |o| o.spec.suspend);
+flux_object!(
+    HelmRelease, HelmReleaseStatus,
+    interval: |o| Some(o.spec.interval), suspend: |o| o.spec.suspend,
+    instructions: [annotation::WINDOWS, annotation::WINDOWS_TIME_ZONE, annotation::WINDOWS_DRIFT, annotation::VALUES_FILES]
+);
 
 string_enum! {
     /// What is done about drift.

@@ -109,6 +109,7 @@ reasons! {
     NO_DRIFT_DETECTED = "NoDriftDetected",
     WAITING_FOR_WINDOW = "WaitingForWindow",
     INVALID_WINDOW = "InvalidWindow",
+    INVALID_VALUES_FILES = "InvalidValuesFiles",
     LOCKED_BY_OTHER = "LockedByOther",
     DRIFT_CORRECTED = "DriftCorrected",
     DRIFT_CORRECTION_FAILED = "DriftCorrectionFailed",

@@ -19,6 +19,7 @@ use crate::args::debug::{DebugKustomizationArgs, DebugReleaseArgs};
 use crate::cluster::explain;
 use crate::kind::KindRow;
 use crate::manifest::yaml;
+use crate::release::files;
 
 pub(super) async fn run(matches: &ArgMatches, session: &mut Session<'_>) -> Result<()> {
     match matches.subcommand() {
@@ -42,7 +43,8 @@ async fn release(args: &DebugReleaseArgs, session: &mut Session<'_>) -> Result<(
     if args.show_values {
         let release: HelmRelease = typed(&object)?;
         let client = session.client().await?;
-        let composed = values::compose(&client, &release).await?;
+        let files = files::read(&release, Some(&client)).await?;
+        let composed = values::compose(&client, &release, files).await?;
         parts.push(yaml(&Value::Object(values::stored(&composed)))?);
     }
     if args.show_history {

@@ -3,6 +3,7 @@
 mod artifact;
 mod chart;
 pub mod compare;
+pub mod files;
 mod records;
 pub mod scope;
 
@@ -206,7 +207,8 @@ async fn values(
     let namespace = release.namespace().unwrap_or_default();
     let at_hand = local::ValuesObjects::read(&args.values_from_files, &namespace)?;
     let client = cluster.map(|cluster| &cluster.client);
-    let composed = compose_over(client, release, |kind, name| at_hand.get(kind, name)).await;
+    let files = files::read(release, client).await?;
+    let composed = compose_over(client, release, files, |kind, name| at_hand.get(kind, name)).await;
     let mut composed = composed.map_err(|error| match client {
         Some(_) => anyhow!(error),
         None => anyhow!("{error}; without a cluster, it must be in a file of --values-from-files"),

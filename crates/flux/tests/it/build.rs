@@ -179,6 +179,14 @@ async fn errors_name_the_object_and_the_file() {
          without a cluster, it must be in a file of --values-from-files",
     )
     .await;
+    let annotation = "annotations: {helm.toolkit.fluxcd.io/valuesFiles: '[{kind: Bucket, name: b, path: v.yaml}]'}, name: app";
+    let with_files = RELEASE.replacen("name: app", annotation, 1);
+    write(folder.path(), &[("files.yaml", &with_files)]);
+    fails(
+        &format!("build hr app --dry-run --helmrelease-file={} --chart-path={chart}", path("files.yaml")),
+        "could not take values from file 'v.yaml' of Bucket 'apps/b': it comes from the cluster, which is not asked",
+    )
+    .await;
     write(
         folder.path(),
         &[("charts/app/templates/bad.yaml", "a: {{ .Values.x.y.z }}\n")],

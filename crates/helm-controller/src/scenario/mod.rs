@@ -3,6 +3,7 @@
 mod budget;
 mod drift;
 mod failures;
+mod files;
 mod flags;
 mod killed;
 mod merging;
@@ -39,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{FEATURE_GATES, Settings, test_settings};
 use crate::chart::Charts;
+use crate::files::Artifacts;
 use crate::reconciler::{HelmReconciler, Memory};
 use crate::site::Discoveries;
 use crate::source::{CHART, KINDS, unready};
@@ -55,6 +57,7 @@ struct Scenario {
     recorder: Recorder,
     events: mpsc::Receiver<Event>,
     http: Vec<ferro_testkit::http::Server>,
+    _cache: tempfile::TempDir,
 }
 
 /// The clusters, of which nothing is known yet. Nobody hears of drift.
@@ -81,11 +84,13 @@ impl Scenario {
         let settings = test_settings(arguments);
         let (store, _writer) = reflector::store();
         let (recorder, events) = Recorder::for_test();
+        let cache = tempfile::tempdir().unwrap();
         let reconciler = HelmReconciler {
             targets: targets(&client, &settings),
             client,
             sources: Arc::new(Sources::new(unready)),
             charts: Charts::new(0, Duration::from_secs(10), 1 << 20).unwrap(),
+            artifacts: Artifacts::new(cache.path().to_str().unwrap(), 0),
             discoveries: Discoveries::default(),
             store,
             wake: Box::new(|_| {}),
@@ -107,6 +112,7 @@ impl Scenario {
             recorder,
             events,
             http: Vec::new(),
+            _cache: cache,
         }
     }
 
