@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams, ValidationDirective};
 use serde_json::{Value, json};
 
-use super::{ActionError, Journal, Site};
+use super::{ActionError, Journal, Site, output};
 use crate::chart::now;
 use crate::objects;
 
@@ -73,6 +73,7 @@ pub(crate) async fn run_these(
             continue;
         };
         if broken.ran {
+            output::tell(site, journal, record.hooks.get(*index), FAILED).await;
             if let Err(error) = delete_if(site, record, *index, FAILED, timeout).await {
                 tracing::warn!(%error, "failed hook cannot be deleted");
             }
@@ -84,6 +85,7 @@ pub(crate) async fn run_these(
         return Err(broken.error);
     }
     for index in order.iter().rev() {
+        output::tell(site, journal, record.hooks.get(*index), SUCCEEDED).await;
         delete_if(site, record, *index, SUCCEEDED, timeout).await?;
     }
     Ok(())

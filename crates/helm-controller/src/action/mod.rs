@@ -5,6 +5,7 @@ pub(crate) mod hooks;
 pub(crate) mod install;
 pub(crate) mod legacy;
 pub(crate) mod log;
+mod output;
 pub(crate) mod release;
 pub(crate) mod render;
 pub(crate) mod rollback;
@@ -116,6 +117,11 @@ impl Journal {
     pub(crate) fn step(&mut self, step: &str, details: &Value) {
         tracing::debug!(%details, "{step}");
         self.log.note(step, details);
+    }
+
+    /// Notes what a hook has printed.
+    pub(crate) fn printed(&mut self, line: &Value) {
+        self.log.note("printed by a hook", line);
     }
 
     /// The text of an event about a failure: with the last steps.

@@ -106,6 +106,31 @@ async fn hook_of_an_install_that_fails_is_told_and_counted() {
 }
 
 #[tokio::test]
+async fn output_of_a_failed_hook_is_told_where_its_policy_says_so() {
+    for (policy, is_told) in [("hook-succeeded", false), ("hook-succeeded, hook-failed", true)] {
+        let mut scenario = Scenario::new(&[]);
+        let annotations = format!("helm.sh/hook: pre-install, helm.sh/hook-output-log-policy: '{policy}'");
+        let job = super::hook("pre-install").replace("helm.sh/hook: \"pre-install\"", &annotations);
+        scenario.publish("1.0.0", &[("podinfo/templates/hook.yaml", &job), MAP]);
+        scenario.server.end_job("hook", "Failed");
+        for (name, job) in [("hook-x", "hook"), ("other", "other")] {
+            let pod = json!({ "apiVersion": "v1", "kind": "Pod",
+                "metadata": { "name": name, "namespace": "ns", "labels": { "job-name": job }, "annotations": { "printed": format!("begin\nno table {name}\n") } },
+                "spec": { "containers": [{ "name": "migrate" }] } });
+            scenario
+                .server
+                .put(&format!("/api/v1/namespaces/ns/pods/{name}"), pod);
+        }
+        scenario.run(&release(&json!({}))).await;
+        let events = scenario.events();
+        let told =
+            "printed by a hook: {\"container\":\"migrate\",\"line\":\"no table hook-x\",\"pod\":\"hook-x\"}";
+        assert_eq!(events[0].contains(told), is_told, "{events:?}");
+        assert!(!events[0].contains("no table other"), "{events:?}");
+    }
+}
+
+#[tokio::test]
 async fn hook_of_an_upgrade_that_fails_is_told_and_counted() {
     for (event, prefix, chart) in [
         ("pre-upgrade", "pre-upgrade hooks failed: ", "1.0.0"),

@@ -155,6 +155,14 @@ impl Server {
                 let silent = futures::stream::pending::<Result<hyper::body::Frame<Bytes>, Infallible>>();
                 return http::Response::new(http_body_util::StreamBody::new(silent).boxed_unsync());
             }
+            // A pod has printed what this annotation says.
+            ("GET", path) if path.ends_with("/log") => {
+                let pod = self.api.get(path.trim_end_matches("/log")).unwrap_or_default();
+                let printed = pod["metadata"]["annotations"]["printed"]
+                    .as_str()
+                    .unwrap_or_default();
+                return http::Response::new(Full::new(Bytes::from(printed.to_owned())).boxed_unsync());
+            }
             ("GET", path) if is_list(path) => {
                 let asked = |key: &str| query.split('&').find_map(|pair| pair.strip_prefix(key));
                 let selector = asked("labelSelector=");
