@@ -12,7 +12,7 @@ pub const FEATURE_GATES: [(&str, bool); 15] = [
     ("DetectDrift", false),
     ("CorrectDrift", false),
     ("AllowDNSLookups", false),
-    ("OOMWatch", false),
+    (gate::OOM_WATCH, false),
     ("AdoptLegacyReleases", true),
     (gate::DISABLE_CHART_DIGEST_TRACKING, false),
     (gate::ADDITIVE_CEL_DEPENDENCY_CHECK, false),
@@ -31,6 +31,7 @@ pub(crate) mod gate {
     pub(crate) const ADDITIVE_CEL_DEPENDENCY_CHECK: &str = "AdditiveCELDependencyCheck";
     pub(crate) const EXTERNAL_ARTIFACT: &str = "ExternalArtifact";
     pub(crate) const DISABLE_CONFIG_WATCHERS: &str = "DisableConfigWatchers";
+    pub(crate) const OOM_WATCH: &str = "OOMWatch";
     pub(crate) const USE_HELM3_DEFAULTS: &str = "UseHelm3Defaults";
     pub(crate) const DEFAULT_TO_RETRY_ON_FAILURE: &str = "DefaultToRetryOnFailure";
     pub(crate) const OBJECT_LEVEL_WORKLOAD_IDENTITY: &str = "ObjectLevelWorkloadIdentity";
@@ -48,16 +49,16 @@ pub struct HelmFlags {
     /// How long releases that are worked on may take to end when the process is told to.
     #[arg(long, value_parser = duration, default_value = "600s")]
     pub graceful_shutdown_timeout: Duration,
-    /// Accepted for compatibility, as the other flags of this name are: memory is not watched.
+    /// Percentage of the memory at which the process is stopped in good order, with the gate OOMWatch.
     #[arg(long, default_value_t = 95)]
     pub oom_watch_memory_threshold: u8,
-    /// Accepted for compatibility.
+    /// How often memory is looked at, with the gate OOMWatch.
     #[arg(long, value_parser = duration, default_value = "500ms")]
     pub oom_watch_interval: Duration,
-    /// Accepted for compatibility.
+    /// File with the memory that there may be; by default that of the control group.
     #[arg(long, default_value = "")]
     pub oom_watch_max_memory_path: String,
-    /// Accepted for compatibility.
+    /// File with the memory in use; by default that of the control group.
     #[arg(long, default_value = "")]
     pub oom_watch_current_memory_path: String,
     /// Bytes of unpacked charts that are kept for releases to come.

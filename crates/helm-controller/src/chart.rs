@@ -12,6 +12,7 @@ pub(crate) use ferro_release::chart::{ChartError, ChartHead, LoadedChart, is_tra
 use ferro_release::chart::{engine, parse};
 use tokio::sync::OnceCell;
 
+use crate::args::Settings;
 use crate::lock;
 
 /// Bytes that a packed chart may have: what Helm unpacks at most.
@@ -41,6 +42,16 @@ pub(crate) struct Charts {
 }
 
 impl Charts {
+    /// As the flags say.
+    pub(crate) fn of(settings: &Settings) -> Result<Self, ferro_http::Error> {
+        let helm = &settings.helm;
+        Self::new(
+            settings.shared.http_retry,
+            helm.http_timeout,
+            helm.chart_cache_size,
+        )
+    }
+
     pub(crate) fn new(retries: u32, timeout: Duration, limit: usize) -> Result<Self, ferro_http::Error> {
         Ok(Self {
             client: Client::new(&ClientOptions::default())?,
@@ -151,5 +162,64 @@ fn fetch_error(error: &FetchError, url: &str) -> ChartError {
             "failed to download chart from '{url}': {}",
             ferro_runtime::process::chain(error)
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::test_settings;
+    use ferro_artifact::archive::ArchiveWriter;
+    use ferro_artifact::digest::Algorithm;
+    use ferro_testkit::http::{Response, Server};
+
+    #[test]
+    fn flags_say_how_charts_are_downloaded() {
+        let options = |arguments: &[&str]| {
+            let options = Charts::of(&test_settings(arguments)).unwrap().options;
+            (options.retry.retries, options.timeout)
+        };
+        assert_eq!(options(&[]), (9, Duration::from_secs(30)));
+        let changed = options(&["--http-retry=3", "--http-timeout=5s"]);
+        assert_eq!(changed, (3, Duration::from_secs(5)));
+    }
+
+    /// A server with a chart, its artifact, and how often it was asked for it.
+    fn published(name: &str) -> (Server, Artifact, Arc<Mutex<usize>>) {
+        let text = format!("apiVersion: v2\nname: {name}\nversion: 1.0.0\n");
+        let mut writer = ArchiveWriter::new(Vec::new());
+        let length = u64::try_from(text.len()).unwrap();
+        let path = format!("{name}/Chart.yaml");
+        writer
+            .file(path.as_bytes(), false, length, &mut text.as_bytes())
+            .unwrap();
+        let bytes = writer.finish().unwrap();
+        let digest = Algorithm::Sha256.digest(&bytes).to_string();
+        let asked: Arc<Mutex<usize>> = Arc::default();
+        let count = Arc::clone(&asked);
+        let server = Server::start(move |_| {
+            *lock(&count) += 1;
+            Response::new(200, bytes.clone())
+        });
+        let artifact = Artifact {
+            url: server.url("/chart.tgz"),
+            digest,
+            revision: "1.0.0".into(),
+            ..Artifact::default()
+        };
+        (server, artifact, asked)
+    }
+
+    #[tokio::test]
+    async fn chart_cache_size_bounds_the_charts_that_are_kept() {
+        for (flags, fetched) in [(&[][..], 1), (&["--chart-cache-size=1"], 2)] {
+            let charts = Charts::of(&test_settings(flags)).unwrap();
+            let (_first_server, first, asked) = published("first");
+            let (_other_server, other, _) = published("other");
+            for artifact in [&first, &other, &first] {
+                charts.get(artifact, false).await.map(drop).unwrap();
+            }
+            assert_eq!(*lock(&asked), fetched, "{flags:?}");
+        }
     }
 }

@@ -27,6 +27,7 @@ mod drift;
 mod files;
 mod helmchart;
 mod notice;
+mod oom;
 mod others;
 mod prepare;
 mod reconciler;
@@ -77,17 +78,16 @@ pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Resul
     let gates = FeatureGates::parse(&FEATURE_GATES, &process.flags.feature_gates)?;
     let namespace = process.flags.watch_namespace()?;
     process.set_grace(settings.helm.graceful_shutdown_timeout);
-    let helm = &settings.helm;
-    let charts = Charts::new(
-        settings.shared.http_retry,
-        helm.http_timeout,
-        helm.chart_cache_size,
-    )?;
+    let memory = memory_watch(&gates, &settings)?;
+    let charts = Charts::of(&settings)?;
     let Some(leadership) = process.lead(controller::HELM).await else {
         return Ok(());
     };
 
     let mut tasks = JoinSet::new();
+    if let Some(watch) = memory {
+        tasks.spawn(watch.run(process.stop.clone()));
+    }
     let (recorder, senders) = Recorder::start(
         process.client.clone(),
         controller::HELM,
@@ -181,6 +181,12 @@ const TOKEN_AGE: Duration = Duration::from_secs(3600);
 /// Labels of the ConfigMaps and Secrets whose changes count, if any do.
 fn config_selector(gates: &FeatureGates, selector: &str) -> Option<String> {
     (!gates.enabled(gate::DISABLE_CONFIG_WATCHERS)).then(|| selector.to_owned())
+}
+
+/// What watches the memory, if it is to be watched.
+fn memory_watch(gates: &FeatureGates, settings: &Settings) -> Result<Option<oom::Watch>, oom::Unwatchable> {
+    let is_on = gates.enabled(gate::OOM_WATCH);
+    is_on.then(|| oom::Watch::new(&settings.helm)).transpose()
 }
 
 fn options(pace: PaceFlags) -> Options {

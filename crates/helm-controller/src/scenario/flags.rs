@@ -1,6 +1,7 @@
 //! What flags and feature gates do.
 
 use super::*;
+use ferro_api::helm::PostRenderStrategy;
 use ferro_api::reason;
 
 const MAP: (&str, &str) = (
@@ -172,4 +173,45 @@ fn concurrent_is_the_number_of_passes_at_once() {
         ..PaceFlags::default()
     };
     assert_eq!(crate::options(pace).concurrent, 9);
+}
+
+#[test]
+fn memory_is_watched_behind_its_gate() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, "1000").unwrap();
+        path.display().to_string()
+    };
+    let settings = test_settings(&[
+        &format!("--oom-watch-max-memory-path={}", file("max")),
+        &format!("--oom-watch-current-memory-path={}", file("current")),
+    ]);
+    for (gates, is_watched) in [("", false), ("OOMWatch=true", true)] {
+        let gates = FeatureGates::parse(&FEATURE_GATES, gates).unwrap();
+        let watch = crate::memory_watch(&gates, &settings).unwrap();
+        assert_eq!(watch.is_some(), is_watched);
+    }
+}
+
+#[tokio::test]
+async fn use_helm3_defaults_holds_where_the_spec_says_nothing() {
+    for (gates, is_helm3) in [("", false), ("UseHelm3Defaults=true", true)] {
+        let mut scenario = Scenario::with_gates(&[], gates);
+        scenario.publish("1.0.0", &[MAP]);
+        let (object, outcome) = run(&scenario, &json!({})).await;
+        assert_eq!(outcome, Outcome::Done, "{:?}", ready(&object));
+        assert_eq!(scenario.records()[0].is_server_side(), !is_helm3);
+        let reconciler = &scenario.reconciler;
+        assert_eq!(reconciler.waits_as_helm3(&object), is_helm3);
+        let strategy = reconciler.post_render_strategy();
+        assert_eq!(strategy == PostRenderStrategy::NoHooks, is_helm3);
+        // The spec has the last word.
+        let poller = release(&json!({ "waitStrategy": { "name": "poller" } }));
+        assert!(!reconciler.waits_as_helm3(&poller));
+        let mut scenario = Scenario::with_gates(&[], gates);
+        scenario.publish("1.0.0", &[MAP]);
+        run(&scenario, &json!({ "install": { "serverSideApply": is_helm3 } })).await;
+        assert_eq!(scenario.records()[0].is_server_side(), is_helm3);
+    }
 }
