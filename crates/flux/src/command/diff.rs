@@ -31,8 +31,7 @@ pub(super) async fn run(matches: &ArgMatches, session: &mut Session<'_>) -> Resu
             comparison.failures.len()
         );
     }
-    let counts = |change: &Change| change.fate != Fate::Kept;
-    if comparison.changes.iter().any(counts) {
+    if comparison.changes.iter().any(|change| change.fate.is_change()) {
         let error = anyhow!("identified at least one change, exiting with non-zero exit code");
         return Err(Exit { code: CHANGED, error }.into());
     }
@@ -42,9 +41,11 @@ pub(super) async fn run(matches: &ArgMatches, session: &mut Session<'_>) -> Resu
 fn line(change: &Change) -> String {
     let object = &change.object;
     match &change.fate {
-        Fate::Created => format!("► {object} created\n"),
+        Fate::Created(lines) => format!("► {object} created\n{lines}\n"),
         Fate::Deleted => format!("► {object} deleted\n"),
         Fate::Kept => format!("► {object} skipped: helm.sh/resource-policy keeps it\n"),
+        Fate::Executed => format!("► {object} executed\n"),
+        Fate::Dropped => format!("► {object} removed: not executed any more\n"),
         Fate::Changed(difference) => format!("► {object} changed\n{difference}\n"),
     }
 }

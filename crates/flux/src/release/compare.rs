@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Map, Value};
 
-use super::Blueprint;
+use super::{Blueprint, hooks};
 use crate::cluster::explain;
 use crate::lines::unified;
 use crate::manifest::yaml;
@@ -17,14 +17,26 @@ use crate::manifest::yaml;
 /// What would become of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It would be made.
-    Created,
+    /// It would be made like this.
+    Created(String),
     /// It would be changed so.
     Changed(String),
     /// It would be deleted.
     Deleted,
     /// It would be left there, as it asks for, and be part of the release no more.
     Kept,
+    /// It is a hook that would be executed as it was before.
+    Executed,
+    /// It is a hook that would not be executed any more.
+    Dropped,
+}
+
+impl Fate {
+    /// Whether the release would be another one.
+    #[must_use]
+    pub const fn is_change(&self) -> bool {
+        !matches!(self, Self::Kept | Self::Executed)
+    }
 }
 
 /// An object that would not stay as it is.
@@ -99,6 +111,12 @@ pub async fn compare(blueprint: &Blueprint) -> Result<Comparison> {
     for object in &gone {
         comparison.note(object, how.end(object).await);
     }
+    let hooks = hooks::compare(blueprint)?;
+    let changes = comparison.changes.iter().chain(&hooks);
+    // Hooks are executed where there is something to release.
+    if changes.into_iter().any(|change| change.fate.is_change()) {
+        comparison.changes.extend(hooks);
+    }
     Ok(comparison)
 }
 
@@ -126,13 +144,13 @@ impl How<'_> {
             Ok(mapping) => mapping,
             // It will be served by then.
             Err(MapError::NoMatch { .. }) if definitions.iter().any(|it| defines(it, object)) => {
-                return Ok(Some(Fate::Created));
+                return Ok(Some(Fate::Created(whole(object)?)));
             }
             Err(error) => return Err(anyhow!(error)),
         };
         let api = self.cluster.api(&mapping, &id.namespace);
         let Some(live) = api.get_opt(&id.name).await.map_err(explain)? else {
-            return Ok(Some(Fate::Created));
+            return Ok(Some(Fate::Created(whole(object)?)));
         };
         let is_definition = id.kind == "CustomResourceDefinition";
         let predicted = if self.is_server_side || is_definition {
@@ -147,8 +165,7 @@ impl How<'_> {
         if !drift::differs(&before, &after) {
             return Ok(None);
         }
-        let (before, after) = shown(before, after);
-        let difference = unified(&yaml(&before)?, &yaml(&after)?);
+        let difference = difference(before, after)?;
         // What differs otherwise is the server's own business.
         Ok((!difference.is_empty()).then_some(Fate::Changed(difference)))
     }
@@ -235,6 +252,18 @@ impl How<'_> {
 fn defines(definition: &Object, object: &Object) -> bool {
     let text = |pointer| definition.value().pointer(pointer).and_then(Value::as_str);
     text("/spec/group") == Some(&object.id().group) && text("/spec/names/kind") == Some(&object.id().kind)
+}
+
+/// A new object: every line of it is added.
+pub(super) fn whole(object: &Object) -> Result<String> {
+    let (_, after) = shown(Value::Null, object.value().clone());
+    Ok(unified("", &yaml(&after)?))
+}
+
+/// What differs between two states of an object, nothing if they look the same.
+pub(super) fn difference(before: Value, after: Value) -> Result<String> {
+    let (before, after) = shown(before, after);
+    Ok(unified(&yaml(&before)?, &yaml(&after)?))
 }
 
 /// Two states of an object as they are shown: without what is the server's, and without what is secret.

@@ -4,6 +4,7 @@ mod artifact;
 mod chart;
 pub mod compare;
 pub mod files;
+mod hooks;
 mod records;
 pub mod scope;
 
@@ -47,6 +48,8 @@ pub struct Blueprint {
     pub definitions: Vec<Object>,
     /// Whether the API server merges the objects with what is there.
     pub is_server_side: bool,
+    /// The stages at which hooks are executed.
+    pub stages: Vec<&'static str>,
 }
 
 /// Works out a release. Without a cluster, everything must be in local files.
@@ -88,6 +91,7 @@ pub async fn assemble(
         Some(CrdsPolicy::Skip) => Vec::new(),
         _ => definitions(&chart, &values, &release).map_err(|problem| anyhow!("chart of {id}: {problem}"))?,
     };
+    let stages = hooks::stages(&release, is_upgrade);
     let is_server_side = match &previous {
         Some(record) => is_server_side(
             release.spec.upgrade.as_ref().and_then(|it| it.server_side_apply),
@@ -127,6 +131,7 @@ pub async fn assemble(
         made,
         definitions,
         is_server_side,
+        stages,
     })
 }
 
