@@ -94,6 +94,12 @@ impl Controller {
             std::fs::create_dir_all(&cache)?;
             flags.push(format!("--artifact-cache-path={}", cache.display()));
         }
+        if program == "helm-controller" {
+            flags.push(format!(
+                "--values-cache-path={}",
+                setup.dir.join("cache").display()
+            ));
+        }
         flags.extend(setup.flags.iter().cloned());
         let log = setup.dir.join(format!("{}.log", setup.program));
         Ok(Self {

@@ -14,9 +14,11 @@ mod dependencies;
 mod drift;
 mod health;
 mod helm_charts;
+mod helm_diff;
 mod helm_killed;
 mod helm_options;
 mod helm_releases;
+mod helm_waits;
 mod helm_witness;
 mod hostile;
 mod prune;
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         helm_releases::cases(),
         helm_charts::cases(),
         helm_options::cases(),
+        helm_diff::cases(),
+        helm_waits::cases(),
         helm_witness::cases(),
         drift::cases(),
         tenants::cases(),
