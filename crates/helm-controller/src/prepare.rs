@@ -66,7 +66,7 @@ impl HelmReconciler {
         conditions::mark_reconciling(&mut pass.object, reason::PROGRESSING, "Fulfilling prerequisites");
         self.dependencies(pass).await?;
         let artifact = self.artifact(pass, &source, changed).await?;
-        let files = self.read_files(pass, &files).await?;
+        let files = Box::pin(self.read_files(pass, &files)).await?;
         let values = compose(&self.client, &pass.object, files).await;
         let values = values.map_err(|error| failed(pass, reason::VALUES_ERROR, error.to_string(), true))?;
         let config_digest = values::digest(&values, self.algorithm());

@@ -73,7 +73,7 @@ pub(crate) async fn run_these(
             continue;
         };
         if broken.ran {
-            output::tell(site, journal, record.hooks.get(*index), FAILED).await;
+            Box::pin(output::tell(site, journal, record.hooks.get(*index), FAILED)).await;
             if let Err(error) = delete_if(site, record, *index, FAILED, timeout).await {
                 tracing::warn!(%error, "failed hook cannot be deleted");
             }
@@ -85,7 +85,7 @@ pub(crate) async fn run_these(
         return Err(broken.error);
     }
     for index in order.iter().rev() {
-        output::tell(site, journal, record.hooks.get(*index), SUCCEEDED).await;
+        Box::pin(output::tell(site, journal, record.hooks.get(*index), SUCCEEDED)).await;
         delete_if(site, record, *index, SUCCEEDED, timeout).await?;
     }
     Ok(())

@@ -183,7 +183,7 @@ impl Scenario {
     /// Runs once; the object as it would be written then.
     async fn run(&self, object: &HelmRelease) -> (HelmRelease, Outcome) {
         let mut pass = Pass::new(object.clone(), Interrupt::default(), self.recorder.clone()).0;
-        let outcome = tokio::time::timeout(PATIENCE, self.reconciler.reconcile(&mut pass))
+        let outcome = tokio::time::timeout(PATIENCE, Box::pin(self.reconciler.reconcile(&mut pass)))
             .await
             .unwrap();
         let mut object = std::mem::take(&mut pass.object);
