@@ -24,6 +24,7 @@ mod object;
 mod process;
 mod repository;
 mod runner;
+mod signer;
 mod tls;
 mod world;
 
@@ -33,5 +34,6 @@ pub use object::{Event, PATIENCE, Target, condition, text};
 pub use process::{Output, run};
 pub use repository::{Repository, config_map, kustomization_yaml};
 pub use runner::{Entry, main};
+pub use signer::Signer;
 pub use tls::TlsProxy;
 pub use world::World;

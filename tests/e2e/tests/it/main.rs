@@ -29,6 +29,7 @@ mod sources_failing;
 mod sources_generated;
 mod sources_kinds;
 mod sources_replicas;
+mod sources_signed;
 mod tenants;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         sources_failing::cases(),
         sources_generated::cases(),
         sources_kinds::cases(),
+        sources_signed::cases(),
         apply::cases(),
         build::cases(),
         prune::cases(),

@@ -3,6 +3,7 @@
 mod output;
 mod stages;
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 
@@ -85,7 +86,10 @@ fn lint_stages(stages: &mut Stages) {
 fn test_stages(stages: &mut Stages) {
     // Beside the compilation, which leaves a core idle whenever it links or waits for one large crate.
     let control_plane = thread::spawn(build::build);
-    let oracle = thread::spawn(build_oracle);
+    let oracle = thread::spawn(|| {
+        build_oracle()?;
+        build_signer()
+    });
 
     // The end-to-end tests are compiled with the rest, because Cargo would compile their dependencies anew for them alone.
     let mut end_to_end = None;
@@ -100,7 +104,7 @@ fn test_stages(stages: &mut Stages) {
         end_to_end = output::run_for_test(cargo(&args), log, "tests/e2e")?;
         Ok(())
     });
-    stages.run("oracle", |_| join(oracle));
+    stages.run("oracle and signer", |_| join(oracle));
     stages.tests("tests", |log, tests| {
         let args = [
             "test",
@@ -112,7 +116,9 @@ fn test_stages(stages: &mut Stages) {
             "--show-output",
         ];
         let mut command = cargo(&args);
-        command.env("FERRO_ORACLE", oracle_program());
+        command
+            .env("FERRO_ORACLE", oracle_program())
+            .env("FERRO_SIGNER", signer_program());
         // The same questions in every run: a new one belongs to a search for faults, not in the way of a merge.
         command.env("PROPTEST_RNG_SEED", "20260101");
         output::run_tests(command, log, tests)
@@ -125,7 +131,9 @@ fn test_stages(stages: &mut Stages) {
         let program = end_to_end.context("no program of the end-to-end tests was compiled")?;
         let mut command = Command::new(program);
         command.current_dir(paths::root().join("tests/e2e"));
-        output::run_tests(for_end_to_end(command), log, tests)
+        let mut command = for_end_to_end(command);
+        command.env("FERRO_SIGNER", signer_program());
+        output::run_tests(command, log, tests)
     });
     stages.tests("demo", |log, tests| {
         let mut command = Command::new(std::env::current_exe()?);
@@ -163,17 +171,40 @@ fn for_end_to_end(mut command: Command) -> Command {
 
 /// The reference implementations that the engines are compared with.
 fn build_oracle() -> Result<()> {
+    build_go("oracle", &oracle_program())
+}
+
+/// What signs with cosign's and notation's own code, for the tests of verification.
+fn build_signer() -> Result<()> {
+    build_go("signer", &signer_program())
+}
+
+/// Builds a program of `tests/conformance`.
+fn build_go(module: &str, program: &Path) -> Result<()> {
     let status = Command::new("go")
-        .args(["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-o"])
-        .arg(oracle_program())
+        .args([
+            "build",
+            "-mod=readonly",
+            "-buildvcs=false",
+            "-trimpath",
+            "-ldflags=-s -w",
+            "-o",
+        ])
+        .arg(program)
         .arg(".")
-        .current_dir(paths::root().join("tests/conformance/oracle"))
+        .current_dir(paths::root().join("tests/conformance").join(module))
         .status()
-        .context("cannot start `go`: the oracle is a Go module, install Go 1.26 or later")?;
-    ensure!(status.success(), "the oracle does not compile");
+        .with_context(|| {
+            format!("cannot start `go`: the {module} is a Go module, install Go 1.26 or later")
+        })?;
+    ensure!(status.success(), "the {module} does not compile");
     Ok(())
 }
 
-fn oracle_program() -> std::path::PathBuf {
+fn oracle_program() -> PathBuf {
     paths::root().join("target/oracle")
+}
+
+fn signer_program() -> PathBuf {
+    paths::root().join("target/signer")
 }
