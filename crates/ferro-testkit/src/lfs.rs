@@ -132,7 +132,9 @@ fn batch(state: &Mutex<State>, request: &Request, access: &Access) -> Response {
         return Response::new(401, "{}");
     }
     let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-    let is_question = asked["operation"] == "download"
+    let is_question = asked
+        .get("operation")
+        .is_some_and(|operation| operation == "download")
         && request.header("accept") == "application/vnd.git-lfs+json"
         && request.header("content-type") == "application/vnd.git-lfs+json";
     if !is_question {
@@ -140,9 +142,10 @@ fn batch(state: &Mutex<State>, request: &Request, access: &Access) -> Response {
     }
     let answer = lock(state).answer.clone();
     let mut objects = Vec::new();
-    for object in asked["objects"].as_array().into_iter().flatten() {
-        let oid = object["oid"].as_str().unwrap_or_default();
-        let size = object["size"].as_u64().unwrap_or_default();
+    let listed = asked.get("objects").and_then(Value::as_array);
+    for object in listed.into_iter().flatten() {
+        let oid = object.get("oid").and_then(Value::as_str).unwrap_or_default();
+        let size = object.get("size").and_then(Value::as_u64).unwrap_or_default();
         let href = format!("http://{}/lfs/{oid}", request.header("host"));
         let is_here = lock(state).objects.contains_key(oid);
         objects.push(match &answer {
