@@ -119,8 +119,6 @@ impl SourceFlags {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::io::Write as _;
     use std::sync::Arc;
     use std::time::{Instant, SystemTime};
 
@@ -130,6 +128,8 @@ mod tests {
     use ferro_helmrepo::index::Table;
     use ferro_runtime::artifacts::Servers;
     use ferro_runtime::process::Fatal;
+
+    use super::*;
 
     #[derive(Parser)]
     struct Cli {

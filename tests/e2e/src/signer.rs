@@ -102,7 +102,8 @@ impl Signer {
 impl Drop for Signer {
     fn drop(&mut self) {
         drop(self.input.take());
-        _ = self.process.wait();
+        drop(self.process.kill());
+        drop(self.process.wait());
     }
 }
 
