@@ -433,13 +433,13 @@ async fn commits_signed_with_ssh_keygen(case: Case) -> Result<()> {
 
 async fn commits_signed_with_gpg(case: Case) -> Result<()> {
     // The sockets of the agent are in the home directory, and their names must be short.
-    let home = std::env::temp_dir().join(format!("gpg-{}", std::process::id()));
-    std::fs::create_dir_all(&home)?;
+    let folder = tempfile::Builder::new().prefix("gpg-").tempdir()?;
+    let home = folder.path();
     let gpg = |arguments: &[&str]| -> Result<String> {
         let options = ["--batch", "--quiet", "--no-tty", "--homedir"];
         let output = Command::new("gpg")
             .args(options)
-            .arg(&home)
+            .arg(home)
             .args(arguments)
             .output()?;
         let told = String::from_utf8_lossy(&output.stderr);
@@ -461,10 +461,11 @@ async fn commits_signed_with_gpg(case: Case) -> Result<()> {
         ("user.signingkey", "dev@example.com"),
     ];
     let outcome = commits_are_verified(&case, ("dev.asc", &public), &settings).await;
-    _ = Command::new("gpgconf")
-        .env("GNUPGHOME", &home)
-        .args(["--kill", "all"])
-        .status();
-    std::fs::remove_dir_all(&home)?;
+    drop(
+        Command::new("gpgconf")
+            .env("GNUPGHOME", home)
+            .args(["--kill", "all"])
+            .status(),
+    );
     outcome
 }
