@@ -512,8 +512,8 @@ mod tests {
             format!(r#"gotk_token_cache_events_total{{event_type="cache_miss",{labels}}} 1"#),
             r#"gotk_token_cache_requests_total{status="success"} 1"#.to_owned(),
             r#"gotk_token_cache_requests_total{status="failure"} 1"#.to_owned(),
-            "gotk_token_cache_evictions_total 1".to_owned(),
-            "gotk_token_cached_items 7".to_owned(),
+            "gotk_token_cache_evictions_total{} 1".to_owned(),
+            "gotk_token_cached_items{} 7".to_owned(),
         ] {
             assert!(found.contains(&expected), "{expected} not in {found:#?}");
         }
