@@ -2,7 +2,8 @@
 //!
 //! What comes first is one gzip member, as good as it gets for its time; nearly all archives are no larger. What follows is cut into
 //! blocks, each a member of its own (RFC 1952 section 2.2: readers take them for one text), which threads compress side by side and
-//! more lightly. The bytes depend on the content only, not on how many threads there are.
+//! more lightly. Where a block repeats itself too little, as pictures and archives do, repetitions are not looked for: that is most of the
+//! time. The bytes depend on the content only, not on how many threads there are.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -11,7 +12,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use flate2::write::GzEncoder;
-use flate2::{Compression, GzBuilder};
+use flate2::{Compression, Crc, GzBuilder};
+use zlib_rs::{DeflateConfig, ReturnCode, Strategy, compress_bound, compress_slice};
 
 /// The size of the first member.
 const FIRST: usize = 8 << 20;
@@ -19,7 +21,12 @@ const FIRST: usize = 8 << 20;
 const BLOCK: usize = 1 << 20;
 const FIRST_LEVEL: u32 = 6;
 /// Half the time of the first level for a tenth more to store, of the charts of the conformance corpus.
-const LEVEL: u32 = 3;
+const LEVEL: i32 = 3;
+/// So many pieces of a block, each of so many bytes, tell whether it repeats itself.
+const SAMPLES: usize = 4;
+const SAMPLE: usize = 16 << 10;
+/// Repetitions that save less than one byte in so many are not worth the four times longer that finding them takes.
+const WORTHWHILE: usize = 32;
 /// "Unknown" in the gzip header: the digest must not depend on the platform.
 const OS_UNKNOWN: u8 = 255;
 /// More threads would wait for what is read.
@@ -146,10 +153,51 @@ impl<W: Write> Blocks<W> {
     }
 }
 
+/// A member of its own (RFC 1952 section 2.3).
 fn compress(block: &[u8]) -> Compressed {
-    let mut gzip = member(Vec::with_capacity(block.len() / 2), LEVEL);
-    gzip.write_all(block)?;
-    gzip.finish()
+    let strategy = if repeats_itself(block)? {
+        Strategy::Default
+    } else {
+        Strategy::HuffmanOnly
+    };
+    let mut member = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, OS_UNKNOWN];
+    deflate(block, strategy, &mut member)?;
+    let mut crc = Crc::new();
+    crc.update(block);
+    member.extend_from_slice(&crc.sum().to_le_bytes());
+    member.extend_from_slice(&crc.amount().to_le_bytes());
+    Ok(member)
+}
+
+/// Whether looking for repetitions in a block makes it smaller.
+fn repeats_itself(block: &[u8]) -> io::Result<bool> {
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for piece in block.chunks(block.len().div_ceil(SAMPLES).max(SAMPLE)) {
+        let sample = piece.get(..SAMPLE).unwrap_or(piece);
+        deflate(sample, Strategy::Default, &mut with)?;
+        deflate(sample, Strategy::HuffmanOnly, &mut without)?;
+    }
+    Ok(with.len() + without.len() / WORTHWHILE < without.len())
+}
+
+/// Appends what becomes of these bytes.
+fn deflate(bytes: &[u8], strategy: Strategy, out: &mut Vec<u8>) -> io::Result<()> {
+    let start = out.len();
+    out.resize(start + compress_bound(bytes.len()), 0);
+    let config = DeflateConfig {
+        level: LEVEL,
+        // No header and no trailer, and the largest window.
+        window_bits: -15,
+        strategy,
+        ..DeflateConfig::default()
+    };
+    let (written, code) = compress_slice(out.get_mut(start..).unwrap_or_default(), bytes, config);
+    let end = start + written.len();
+    if code != ReturnCode::Ok {
+        return Err(io::Error::other(format!("compressing failed: {code:?}")));
+    }
+    out.truncate(end);
+    Ok(())
 }
 
 fn member<W: Write>(out: W, level: u32) -> GzEncoder<W> {
@@ -170,6 +218,17 @@ mod tests {
         (0..size).map(|index| (index * index / 7 % 251) as u8).collect()
     }
 
+    fn random(size: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let next = |_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 56) as u8
+        };
+        (0..size).map(next).collect()
+    }
+
     fn written(text: &[u8]) -> Vec<u8> {
         let mut gzip = Gzip::new(Vec::new());
         for part in text.chunks(64 << 10) {
@@ -188,6 +247,33 @@ mod tests {
             .unwrap();
         assert!(read == text);
         assert!(written(&text) == first);
+    }
+
+    #[test]
+    fn blocks_of_all_kinds_are_read_and_none_becomes_larger_than_it_would() {
+        let text = text(BLOCK);
+        let random = random(BLOCK);
+        // Letters are as good as random, but there are few of them.
+        let letters: Vec<u8> = random.iter().map(|byte| b'0' + byte % 64).collect();
+        let mixed = [&random[..BLOCK / 2], &text[BLOCK / 2..]].concat();
+        for (block, repeats) in [
+            (&text, true),
+            (&mixed, true),
+            (&random, false),
+            (&letters, false),
+            (&text[..1].to_vec(), false),
+        ] {
+            assert_eq!(repeats_itself(block).unwrap(), repeats);
+            let compressed = compress(block).unwrap();
+            let mut read = Vec::new();
+            GzDecoder::new(compressed.as_slice())
+                .read_to_end(&mut read)
+                .unwrap();
+            assert!(read == *block);
+            let mut searched = Vec::new();
+            deflate(block, Strategy::Default, &mut searched).unwrap();
+            assert!(compressed.len() <= searched.len() + searched.len() / WORTHWHILE + 18);
+        }
     }
 
     #[test]
@@ -217,15 +303,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let random: Vec<u8> = (0..FIRST + 4 * BLOCK)
-            .map(|_| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                (state >> 56) as u8
-            })
-            .collect();
+        let random = random(FIRST + 4 * BLOCK);
         let mut gzip = Ok(Gzip::new(Full(FIRST + BLOCK)));
         for part in random.chunks(64 << 10) {
             gzip = gzip.and_then(|gzip| gzip.write(part));
