@@ -19,7 +19,10 @@ impl Artifact<'_> {
         let mut refusals = Vec::new();
         let mut has_bundle = false;
         let referrers = self.registry.referrers(self.digest).await;
-        for referrer in referrers.iter().flatten().take(MAX_SIGNATURES) {
+        // Some registries tell another type than the manifest has: the type says who is asked first only.
+        let mut candidates: Vec<&Descriptor> = referrers.iter().flatten().collect();
+        candidates.sort_by_key(|referrer| !is_bundle(referrer));
+        for referrer in candidates.into_iter().take(MAX_SIGNATURES) {
             let Some(bundle) = self.bundle(referrer).await else {
                 continue;
             };
@@ -62,10 +65,6 @@ impl Artifact<'_> {
 
     /// The bundle that a referrer is; nothing if it is something else, or cannot be had.
     async fn bundle(&self, referrer: &Descriptor) -> Option<Vec<u8>> {
-        let kind = referrer.artifact_type.as_deref().unwrap_or_default();
-        if !kind.is_empty() && !kind.starts_with(BUNDLE_FAMILY) {
-            return None;
-        }
         let identifier = Identifier::Digest(referrer.digest.clone());
         let manifest = self.registry.image(&identifier).await;
         let manifest = manifest.inspect_err(|error| tracing::debug!(%error, "a referrer cannot be read"));
@@ -116,4 +115,10 @@ impl Artifact<'_> {
         let content = self.registry.blob(layer).await?;
         Ok(content.bytes(MAX_SIGNATURE).await?.to_vec())
     }
+}
+
+/// Whether a referrer is a bundle, by what the registry says of it.
+fn is_bundle(referrer: &Descriptor) -> bool {
+    let kind = referrer.artifact_type.as_deref().unwrap_or_default();
+    kind.starts_with(BUNDLE_FAMILY)
 }

@@ -297,8 +297,12 @@ async fn bundles_count_before_signatures_of_the_older_form() {
         signed.put_bundle(b"{"),
         json!({ "digest": digest(b"none"), "size": 4 }),
     );
+    // Some registries have the type of the configuration for that of the artifact.
+    let mut untold = other.clone();
+    untold["artifactType"] = json!(media_type::EMPTY);
     for (referrers, is_good) in [
         (vec![other.clone()], false),
+        (vec![untold], false),
         (vec![other, good], true),
         // What is no bundle does not count at all.
         (vec![garbage, missing], true),
