@@ -4,6 +4,7 @@
 //!   of kubelets) on free ports in a temporary directory.
 //! * [`gitserver`]: Git repositories over HTTP on the loopback interface, by `git http-backend`.
 //! * [`api`]: what happens in a cluster, without a Kubernetes client.
+//! * [`conformance`]: the Go programs that our code is compared with.
 //! * [`process`]: starts programs so that nothing outlives the one who started them.
 //!
 //! The end-to-end tests, the demo and the benchmark use these in-process; `cargo xtask` offers them on the command line.
@@ -11,6 +12,7 @@
 
 pub mod api;
 pub mod cluster;
+pub mod conformance;
 pub mod gitserver;
 pub mod http;
 pub mod paths;

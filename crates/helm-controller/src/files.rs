@@ -12,13 +12,13 @@ use ferro_release::files::{FileError, ValuesFile, files_of, read_blocking};
 use ferro_runtime::backoff::jittered;
 use ferro_runtime::conditions;
 use ferro_runtime::process::chain;
-use ferro_runtime::reconcile::{Cause, Outcome, Pass};
+use ferro_runtime::reconcile::{Outcome, Pass};
 use ferro_runtime::sources::{SourceId, Standing};
 use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use crate::conditions::overcome;
-use crate::prepare::{NOT_FOUND_RETRY, failed, terminal};
+use crate::prepare::{NOT_FOUND_RETRY, failed, terminal, unless_interrupted};
 use crate::reconciler::{HelmReconciler, Stop};
 
 /// Bytes of unpacked artifacts that are kept for releases to come.
@@ -130,15 +130,7 @@ impl HelmReconciler {
                 standings.insert(&file.source, standing);
             }
             let standing = standings.get(&file.source).and_then(Option::as_ref);
-            // A server that does not answer must not keep a deletion or another revision waiting.
-            let values = tokio::select! {
-                values = self.artifacts.read(file, standing) => values,
-                cause = pass.interrupt.fired() => return Err(Stop(match cause {
-                    Cause::Shutdown => Outcome::Stopped,
-                    Cause::NewWork(_) => Outcome::Superseded,
-                })),
-            };
-            match values {
+            match unless_interrupted(pass, self.artifacts.read(file, standing)).await? {
                 Ok(values) => read.push(values),
                 Err(Missed::Absent(problem)) if file.is_optional => {
                     tracing::info!("{}", told(file, standing, problem));

@@ -211,15 +211,7 @@ impl HelmReconciler {
         artifact: &Artifact,
         tracked: bool,
     ) -> Result<ChartHead, Stop> {
-        // A server that does not answer must not keep a deletion or another revision waiting.
-        let head = tokio::select! {
-            head = self.charts.head(artifact, tracked) => head,
-            cause = pass.interrupt.fired() => return Err(Stop(match cause {
-                Cause::Shutdown => Outcome::Stopped,
-                Cause::NewWork(_) => Outcome::Superseded,
-            })),
-        };
-        match head {
+        match unless_interrupted(pass, self.charts.head(artifact, tracked)).await? {
             Ok(head) => {
                 overcome(&mut pass.object, reason::ARTIFACT_FAILED);
                 overcome(&mut pass.object, reason::CHART_MUTATE_ERROR);
@@ -271,6 +263,20 @@ fn attempt(pass: &mut Pass<HelmRelease>, target: &Target, desired: &Desired) {
     status.last_release_revision = 0;
     if is_reset || !is_same {
         release::clear_failures(&mut pass.object);
+    }
+}
+
+/// Waits for something that a server is asked for: one that does not answer must not keep a deletion or another revision waiting.
+pub(crate) async fn unless_interrupted<T>(
+    pass: &Pass<HelmRelease>,
+    work: impl Future<Output = T>,
+) -> Result<T, Stop> {
+    tokio::select! {
+        done = work => Ok(done),
+        cause = pass.interrupt.fired() => Err(Stop(match cause {
+            Cause::Shutdown => Outcome::Stopped,
+            Cause::NewWork(_) => Outcome::Superseded,
+        })),
     }
 }
 

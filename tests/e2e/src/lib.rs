@@ -17,6 +17,7 @@
     reason = "a JSON value answers null for a key that it does not have"
 )]
 
+mod archive;
 mod case;
 mod controller;
 mod dump;
@@ -28,6 +29,7 @@ mod signer;
 mod tls;
 mod world;
 
+pub use archive::archive;
 pub use case::Case;
 pub use controller::{Controller, Setup};
 pub use object::{Event, PATIENCE, Target, condition, text};

@@ -121,21 +121,5 @@ fn build() -> Result<Option<PathBuf>> {
     if Command::new("go").arg("version").output().is_err() {
         return Ok(None);
     }
-    let program = xtask::paths::root().join("target/signer");
-    let output = Command::new("go")
-        .args([
-            "build",
-            "-mod=readonly",
-            "-buildvcs=false",
-            "-trimpath",
-            "-ldflags=-s -w",
-            "-o",
-        ])
-        .arg(&program)
-        .arg(".")
-        .current_dir(xtask::paths::root().join("tests/conformance/signer"))
-        .output()?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "the signer does not compile: {told}");
-    Ok(Some(program))
+    xtask::conformance::build("signer").map(Some)
 }

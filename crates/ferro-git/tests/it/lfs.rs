@@ -16,7 +16,7 @@ use ferro_testkit::ssh::{self, KeyPair, SshServer};
 use serde_json::json;
 
 use crate::http::{cache, remote};
-use crate::support::{branch, entries};
+use crate::support::{branch, entries, runtime};
 
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -31,11 +31,7 @@ fn pull_within(
     options: &PullOptions,
     timeout: Duration,
 ) -> Result<Vec<(String, String)>, Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     let _guard = runtime.enter();
     let context = Context::with_timeout(timeout);
     let pulled = ferro_git::pull_blocking(remote, cache, options, context.clone())?;

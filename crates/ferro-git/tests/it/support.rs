@@ -19,17 +19,22 @@ pub(crate) fn pull(remote: &Remote, cache: &Path, options: &PullOptions) -> Resu
     )
 }
 
+/// What blocking calls belong to.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 pub(crate) fn pull_with(
     remote: &Remote,
     cache: &Path,
     options: &PullOptions,
     context: Context,
 ) -> Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     let _guard = runtime.enter();
     ferro_git::pull_blocking(remote, cache, options, context).map(|pulled| match pulled {
         Pulled::Unchanged(resolved) => Outcome::Unchanged(resolved.revision),

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Journal, Site};
 use crate::objects;
 
-/// Pods that are asked, the newest of a Job among them.
+/// Pods that are asked. A Job that is tried as often as usual has seven at most.
 const MAX_PODS: u32 = 10;
 /// Lines of each container, the last ones.
 const MAX_LINES: i64 = 20;

@@ -5,11 +5,9 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, ensure};
-use e2e::{Case, Entry, Target, cases, config_map, text};
+use e2e::{Case, Entry, Target, archive, cases, config_map, text};
 use ferro_testkit::http::{Request, Response, Server};
 use ferro_testkit::registry::Registry;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -39,17 +37,6 @@ async fn source(case: &Case, kind: &str, name: &str, spec: Value) -> Result<Targ
 async fn kustomize(case: &Case, kind: &str) -> Result<Target> {
     let source = json!({"sourceRef": {"kind": kind, "name": "app"}});
     case.kustomize("app", "app", source).await
-}
-
-fn archive(files: &[(&str, &str)]) -> Result<Vec<u8>> {
-    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-    for (name, content) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, name, content.as_bytes())?;
-    }
-    Ok(tar.into_inner()?.finish()?)
 }
 
 /// Pushes files as `flux push artifact` does.

@@ -4,9 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use e2e::{Case, Entry, Signer, Target, cases, config_map, text};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use e2e::{Case, Entry, Signer, Target, archive, cases, config_map, text};
 use serde_json::{Value, json};
 
 pub(crate) fn cases() -> Vec<Entry> {
@@ -122,17 +120,6 @@ async fn apply(case: &Case, kind: &str, name: &str, spec: Value) -> Result<Targe
     let object = json!({"apiVersion": SOURCE, "kind": kind, "metadata": {"name": name}, "spec": spec});
     target.apply(&object).await?;
     Ok(target)
-}
-
-fn archive(files: &[(&str, &str)]) -> Result<Vec<u8>> {
-    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-    for (name, content) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, name, content.as_bytes())?;
-    }
-    Ok(tar.into_inner()?.finish()?)
 }
 
 fn by_key() -> Value {

@@ -3,13 +3,12 @@
 mod output;
 mod stages;
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::cluster::build;
-use xtask::paths;
+use xtask::{conformance, paths};
 
 use super::programs::Profile;
 use super::{checks, programs};
@@ -87,8 +86,8 @@ fn test_stages(stages: &mut Stages) {
     // Beside the compilation, which leaves a core idle whenever it links or waits for one large crate.
     let control_plane = thread::spawn(build::build);
     let oracle = thread::spawn(|| {
-        build_oracle()?;
-        build_signer()
+        conformance::build("oracle")?;
+        conformance::build("signer").map(drop)
     });
 
     // The end-to-end tests are compiled with the rest, because Cargo would compile their dependencies anew for them alone.
@@ -117,8 +116,8 @@ fn test_stages(stages: &mut Stages) {
         ];
         let mut command = cargo(&args);
         command
-            .env("FERRO_ORACLE", oracle_program())
-            .env("FERRO_SIGNER", signer_program());
+            .env("FERRO_ORACLE", conformance::program("oracle"))
+            .env("FERRO_SIGNER", conformance::program("signer"));
         // The same questions in every run: a new one belongs to a search for faults, not in the way of a merge.
         command.env("PROPTEST_RNG_SEED", "20260101");
         output::run_tests(command, log, tests)
@@ -132,7 +131,7 @@ fn test_stages(stages: &mut Stages) {
         let mut command = Command::new(program);
         command.current_dir(paths::root().join("tests/e2e"));
         let mut command = for_end_to_end(command);
-        command.env("FERRO_SIGNER", signer_program());
+        command.env("FERRO_SIGNER", conformance::program("signer"));
         output::run_tests(command, log, tests)
     });
     stages.tests("demo", |log, tests| {
@@ -167,44 +166,4 @@ fn for_end_to_end(mut command: Command) -> Command {
         .env("FERRO_E2E_REQUIRED", "1")
         .env("FERRO_E2E_BIN", Profile::Quick.dir());
     command
-}
-
-/// The reference implementations that the engines are compared with.
-fn build_oracle() -> Result<()> {
-    build_go("oracle", &oracle_program())
-}
-
-/// What signs with cosign's and notation's own code, for the tests of verification.
-fn build_signer() -> Result<()> {
-    build_go("signer", &signer_program())
-}
-
-/// Builds a program of `tests/conformance`.
-fn build_go(module: &str, program: &Path) -> Result<()> {
-    let status = Command::new("go")
-        .args([
-            "build",
-            "-mod=readonly",
-            "-buildvcs=false",
-            "-trimpath",
-            "-ldflags=-s -w",
-            "-o",
-        ])
-        .arg(program)
-        .arg(".")
-        .current_dir(paths::root().join("tests/conformance").join(module))
-        .status()
-        .with_context(|| {
-            format!("cannot start `go`: the {module} is a Go module, install Go 1.26 or later")
-        })?;
-    ensure!(status.success(), "the {module} does not compile");
-    Ok(())
-}
-
-fn oracle_program() -> PathBuf {
-    paths::root().join("target/oracle")
-}
-
-fn signer_program() -> PathBuf {
-    paths::root().join("target/signer")
 }

@@ -1,0 +1,39 @@
+//! The Go programs of `tests/conformance`: references that our own code is compared with.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::paths;
+
+/// Where a program is built.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    paths::root().join("target").join(name)
+}
+
+/// Builds the program of a folder in `tests/conformance`.
+///
+/// # Errors
+/// When there is no Go, or the program does not compile.
+pub fn build(name: &str) -> Result<PathBuf> {
+    let program = program(name);
+    let output = Command::new("go")
+        .args([
+            "build",
+            "-mod=readonly",
+            "-buildvcs=false",
+            "-trimpath",
+            "-ldflags=-s -w",
+            "-o",
+        ])
+        .arg(&program)
+        .arg(".")
+        .current_dir(paths::root().join("tests/conformance").join(name))
+        .output()
+        .with_context(|| format!("cannot start `go`: the {name} is a Go module, install Go 1.26 or later"))?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "the {name} does not compile: {told}");
+    Ok(program)
+}
