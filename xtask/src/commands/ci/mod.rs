@@ -6,7 +6,7 @@ mod stages;
 use std::process::{Command, ExitCode};
 use std::thread;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use xtask::cluster::build;
 use xtask::{conformance, paths};
 
