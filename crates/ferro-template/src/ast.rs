@@ -110,7 +110,9 @@ impl Lists {
 /// A text and the name under which errors mention it.
 pub(crate) struct Source {
     pub(crate) name: Text,
-    pub(crate) text: Text,
+    /// Whoever had it read may hold it, too.
+    pub(crate) text: Arc<[u8]>,
+    pub(crate) is_utf8: bool,
 }
 
 /// A part of the text of a template.
@@ -129,12 +131,12 @@ impl Span {
 
 impl Source {
     pub(crate) fn bytes(&self, span: Span) -> &[u8] {
-        self.text.as_bytes().get(span.range()).unwrap_or_default()
+        self.text.get(span.range()).unwrap_or_default()
     }
 
     /// The part, when the whole is UTF-8.
     pub(crate) fn str(&self, span: Span) -> Option<&str> {
-        self.text.as_str()?.get(span.range())
+        std::str::from_utf8(self.is_utf8.then(|| self.bytes(span))?).ok()
     }
 
     pub(crate) fn lossy(&self, span: Span) -> Cow<'_, str> {
@@ -339,7 +341,7 @@ impl Tree {
     /// Returns `name:line:column` of a position, with lines from one and columns from zero.
     pub(crate) fn location(&self, pos: Pos) -> String {
         let pos = usize::try_from(pos).unwrap_or(usize::MAX);
-        let text = self.source.text.as_bytes();
+        let text = &*self.source.text;
         let before = text.get(..pos).unwrap_or(text);
         let line = 1 + memchr::memchr_iter(b'\n', before).count();
         let column =

@@ -160,23 +160,23 @@ impl Templates {
     /// Parses a text as the template of that name. Definitions within it join the set; one that is empty
     /// but for space and comments replaces no other.
     pub fn parse(&mut self, name: &str, text: impl AsRef<[u8]>) -> Result<(), Error> {
-        let parsed = self.parse_apart(name, text)?;
+        let parsed = self.parse_apart(name, text.as_ref())?;
         self.add(&parsed);
         Ok(())
     }
 
-    /// Parses a text as the template of that name without adding it.
-    pub fn parse_apart(&self, name: &str, text: impl AsRef<[u8]>) -> Result<Parsed, Error> {
+    /// Parses a text, which the template holds on to, as the template of that name without adding it.
+    pub fn parse_apart(&self, name: &str, text: impl Into<Arc<[u8]>>) -> Result<Parsed, Error> {
         let name = Text::from(name);
-        Parsed::of(self.parse_as(&name, text.as_ref())?, &name)
+        Parsed::of(self.parse_as(&name, &text.into())?, &name)
     }
 
     /// Parses a text whose name will only be known later. An error does not show it, so that whoever wants to tell it parses again.
-    pub fn parse_unnamed(&self, text: impl AsRef<[u8]>) -> Result<Unnamed, Error> {
-        self.parse_as(&Text::default(), text.as_ref()).map(Unnamed)
+    pub fn parse_unnamed(&self, text: impl Into<Arc<[u8]>>) -> Result<Unnamed, Error> {
+        self.parse_as(&Text::default(), &text.into()).map(Unnamed)
     }
 
-    fn parse_as(&self, name: &Text, text: &[u8]) -> Result<File, Error> {
+    fn parse_as(&self, name: &Text, text: &Arc<[u8]>) -> Result<File, Error> {
         let delims = match &self.delims {
             Some((left, right)) => Delims {
                 left: left.as_bytes(),

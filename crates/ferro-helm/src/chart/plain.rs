@@ -100,6 +100,9 @@ impl<'m> Reader<'m> {
     }
 
     fn entry(&mut self, indent: usize, content: &'m str) -> Option<()> {
+        if matches!(content, "{}" | "[]") {
+            return self.empty(indent, content);
+        }
         self.settle(indent, is_item(content))?;
         let (mut indent, mut content) = (indent, content);
         while is_item(content) {
@@ -118,6 +121,16 @@ impl<'m> Reader<'m> {
         }
         let entry = split_key(content)?;
         self.field(&entry, indent)
+    }
+
+    /// Takes an empty collection on a line of its own, as `toYaml` writes one below the key of its template.
+    fn empty(&mut self, indent: usize, content: &str) -> Option<()> {
+        let is_fit = match self.open.take()? {
+            Place::Elsewhere => true,
+            Place::Annotations => content == "{}",
+            Place::Top | Place::Metadata => false,
+        };
+        (is_fit && indent > self.levels.last()?.indent).then_some(())
     }
 
     /// Makes the last level the one that an entry belongs to.

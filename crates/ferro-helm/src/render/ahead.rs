@@ -101,7 +101,7 @@ impl Ahead {
             .map(|(name, text)| match parsed.remove(&address(text)) {
                 Some(parsed) => parsed.named(name),
                 // It was never pushed, or is used twice. Errors are few, and the same again, but with the name.
-                None => templates.parse_apart(name, text),
+                None => templates.parse_apart(name, Arc::clone(text)),
             })
             .collect()
     }
@@ -129,7 +129,7 @@ impl Shared {
         loop {
             if let Some(text) = state.waiting.pop_front() {
                 drop(state);
-                let parsed = self.templates.parse_unnamed(&text).ok();
+                let parsed = self.templates.parse_unnamed(Arc::clone(&text)).ok();
                 state = self.lock();
                 state.parsed.push((text, parsed));
             } else if waits && !state.is_closed {

@@ -31,7 +31,7 @@ impl Texts {
         if let Some(parsed) = lock().parsed.get(text) {
             return Ok(parsed.clone());
         }
-        let parsed = templates.parse_apart(ROOT, text)?;
+        let parsed = templates.parse_apart(ROOT, text.as_bytes())?;
         if text.len() <= MAX_LEN {
             lock().keep(text, parsed.clone());
         }

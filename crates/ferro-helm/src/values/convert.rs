@@ -28,6 +28,36 @@ pub fn to_map(object: &Map<String, Json>) -> Table {
         .collect()
 }
 
+/// Copies a table of a render, so that nothing is shared with the original; tables may be shared in it, but not contain themselves.
+pub(crate) fn copy(table: &Table) -> Result<Table, Error> {
+    table_copy(table, 0)
+}
+
+fn table_copy(table: &Table, depth: usize) -> Result<Table, Error> {
+    if depth > MAX_DEPTH {
+        return Err(Error::TooDeep);
+    }
+    let entries = table.entries();
+    entries
+        .texts()
+        .map(|(key, value)| Ok((key.clone(), value_copy(value, depth + 1)?)))
+        .collect()
+}
+
+fn value_copy(value: &Value, depth: usize) -> Result<Value, Error> {
+    if depth > MAX_DEPTH {
+        return Err(Error::TooDeep);
+    }
+    Ok(match value {
+        Value::List(list) => {
+            let items = list.items().iter().map(|item| value_copy(item, depth + 1));
+            Value::list(items.collect::<Result<_, _>>()?)
+        }
+        Value::Map(map) => Value::Map(table_copy(map, depth + 1)?),
+        other => other.clone(),
+    })
+}
+
 fn number_value(number: &Number) -> Value {
     match number.as_i64() {
         Some(integer) if !number.is_f64() => Value::int64(integer),

@@ -5,7 +5,7 @@ use ferro_template::{Map as Table, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::coalesce::{merge_tables, merge_values};
-use super::convert::{to_json, to_map, to_value};
+use super::convert::{copy, to_json, to_value};
 use super::resolve::table_at;
 use super::show::show;
 use super::{Error, Instance};
@@ -41,7 +41,7 @@ pub(super) fn import_values(
         return to_json(&values);
     }
     // The chart's own values win, and what was merged above may share tables with them.
-    let own = to_map(&to_json(&values)?);
+    let own = copy(&values)?;
     merge_tables(&own, &imported, notices);
     to_json(&own)
 }

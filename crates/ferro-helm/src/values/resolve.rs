@@ -8,7 +8,7 @@ use ferro_template::{Map as Table, Value};
 use serde_json::{Map, Value as Json};
 
 use super::coalesce::coalesce_values;
-use super::convert::{to_json, to_map};
+use super::convert::{copy, to_map};
 use super::{Error, import};
 use crate::Notice;
 use crate::chart::{Chart, Crd, Dependency, is_compatible_range};
@@ -213,11 +213,6 @@ impl Instance {
         self.imported = Some(imported?);
         Ok(())
     }
-}
-
-/// A copy that shares nothing.
-fn copy(values: &Table) -> Result<Table, Error> {
-    Ok(to_map(&to_json(values)?))
 }
 
 /// The loaded subcharts that are not listed, and then those that are in the order of the list.

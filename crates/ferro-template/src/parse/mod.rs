@@ -24,7 +24,7 @@ const MAX_PAREN_DEPTH: usize = 10_000;
 /// `block`.
 pub(crate) fn parse(
     name: &Text,
-    text: &[u8],
+    text: &Arc<[u8]>,
     delims: Delims<'_>,
     functions: &Functions,
 ) -> Result<File, Error> {
@@ -37,7 +37,8 @@ pub(crate) fn parse(
     let utf8 = std::str::from_utf8(text).ok();
     let source = Arc::new(Source {
         name: name.clone(),
-        text: utf8.map_or_else(|| Text::from_bytes(text), Text::from),
+        text: Arc::clone(text),
+        is_utf8: utf8.is_some(),
     });
     let mut lexer = Lexer::new(text, delims);
     lexer.break_is_keyword = functions.get("break").is_none();
@@ -79,7 +80,8 @@ impl File {
         if self.root.source.name != *name {
             let source = Arc::new(Source {
                 name: name.clone(),
-                text: self.root.source.text.clone(),
+                text: Arc::clone(&self.root.source.text),
+                is_utf8: self.root.source.is_utf8,
             });
             for tree in self.definitions.iter_mut().chain([&mut self.root]) {
                 tree.source = Arc::clone(&source);

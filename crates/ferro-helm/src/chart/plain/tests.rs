@@ -60,6 +60,13 @@ spec:
       d
     other: 'x: y'
     image: registry/app:v1 # the image
+    below:
+      {}
+    items:
+    -
+      []
+    - of:
+        []
   last: é
 "#;
 
@@ -77,6 +84,9 @@ fn plain_manifests_are_read() {
         "pre-install,post-install"
     );
     assert_eq!(read(CRD), parse_head(CRD).ok());
+    let without = "kind: A\nmetadata:\n  annotations:\n    {}\n";
+    assert_eq!(read(without).unwrap().annotations.unwrap().len(), 0);
+    assert_eq!(read(without), parse_head(without).ok());
 }
 
 #[test]
@@ -106,6 +116,13 @@ fn what_is_not_plain_is_left_to_the_parser() {
         "metadata:\n",
         "metadata:\n- a\n",
         "metadata: {}\n",
+        "metadata:\n  {}\n",
+        "metadata:\n  annotations:\n    []\n",
+        "{}\n",
+        "a:\n{}\n",
+        "a: 'b'\n  {}\n",
+        "a:\n  {}\n  b: c\n",
+        "a:\n  {}\n  {}\n",
         "metadata:\n  annotations:\n    a: 1\n",
         "metadata:\n  annotations:\n    yes: a\n",
         "a: @b\n",
