@@ -1,10 +1,12 @@
 //! Calls of functions and methods, and the checks of their arguments.
 
+use std::fmt;
+
 use smallvec::SmallVec;
 
 use super::eval::{Site, zero};
 use super::{Exec, Operand};
-use crate::ast::{Expr, Span};
+use crate::ast::{Expr, Source, Span};
 use crate::builtin;
 use crate::error::{Error, ErrorKind};
 use crate::func::{Builtin, Call, Function};
@@ -12,9 +14,25 @@ use crate::show::Node;
 use crate::value::types::Kind;
 use crate::value::{Method, Type, Value};
 
+/// What errors call a function: only then is it looked up.
+#[derive(Clone, Copy)]
+enum Name<'t> {
+    Function(&'t Source, Span),
+    Method(&'static str),
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Function(source, span) => f.write_str(&source.lossy(*span)),
+            Self::Method(name) => f.write_str(name),
+        }
+    }
+}
+
 /// What arguments are checked against.
 struct Signature<'s> {
-    name: &'s str,
+    name: Name<'s>,
     params: &'s [&'static Type],
     is_variadic: bool,
 }
@@ -44,8 +62,7 @@ impl<'t> Exec<'t, '_> {
         let Some(function) = self.tree.lists.functions.get(function as usize) else {
             return Ok(Operand::default());
         };
-        let name = self.tree.source.lossy(name);
-        let name = &*name;
+        let name = Name::Function(&self.tree.source, name);
         let signature = Signature {
             name,
             params: function.params(),
@@ -65,12 +82,12 @@ impl<'t> Exec<'t, '_> {
         site: Site<'t, '_>,
     ) -> Result<Operand, Error> {
         let signature = Signature {
-            name: method.name,
+            name: Name::Method(method.name),
             params: method.params,
             is_variadic: method.is_variadic,
         };
         let args = self.args(&signature, site)?;
-        self.finish(method.name, method.result, site, |call| {
+        self.finish(signature.name, method.result, site, |call| {
             (method.run)(call, receiver, &args)
         })
     }
@@ -78,7 +95,7 @@ impl<'t> Exec<'t, '_> {
     /// Runs a function and says where it failed.
     fn finish(
         &mut self,
-        name: &str,
+        name: Name<'_>,
         result: &Type,
         site: Site<'t, '_>,
         run: impl FnOnce(&mut Call<'_>) -> Result<Value, Error>,
@@ -288,7 +305,7 @@ impl<'t> Exec<'t, '_> {
 
     /// Checks that a value can be assigned to a type and converts it as an assignment does.
     fn validate(&self, operand: Operand, ty: &'static Type) -> Result<Value, Error> {
-        if *ty == Type::Any {
+        if matches!(ty, Type::Any) {
             return Ok(match &operand.value {
                 Value::Object(object) => object.copied().unwrap_or(operand.value),
                 _ => operand.value,
