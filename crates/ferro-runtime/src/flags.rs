@@ -199,6 +199,14 @@ pub enum FlagError {
     /// An entry of `--feature-gates` that is not `Name=true` or `Name=false`.
     #[error("feature gate `{0}` is not of the form Name=true or Name=false")]
     BadGate(String),
+    /// A flag that names a ServiceAccount for those who name none, while nobody may name one.
+    #[error(
+        "cannot set default service accounts when the feature gate {OBJECT_LEVEL_WORKLOAD_IDENTITY} is not enabled: {flag}"
+    )]
+    DefaultAccount {
+        /// The flag, with its dashes.
+        flag: &'static str,
+    },
 }
 
 /// Reads Go's `host:port` notation. Without a host it means all addresses of both families, see [`crate::server::bind`].
@@ -230,6 +238,9 @@ pub fn optional_listen_addr(text: &str) -> Result<Option<SocketAddr>, FlagError>
     }
 }
 
+/// Gate that lets objects name ServiceAccounts whose tokens stand for them at clouds and clusters.
+pub const OBJECT_LEVEL_WORKLOAD_IDENTITY: &str = "ObjectLevelWorkloadIdentity";
+
 /// Feature gates of one controller: each known name with its value.
 #[derive(Clone, Debug)]
 pub struct FeatureGates(Vec<(&'static str, bool)>);
@@ -256,6 +267,20 @@ impl FeatureGates {
             gate.1 = value;
         }
         Ok(Self(gates))
+    }
+
+    /// Refuses flags, each with its value, that give ServiceAccounts to objects which may have none.
+    ///
+    /// # Errors
+    /// When one of them is set and [`OBJECT_LEVEL_WORKLOAD_IDENTITY`] is off.
+    pub fn allow_default_accounts(&self, flags: &[(&'static str, &str)]) -> Result<(), FlagError> {
+        if self.enabled(OBJECT_LEVEL_WORKLOAD_IDENTITY) {
+            return Ok(());
+        }
+        match flags.iter().find(|(_, account)| !account.is_empty()) {
+            Some((flag, _)) => Err(FlagError::DefaultAccount { flag }),
+            None => Ok(()),
+        }
     }
 
     /// Whether the gate is on; an unknown one is off.

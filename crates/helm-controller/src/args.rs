@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use ferro_artifact::digest::Algorithm;
-use ferro_runtime::flags::{AccountFlags, ApplierFlags, duration};
+use ferro_runtime::flags::{AccountFlags, ApplierFlags, FeatureGates, FlagError, duration};
 
 /// Names and defaults of the feature gates.
 pub const FEATURE_GATES: [(&str, bool); 15] = [
@@ -27,6 +27,8 @@ pub const FEATURE_GATES: [(&str, bool); 15] = [
 
 /// Feature gates that change what this controller does. The others of upstream are accepted: what they switch is decided by the design.
 pub(crate) mod gate {
+    pub(crate) use ferro_runtime::flags::OBJECT_LEVEL_WORKLOAD_IDENTITY;
+
     pub(crate) const DISABLE_CHART_DIGEST_TRACKING: &str = "DisableChartDigestTracking";
     pub(crate) const ADDITIVE_CEL_DEPENDENCY_CHECK: &str = "AdditiveCELDependencyCheck";
     pub(crate) const EXTERNAL_ARTIFACT: &str = "ExternalArtifact";
@@ -34,7 +36,6 @@ pub(crate) mod gate {
     pub(crate) const OOM_WATCH: &str = "OOMWatch";
     pub(crate) const USE_HELM3_DEFAULTS: &str = "UseHelm3Defaults";
     pub(crate) const DEFAULT_TO_RETRY_ON_FAILURE: &str = "DefaultToRetryOnFailure";
-    pub(crate) const OBJECT_LEVEL_WORKLOAD_IDENTITY: &str = "ObjectLevelWorkloadIdentity";
 }
 
 /// Flags of helm-controller alone.
@@ -46,8 +47,8 @@ pub struct HelmFlags {
     /// How long a download of a chart may take.
     #[arg(long, value_parser = duration, default_value = "30s")]
     pub http_timeout: Duration,
-    /// How long releases that are worked on may take to end when the process is told to.
-    #[arg(long, value_parser = duration, default_value = "600s")]
+    /// How long releases that are worked on may take to end when the process is told to; as long as they like where it is negative.
+    #[arg(long, value_parser = grace, default_value = "600s")]
     pub graceful_shutdown_timeout: Duration,
     /// Percentage of the memory at which the process is stopped in good order, with the gate OOMWatch.
     #[arg(long, default_value_t = 95)]
@@ -80,6 +81,19 @@ pub struct Settings {
     pub account: AccountFlags,
 }
 
+impl Settings {
+    /// Refuses combinations that make no sense.
+    ///
+    /// # Errors
+    /// When a flag needs a feature gate that is off.
+    pub fn validate(&self, gates: &FeatureGates) -> Result<(), FlagError> {
+        gates.allow_default_accounts(&[(
+            "--default-kubeconfig-service-account",
+            &self.shared.default_kubeconfig_service_account,
+        )])
+    }
+}
+
 impl HelmFlags {
     /// These flags, with those that stand apart.
     #[must_use]
@@ -89,6 +103,14 @@ impl HelmFlags {
             shared,
             account,
         }
+    }
+}
+
+/// A time in which to end; without a limit where it is negative, as controller-runtime has it.
+fn grace(text: &str) -> Result<Duration, String> {
+    match text.strip_prefix('-') {
+        Some(positive) => duration(positive).map(|time| if time.is_zero() { time } else { Duration::MAX }),
+        None => duration(text),
     }
 }
 
@@ -119,6 +141,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn default_accounts_of_identities_need_their_gate() {
+        let gates = |text| FeatureGates::parse(&FEATURE_GATES, text).unwrap();
+        let on = gates("ObjectLevelWorkloadIdentity=true");
+        // The account whose rights are used is no identity at a cloud.
+        let settings = test_settings(&["--default-service-account=default"]);
+        assert!(settings.validate(&gates("")).is_ok());
+        let flag = "--default-kubeconfig-service-account";
+        let settings = test_settings(&[&format!("{flag}=default")]);
+        assert!(settings.validate(&on).is_ok());
+        let error = settings.validate(&gates("")).unwrap_err().to_string();
+        let expected = format!(
+            "cannot set default service accounts when the feature gate ObjectLevelWorkloadIdentity is not enabled: {flag}"
+        );
+        assert_eq!(error, expected);
+    }
+
+    #[test]
     fn flags_of_upstreams_manifests_are_accepted() {
         let settings = test_settings(&[
             "--graceful-shutdown-timeout=60s",
@@ -129,8 +168,10 @@ mod tests {
             "--default-kubeconfig-service-account=default",
         ]);
         assert_eq!(settings.helm.graceful_shutdown_timeout, Duration::from_secs(60));
-        let default = test_settings(&[]).helm.graceful_shutdown_timeout;
-        assert_eq!(default, Duration::from_secs(600));
+        let grace = |flags: &[&str]| test_settings(flags).helm.graceful_shutdown_timeout;
+        assert_eq!(grace(&[]), Duration::from_secs(600));
+        assert_eq!(grace(&["--graceful-shutdown-timeout=-1s"]), Duration::MAX);
+        assert_eq!(grace(&["--graceful-shutdown-timeout=0"]), Duration::ZERO);
     }
 
     #[test]

@@ -76,6 +76,7 @@ use crate::watches::{refers_to, source_changed};
 /// When a flag cannot be honoured.
 pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Result<(), Fatal> {
     let gates = FeatureGates::parse(&FEATURE_GATES, &process.flags.feature_gates)?;
+    settings.validate(&gates)?;
     let namespace = process.flags.watch_namespace()?;
     process.set_grace(settings.helm.graceful_shutdown_timeout);
     let memory = memory_watch(&gates, &settings)?;

@@ -1,7 +1,7 @@
 //! The flags and feature gates of kustomize-controller (`spec/kustomize-and-notification.md` I.4).
 
 use clap::Args;
-use ferro_runtime::flags::{AccountFlags, ApplierFlags};
+use ferro_runtime::flags::{AccountFlags, ApplierFlags, FeatureGates, FlagError};
 
 /// Names and defaults of the feature gates.
 pub const FEATURE_GATES: [(&str, bool); 12] = [
@@ -23,6 +23,8 @@ pub const FEATURE_GATES: [(&str, bool); 12] = [
 /// Feature gates that change what this controller does. The others of upstream are accepted: what they switch is decided by the design
 /// (health is watched, sources and variables are what the watches and reads say).
 pub(crate) mod gate {
+    pub(crate) use ferro_runtime::flags::OBJECT_LEVEL_WORKLOAD_IDENTITY;
+
     pub(crate) const DISABLE_FAIL_FAST: &str = "DisableFailFastBehavior";
     pub(crate) const GROUP_CHANGE_LOG: &str = "GroupChangeLog";
     pub(crate) const CANCEL_HEALTH_CHECKS: &str = "CancelHealthCheckOnNewRevision";
@@ -31,7 +33,6 @@ pub(crate) mod gate {
     pub(crate) const EXTERNAL_ARTIFACT: &str = "ExternalArtifact";
     pub(crate) const DISABLE_CONFIG_WATCHERS: &str = "DisableConfigWatchers";
     pub(crate) const MIGRATE_API_VERSION: &str = "MigrateAPIVersion";
-    pub(crate) const OBJECT_LEVEL_WORKLOAD_IDENTITY: &str = "ObjectLevelWorkloadIdentity";
 }
 
 /// Flags of kustomize-controller alone.
@@ -75,6 +76,25 @@ pub struct Settings {
     pub shared: ApplierFlags,
     /// The service account of those who name none.
     pub account: AccountFlags,
+}
+
+impl Settings {
+    /// Refuses combinations that make no sense.
+    ///
+    /// # Errors
+    /// When a flag needs a feature gate that is off.
+    pub fn validate(&self, gates: &FeatureGates) -> Result<(), FlagError> {
+        gates.allow_default_accounts(&[
+            (
+                "--default-kubeconfig-service-account",
+                &self.shared.default_kubeconfig_service_account,
+            ),
+            (
+                "--default-decryption-service-account",
+                &self.kustomize.default_decryption_service_account,
+            ),
+        ])
+    }
 }
 
 impl KustomizeFlags {
@@ -125,6 +145,27 @@ pub(crate) fn test_settings(arguments: &[&str]) -> Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn default_accounts_of_identities_need_their_gate() {
+        let gates = |text| FeatureGates::parse(&FEATURE_GATES, text).unwrap();
+        let on = gates("ObjectLevelWorkloadIdentity=true");
+        // The account whose rights are used is no identity at a cloud.
+        let settings = test_settings(&["--default-service-account=default"]);
+        assert!(settings.validate(&gates("")).is_ok());
+        for flag in [
+            "--default-kubeconfig-service-account",
+            "--default-decryption-service-account",
+        ] {
+            let settings = test_settings(&[&format!("{flag}=default")]);
+            assert!(settings.validate(&on).is_ok());
+            let error = settings.validate(&gates("")).unwrap_err().to_string();
+            let expected = format!(
+                "cannot set default service accounts when the feature gate ObjectLevelWorkloadIdentity is not enabled: {flag}"
+            );
+            assert_eq!(error, expected);
+        }
+    }
 
     #[test]
     fn flags_of_upstreams_lockdown_are_accepted() {

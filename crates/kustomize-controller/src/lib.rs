@@ -63,6 +63,7 @@ use crate::watches::{Repairs, refers_to, source_changed};
 /// When a flag cannot be honoured.
 pub async fn run(process: Process, settings: Settings, pace: PaceFlags) -> Result<(), Fatal> {
     let gates = FeatureGates::parse(&FEATURE_GATES, &process.flags.feature_gates)?;
+    settings.validate(&gates)?;
     let namespace = process.flags.watch_namespace()?;
     let artifacts = Cache::new(cache_options(&settings))?;
     let remote_bases = remote_bases(&settings.kustomize)?;
