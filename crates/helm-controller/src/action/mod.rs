@@ -99,6 +99,8 @@ pub(crate) struct Journal {
     pub(crate) inventory: Option<ResourceInventory>,
     /// What was done last.
     log: log::Log,
+    /// Whether that has what a hook has printed.
+    has_output: bool,
 }
 
 impl Journal {
@@ -110,6 +112,7 @@ impl Journal {
             written: Vec::new(),
             inventory: None,
             log: log::Log::default(),
+            has_output: false,
         }
     }
 
@@ -122,11 +125,20 @@ impl Journal {
     /// Notes what a hook has printed.
     pub(crate) fn printed(&mut self, line: &Value) {
         self.log.note("printed by a hook", line);
+        self.has_output = true;
     }
 
     /// The text of an event about a failure: with the last steps.
     pub(crate) fn failure(&self, message: &str) -> String {
         self.log.behind(message)
+    }
+
+    /// The text of an event about tests that failed: upstream has no steps in it, and no more than what was asked for is added.
+    pub(crate) fn test_failure(&self, message: &str) -> String {
+        match self.has_output {
+            true => self.failure(message),
+            false => message.to_owned(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

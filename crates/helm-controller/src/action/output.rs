@@ -47,6 +47,7 @@ async fn read(site: &Site, journal: &mut Journal, hook: &StoredHook) -> Result<(
     let namespace = named.filter(|namespace| !namespace.is_empty());
     let namespace = namespace.unwrap_or_else(|| site.target.namespace.clone());
     let pods: Api<Pod> = Api::namespaced(site.cluster.client.clone(), &namespace);
+    let mut problem = Ok(());
     for pod in pods.list(&chosen).await? {
         let name = pod.name_any();
         for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
@@ -56,7 +57,14 @@ async fn read(site: &Site, journal: &mut Journal, hook: &StoredHook) -> Result<(
                 limit_bytes: Some(MAX_BYTES),
                 ..LogParams::default()
             };
-            let printed = pods.logs(&name, &params).await?;
+            let printed = match pods.logs(&name, &params).await {
+                Ok(printed) => printed,
+                // A container that has not begun has printed nothing; the others may say why.
+                Err(error) => {
+                    problem = Err(error);
+                    continue;
+                }
+            };
             for line in printed.lines() {
                 let (hook, container) = (&hook.name, &container.name);
                 tracing::info!(hook, pod = name, container, line, "printed by a hook");
@@ -64,5 +72,5 @@ async fn read(site: &Site, journal: &mut Journal, hook: &StoredHook) -> Result<(
             }
         }
     }
-    Ok(())
+    problem
 }

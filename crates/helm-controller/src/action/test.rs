@@ -77,7 +77,7 @@ pub(crate) async fn test(
     if let Some(known) = pass.object.status_mut().history.first_mut() {
         known.test_hooks = Some(tests);
     }
-    let reported = report(env, pass, outcome, count);
+    let reported = report(env, pass, (outcome, count), &journal);
     crate::conditions::summarise(&mut pass.object, env.algorithm());
     reported
 }
@@ -87,8 +87,8 @@ pub(crate) async fn test(
 fn report(
     env: &HelmReconciler,
     pass: &mut Pass<HelmRelease>,
-    outcome: Result<(), ActionError>,
-    count: usize,
+    (outcome, count): (Result<(), ActionError>, usize),
+    journal: &Journal,
 ) -> Result<(), ActionError> {
     let Some(last) = pass
         .object
@@ -125,7 +125,8 @@ fn report(
                 reason::TEST_FAILED,
                 &message,
             );
-            pass.event(Severity::Error, reason::TEST_FAILED, &message, metadata);
+            let told = journal.test_failure(&message);
+            pass.event(Severity::Error, reason::TEST_FAILED, &told, metadata);
             if !snapshot::is_tested(&last) {
                 return Err(error);
             }

@@ -105,29 +105,72 @@ async fn hook_of_an_install_that_fails_is_told_and_counted() {
     }
 }
 
+/// A chart whose hook for `event` fails, with this policy for what it prints, and pods that have printed.
+fn publish_with_output(scenario: &mut Scenario, event: &str, policy: &str) {
+    let annotations = format!("helm.sh/hook: {event}, helm.sh/hook-output-log-policy: '{policy}'");
+    let job = super::hook(event).replace(&format!("helm.sh/hook: \"{event}\""), &annotations);
+    scenario.publish("1.0.0", &[("podinfo/templates/hook.yaml", &job), MAP]);
+    scenario.server.end_job("hook", "Failed");
+    for (name, job) in [("hook-x", "hook"), ("other", "other")] {
+        let pod = json!({ "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": name, "namespace": "ns", "labels": { "job-name": job }, "annotations": { "printed": format!("begin\nno table {name}\n") } },
+            "spec": { "containers": [{ "name": "migrate" }] } });
+        let path = format!("/api/v1/namespaces/ns/pods/{name}");
+        scenario.server.put(&path, pod);
+    }
+}
+
+const PRINTED: &str =
+    "printed by a hook: {\"container\":\"migrate\",\"line\":\"no table hook-x\",\"pod\":\"hook-x\"}";
+
 #[tokio::test]
 async fn output_of_a_failed_hook_is_told_where_its_policy_says_so() {
     for (policy, is_told) in [("hook-succeeded", false), ("hook-succeeded, hook-failed", true)] {
         let mut scenario = Scenario::new(&[]);
-        let annotations = format!("helm.sh/hook: pre-install, helm.sh/hook-output-log-policy: '{policy}'");
-        let job = super::hook("pre-install").replace("helm.sh/hook: \"pre-install\"", &annotations);
-        scenario.publish("1.0.0", &[("podinfo/templates/hook.yaml", &job), MAP]);
-        scenario.server.end_job("hook", "Failed");
-        for (name, job) in [("hook-x", "hook"), ("other", "other")] {
-            let pod = json!({ "apiVersion": "v1", "kind": "Pod",
-                "metadata": { "name": name, "namespace": "ns", "labels": { "job-name": job }, "annotations": { "printed": format!("begin\nno table {name}\n") } },
-                "spec": { "containers": [{ "name": "migrate" }] } });
-            scenario
-                .server
-                .put(&format!("/api/v1/namespaces/ns/pods/{name}"), pod);
-        }
+        publish_with_output(&mut scenario, "pre-install", policy);
         scenario.run(&release(&json!({}))).await;
         let events = scenario.events();
-        let told =
-            "printed by a hook: {\"container\":\"migrate\",\"line\":\"no table hook-x\",\"pod\":\"hook-x\"}";
-        assert_eq!(events[0].contains(told), is_told, "{events:?}");
+        assert_eq!(events[0].contains(PRINTED), is_told, "{events:?}");
         assert!(!events[0].contains("no table other"), "{events:?}");
     }
+}
+
+#[tokio::test]
+async fn output_of_a_failed_test_is_told_where_its_policy_says_so() {
+    for (policy, is_told) in [("hook-succeeded", false), ("hook-failed", true)] {
+        let mut scenario = Scenario::new(&[]);
+        publish_with_output(&mut scenario, "test", policy);
+        let (object, _) = scenario
+            .run(&release(&json!({ "test": { "enable": true } })))
+            .await;
+        let (_, reason, message) = told(&object, condition::TEST_SUCCESS);
+        assert_eq!(reason, "TestFailed");
+        assert!(!message.contains('\n'), "{message}");
+        let events = scenario.events();
+        let failed = format!("TestFailed: {message}");
+        let event = events.iter().find(|event| event.starts_with(&failed)).unwrap();
+        // Without output the event is upstream's.
+        assert_eq!(*event != failed, is_told, "{event}");
+        assert_eq!(event.contains(PRINTED), is_told, "{event}");
+        assert!(!event.contains("no table other"), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn container_that_has_printed_nothing_does_not_hide_the_others() {
+    let mut scenario = Scenario::new(&[]);
+    publish_with_output(&mut scenario, "pre-install", "hook-failed");
+    let waiting = json!({ "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "hook-a", "namespace": "ns", "labels": { "job-name": "hook" } },
+        "spec": { "containers": [{ "name": "migrate" }] } });
+    scenario.server.put("/api/v1/namespaces/ns/pods/hook-a", waiting);
+    scenario
+        .server
+        .api
+        .fail_next("GET", "/api/v1/namespaces/ns/pods/hook-a/log", 400);
+    scenario.run(&release(&json!({}))).await;
+    let events = scenario.events();
+    assert!(events[0].contains(PRINTED), "{events:?}");
 }
 
 #[tokio::test]
