@@ -78,7 +78,8 @@ impl Process {
         }
     }
 
-    /// Sets how long the work may take to end once the process is told to.
+    /// Sets how long the work may take to end once the process is told to. A process that takes longer ends with an error, as upstream's
+    /// do; nothing is waited for where the time is zero.
     pub fn set_grace(&self, grace: Duration) {
         *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = grace;
     }
@@ -244,12 +245,17 @@ where
         process.stop.cancelled().await;
         let grace = *process.grace.lock().unwrap_or_else(PoisonError::into_inner);
         tokio::time::sleep(grace).await;
+        grace
     };
     let outcome = tokio::select! {
         outcome = work => outcome,
         () = process.deposed.cancelled() => Ok(()),
-        () = bounded => {
-            tracing::error!("reconciles did not end within the grace period");
+        grace = bounded => {
+            // Who gives no time does not expect that it is enough.
+            if !grace.is_zero() {
+                tracing::error!(?grace, "reconciles did not end within the grace period");
+                process.fail();
+            }
             Ok(())
         }
     };
@@ -349,6 +355,37 @@ mod tests {
         });
         assert!(!outcome.await.unwrap());
         assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_has_the_grace_that_was_set_and_no_more() {
+        let (second, grace) = (Duration::from_secs(1), Duration::from_secs(600));
+        let cases = [
+            // What the work takes, the grace that it has, how long the process lasts and whether it ends well.
+            (Some(grace - second), grace, grace - second, true),
+            (None, grace, grace, false),
+            (None, second, second, false),
+            (None, Duration::ZERO, Duration::ZERO, true),
+            (Some(100 * grace), Duration::MAX, 100 * grace, true),
+        ];
+        for (takes, grace, lasts, is_well) in cases {
+            let start = tokio::time::Instant::now();
+            let outcome = run_with(|process| async move {
+                process.set_grace(grace);
+                process.stop.cancel();
+                match takes {
+                    Some(time) => tokio::time::sleep(time).await,
+                    None => std::future::pending().await,
+                }
+                Ok(())
+            });
+            assert_eq!(outcome.await.unwrap(), is_well, "{takes:?} within {grace:?}");
+            let lasted = start.elapsed();
+            assert!(
+                lasted >= lasts && lasted < lasts + second,
+                "{lasted:?} within {grace:?}"
+            );
+        }
     }
 
     #[tokio::test]
