@@ -256,7 +256,7 @@ impl Aks {
         }
     }
 
-    /// The scope of the token with which [`Self::kubeconfig`] is asked for.
+    /// The scope of the token with which [`Self::kubeconfigs`] are asked for.
     ///
     /// # Errors
     /// When the file that describes the cloud cannot be read.
@@ -264,16 +264,16 @@ impl Aks {
         Ok(arm(env).await?.scope)
     }
 
-    /// Asks Azure where the cluster is: a kubeconfig for its users, without anything that would identify one.
+    /// Asks Azure where the cluster is: kubeconfigs for its users, at least one.
     ///
     /// # Errors
-    /// When it does not say.
-    pub async fn kubeconfig(
+    /// When it does not say, or the cluster takes no tokens of Azure's.
+    pub async fn kubeconfigs(
         &self,
         transport: &Transport,
         env: &Environment,
         token: &Secret<String>,
-    ) -> Result<Secret<String>> {
+    ) -> Result<Vec<Secret<String>>> {
         #[derive(Deserialize)]
         struct Answer {
             #[serde(default)]
@@ -285,20 +285,55 @@ impl Aks {
         }
         const WHO: &str = "AKS: listClusterUserCredential";
         let endpoint = arm(env).await?.endpoint;
-        let version = query(&[("api-version", AZURE_VERSION)]);
-        let url = format!(
-            "{endpoint}{}/listClusterUserCredential?{version}",
-            encode_path(&self.id)
-        );
+        self.check_identities(transport, &endpoint, token).await?;
+        let url = self.url(&endpoint, "/listClusterUserCredential");
         let make = || {
             Ok(Request::new(Method::POST, &url)?
                 .auth(Auth::Bearer(token.clone()))
                 .body(""))
         };
         let answer: Answer = ask_json(transport, WHO, make).await?;
-        let first = answer.kubeconfigs.into_iter().next();
-        let first = first.ok_or_else(|| Error::Credential(format!("{WHO}: there is no kubeconfig")))?;
-        Ok(Secret::new(certificates(&first.value, WHO)?))
+        if answer.kubeconfigs.is_empty() {
+            return Err(Error::Credential(format!("{WHO}: there is no kubeconfig")));
+        }
+        let texts = answer
+            .kubeconfigs
+            .iter()
+            .map(|it| certificates(&it.value, WHO).map(Secret::new));
+        texts.collect()
+    }
+
+    /// A cluster that knows no identities of Azure's would refuse the token, and not say why.
+    async fn check_identities(
+        &self,
+        transport: &Transport,
+        endpoint: &str,
+        token: &Secret<String>,
+    ) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Answer {
+            properties: Properties,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Properties {
+            aad_profile: Option<serde::de::IgnoredAny>,
+        }
+        let url = self.url(endpoint, "");
+        let make = || Ok(Request::new(Method::GET, &url)?.auth(Auth::Bearer(token.clone())));
+        let answer: Answer = ask_json(transport, "AKS: get", make).await?;
+        match answer.properties.aad_profile {
+            Some(_) => Ok(()),
+            None => Err(Error::Credential(format!(
+                "AKS cluster {} does not have Microsoft Entra ID integration enabled",
+                self.id
+            ))),
+        }
+    }
+
+    fn url(&self, endpoint: &str, action: &str) -> String {
+        let version = query(&[("api-version", AZURE_VERSION)]);
+        format!("{endpoint}{}{action}?{version}", encode_path(&self.id))
     }
 }
 
@@ -428,7 +463,9 @@ mod tests {
              &X-Amz-Credential=AKIDEXAMPLE%2F20260102%2Feu-west-1%2Fsts%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-Expires=900\
              &X-Amz-Security-Token=a%2Fb&X-Amz-SignedHeaders=host%3Bx-k8s-aws-id"
         );
-        assert!(signature.len() == 64 && signature.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        // Worked out by another program from Amazon's description of presigned requests.
+        let expected = "da1160d6a263b85bb1ab1094d31ea964268487adcbafa372e2f8cfbe239e99c5";
+        assert_eq!(signature, expected);
         let other = Eks::parse("arn:aws:eks:eu-west-1:123456789012:cluster/other").unwrap();
         let other = other.token(&Environment::of(&[]), &credentials, at).unwrap();
         assert_ne!(other.value.expose(), token.value.expose());

@@ -83,6 +83,16 @@ pub enum Unreachable {
     /// There is no token.
     #[error("{}", ferro_http::describe(.0))]
     Token(#[from] ferro_cloud::Error),
+    /// The cluster is somewhere else.
+    #[error("cluster {cluster} does not match specified address '{address}'. cluster addresses: [{found}]")]
+    Elsewhere {
+        /// What its cloud calls it.
+        cluster: String,
+        /// Where it should be.
+        address: String,
+        /// Where it is.
+        found: String,
+    },
     /// The kubeconfig that Azure gives cannot be used.
     #[error("the kubeconfig of the AKS cluster cannot be used: {0}")]
     Kubeconfig(String),
@@ -141,7 +151,7 @@ impl Description {
             provider,
             namespace: namespace.to_owned(),
             cluster,
-            address,
+            address: url_of(address),
             ca: text("ca.crt"),
             audiences,
             account,
@@ -188,15 +198,15 @@ impl Broker {
         if is_complete || described.provider == Provider::Generic {
             return Ok(given);
         }
-        let found = self.look_up(described).await?;
-        let or = |given: String, found: String| if given.is_empty() { found } else { given };
+        let found = chosen(self.look_up(described).await?, described)?;
         Ok(Endpoint {
-            address: or(given.address, found.address),
-            ca: or(given.ca, found.ca),
+            address: found.address,
+            ca: if given.ca.is_empty() { found.ca } else { given.ca },
         })
     }
 
-    async fn look_up(&self, described: &Description) -> Result<Endpoint, Unreachable> {
+    /// Where its cloud has the cluster.
+    async fn look_up(&self, described: &Description) -> Result<Vec<Endpoint>, Unreachable> {
         let (transport, env) = (transport()?, &self.environment);
         let identity = self.identity(described);
         let account = read(identity.as_ref()).await?;
@@ -204,19 +214,21 @@ impl Broker {
             Provider::Aws => {
                 let cluster = Eks::parse(&described.cluster)?;
                 let credentials = self.aws(&cluster, account.as_ref()).await?;
-                Ok(cluster.endpoint(&transport, env, &credentials.value).await?)
+                let found = cluster.endpoint(&transport, env, &credentials.value).await?;
+                Ok(vec![found])
             }
             Provider::Azure => {
                 let cluster = Aks::parse(&described.cluster)?;
                 let scope = Aks::scope(env).await?;
                 let token = self.azure(&scope, account.as_ref()).await?;
-                let text = cluster.kubeconfig(&transport, env, &token.value).await?;
-                endpoint_of(text.expose())
+                let texts = cluster.kubeconfigs(&transport, env, &token.value).await?;
+                texts.iter().map(|text| endpoint_of(text.expose())).collect()
             }
             Provider::Gcp => {
                 let cluster = Gke::parse(&described.cluster)?;
                 let token = self.gcp(account.as_ref()).await?;
-                Ok(cluster.endpoint(&transport, env, &token.value).await?)
+                let found = cluster.endpoint(&transport, env, &token.value).await?;
+                Ok(vec![found])
             }
             Provider::Generic => Err(Unreachable::Missing("address")),
         }
@@ -296,6 +308,39 @@ impl Broker {
             None => gcp::ambient(&transport, &metadata, env, gcp::PLATFORM).await?,
         })
     }
+}
+
+/// An address as a URL; one without a scheme is of HTTPS.
+fn url_of(address: String) -> String {
+    match address.is_empty() || address.contains("://") {
+        true => address,
+        false => format!("https://{address}"),
+    }
+}
+
+/// What two addresses of the same server have in common: scheme, host and port.
+fn origin(address: &str) -> Option<(String, String, u16)> {
+    let uri: Uri = address.parse().ok()?;
+    let scheme = uri.scheme_str()?.to_owned();
+    let port = uri.port_u16().unwrap_or(443);
+    Some((scheme, uri.host()?.to_lowercase(), port))
+}
+
+/// The endpoint that is meant: that with the address of the description, if it has one. A token must not go to where a cluster is not.
+fn chosen(found: Vec<Endpoint>, described: &Description) -> Result<Endpoint, Unreachable> {
+    let wanted = described.address.as_str();
+    let addresses: Vec<String> = found.iter().map(|it| format!("'{}'", it.address)).collect();
+    let is_meant = |endpoint: &Endpoint| {
+        wanted.is_empty() || origin(wanted).is_some_and(|it| origin(&endpoint.address) == Some(it))
+    };
+    found
+        .into_iter()
+        .find(is_meant)
+        .ok_or_else(|| Unreachable::Elsewhere {
+            cluster: described.cluster.clone(),
+            address: wanted.to_owned(),
+            found: addresses.join(", "),
+        })
 }
 
 fn transport() -> Result<Transport, ferro_cloud::Error> {
@@ -399,3 +444,7 @@ fn authorized(client: &Client, tokens: Arc<Tokens>) -> Client {
 #[cfg(test)]
 #[path = "remote_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "remote_clouds_tests.rs"]
+mod clouds;

@@ -4,7 +4,7 @@ use super::*;
 use ferro_testkit::api::FakeApi;
 use serde_json::json;
 
-fn broker(client: Client) -> Broker {
+pub(super) fn broker(client: Client) -> Broker {
     Broker {
         client,
         environment: Environment::of(&[]),
@@ -14,7 +14,7 @@ fn broker(client: Client) -> Broker {
     }
 }
 
-fn parse(pairs: &[(&str, &str)], broker: &Broker) -> Result<Description, String> {
+pub(super) fn parse(pairs: &[(&str, &str)], broker: &Broker) -> Result<Description, String> {
     let data = pairs
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
@@ -42,6 +42,12 @@ async fn parse_says_what_is_missing() {
     assert_eq!(parse(&generic, &broker).unwrap().audiences, ["https://a"]);
     let audiences = [generic[0], generic[1], ("audiences", "x\n y \n\n")];
     assert_eq!(parse(&audiences, &broker).unwrap().audiences, ["x", "y"]);
+    // A token is for the address as it is given, which need not have a scheme.
+    let bare = parse(&[("provider", "generic"), ("address", "a:6443")], &broker).unwrap();
+    assert_eq!(
+        (bare.audiences[0].as_str(), bare.address.as_str()),
+        ("a:6443", "https://a:6443")
+    );
 }
 
 fn broker_of_nobody() -> Broker {
@@ -98,16 +104,18 @@ fn endpoint_is_read_from_a_kubeconfig() {
     assert!(endpoint_of("apiVersion: v1\nkind: Config\n").is_err());
 }
 
-/// A cluster whose ServiceAccounts have tokens, and one that wants such a token.
-#[tokio::test]
-async fn generic_cluster_is_reached_with_the_token_of_an_account() {
+/// The audiences for which tokens were asked.
+pub(super) type Asked = Arc<std::sync::Mutex<Vec<serde_json::Value>>>;
+
+/// A cluster with the ServiceAccount `apps/deployer`, which gets the token `hunter2`.
+pub(super) fn cluster_with_account(annotations: &serde_json::Value) -> (Client, Asked) {
     let api = FakeApi::default();
-    let accounts = "/api/v1/namespaces/apps/serviceaccounts";
+    let metadata = json!({ "name": "deployer", "namespace": "apps", "annotations": annotations });
     api.put(
-        &format!("{accounts}/deployer"),
-        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "deployer", "namespace": "apps" } }),
+        "/api/v1/namespaces/apps/serviceaccounts/deployer",
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }),
     );
-    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let asked = Asked::default();
     let (seen, inner) = (Arc::clone(&asked), api.client());
     let tokens = service_fn(move |request: Request<Body>| {
         let (seen, inner) = (Arc::clone(&seen), inner.clone());
@@ -123,7 +131,13 @@ async fn generic_cluster_is_reached_with_the_token_of_an_account() {
             Ok(http::Response::new(Body::from(answer.to_string().into_bytes())))
         }
     });
-    let broker = broker(Client::new(tokens, "default"));
+    (Client::new(tokens, "default"), asked)
+}
+
+#[tokio::test]
+async fn generic_cluster_is_reached_with_the_token_of_an_account() {
+    let (accounts, asked) = cluster_with_account(&json!({}));
+    let broker = broker(accounts);
     let server = ferro_testkit::http::Server::start(|request| {
         let is_known = request.header("authorization") == "Bearer hunter2";
         let body = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "there" } });
