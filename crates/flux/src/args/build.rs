@@ -31,6 +31,10 @@ pub struct InputArgs {
     /// Further API versions that the chart is told of
     #[arg(long, value_delimiter = ',', value_name = "versions")]
     pub api_versions: Vec<String>,
+
+    /// Look at the cluster with the rights of spec.serviceAccountName, which you must be allowed to impersonate
+    #[arg(long)]
+    pub as_service_account: bool,
 }
 
 /// Flags of `build helmrelease`.

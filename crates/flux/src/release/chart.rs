@@ -5,38 +5,31 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow, bail};
 use ferro_api::helm::HelmRelease;
-use ferro_apply::Cluster;
 use ferro_helm::chart::{Chart as Parsed, Loaded, RealDirectory, load_archive, load_directory};
 use ferro_release::chart::{engine, is_tracked, parse, prepare};
 use ferro_release::source::{KINDS, source_of, unready};
 use ferro_release::values::table;
 use ferro_runtime::sources::Source;
-use kube::Api;
+use kube::{Api, Client};
 
 use super::{Chart, artifact, merge};
 use crate::args::build::InputArgs;
 use crate::cluster::explain;
-use crate::command::Session;
 use crate::local::{read_file, reason};
 
-pub(super) async fn load(
-    release: &HelmRelease,
-    args: &InputArgs,
-    cluster: Option<&Cluster>,
-    session: &mut Session<'_>,
-) -> Result<Chart> {
-    match (&args.chart_path, cluster) {
+pub(super) async fn load(release: &HelmRelease, args: &InputArgs, client: Option<&Client>) -> Result<Chart> {
+    match (&args.chart_path, client) {
         (Some(path), _) => local(release, path),
-        (None, Some(cluster)) => from_source(release, cluster, session).await,
+        (None, Some(client)) => from_source(release, client).await,
         (None, None) => bail!("--chart-path is required with --dry-run"),
     }
 }
 
-async fn from_source(release: &HelmRelease, cluster: &Cluster, session: &mut Session<'_>) -> Result<Chart> {
+async fn from_source(release: &HelmRelease, client: &Client) -> Result<Chart> {
     let id = source_of(release).ok_or_else(|| anyhow!("either spec.chart or spec.chartRef must be set"))?;
     let kind = KINDS.iter().find(|known| known.kind == id.kind);
     let kind = kind.ok_or_else(|| anyhow!("a chart cannot come from a {}", id.kind))?;
-    let api: Api<Source> = Api::namespaced_with(cluster.client.clone(), &id.namespace, &kind.resource());
+    let api: Api<Source> = Api::namespaced_with(client.clone(), &id.namespace, &kind.resource());
     let source = api.get_opt(&id.name).await.map_err(explain)?;
     let source =
         source.ok_or_else(|| anyhow!("{id} not found; a local chart can be given with --chart-path"))?;
@@ -46,7 +39,7 @@ async fn from_source(release: &HelmRelease, cluster: &Cluster, session: &mut Ses
     let Some(artifact) = source.status.artifact else {
         bail!("{id} does not have an artifact")
     };
-    let bytes = artifact::get(&session.client().await?, &artifact).await?;
+    let bytes = artifact::get(client, &artifact).await?;
     let revision = is_tracked(id.kind, &artifact, false).then_some(artifact.revision.as_str());
     Ok(parse(&bytes, revision, engine())?)
 }

@@ -3,6 +3,7 @@
 mod artifact;
 mod chart;
 pub mod compare;
+mod destination;
 pub mod files;
 mod hooks;
 mod records;
@@ -11,9 +12,9 @@ pub mod scope;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use ferro_api::Kind as _;
 use ferro_api::helm::{CrdsPolicy, HelmRelease, PostRenderStrategy};
-use ferro_api::{Kind as _, controller, group};
-use ferro_apply::{Cluster, LiveIndex, Mapper, Object, Ownership};
+use ferro_apply::{Cluster, Object};
 use ferro_helm::record::{Record, Status};
 use ferro_helm::render::Release;
 use ferro_helm::{Capabilities, KubeVersion};
@@ -23,7 +24,7 @@ use ferro_release::postrender::PostRender;
 use ferro_release::release::Target;
 use ferro_release::render::{Made, Recipe, definitions, is_server_side, render};
 use ferro_release::values::{compose_over, table};
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 
@@ -68,23 +69,28 @@ pub async fn assemble(
         release.namespace().unwrap_or_default(),
         release.name_any()
     );
-    let cluster = match is_offline {
+    // What a release is made of is here, wherever it goes.
+    let home = match is_offline {
         true => None,
-        false => Some(cluster(session).await?),
+        false => Some(session.client().await?),
     };
-    if cluster.is_some() && release.spec.kube_config.is_some() {
-        bail!("{id} goes to another cluster by spec.kubeConfig, which cannot be looked into from here");
-    }
+    let cluster = match &home {
+        Some(home) => {
+            let found = destination::find(home, &release, args.as_service_account).await;
+            Some(found.with_context(|| id.clone())?)
+        }
+        None => None,
+    };
     let target = Target::of(&release);
     let previous = match &cluster {
         Some(cluster) => records::last(cluster, &target).await?,
         None => None,
     };
     let previous = previous.filter(|record| record.info.status != Status::Uninstalled);
-    let chart = chart::load(&release, args, cluster.as_ref(), session)
+    let chart = chart::load(&release, args, home.as_ref())
         .await
         .with_context(|| format!("chart of {id}"))?;
-    let values = values(&release, args, cluster.as_ref()).await?;
+    let values = values(&release, args, home.as_ref()).await?;
     let is_upgrade = previous.is_some() || is_upgrade;
     let asked = Asked::of(&release, is_upgrade);
     let definitions = match asked.definitions {
@@ -188,30 +194,13 @@ async fn find(args: &InputArgs, is_offline: bool, session: &mut Session<'_>) -> 
     })
 }
 
-/// The cluster, as helm-controller sees it. Nothing in it is followed.
-async fn cluster(session: &mut Session<'_>) -> Result<Cluster> {
-    let client = session.client().await?;
-    let ownership = Ownership {
-        group: group::HELM.to_owned(),
-        manager: controller::HELM.to_owned(),
-        override_managers: Vec::new(),
-        undoes_edits: false,
-    };
-    Ok(Cluster {
-        mapper: Arc::new(Mapper::new(client.clone())),
-        live: LiveIndex::new(client.clone(), ownership, None).0,
-        client,
-    })
-}
-
 async fn values(
     release: &HelmRelease,
     args: &InputArgs,
-    cluster: Option<&Cluster>,
+    client: Option<&Client>,
 ) -> Result<Map<String, Value>> {
     let namespace = release.namespace().unwrap_or_default();
     let at_hand = local::ValuesObjects::read(&args.values_from_files, &namespace)?;
-    let client = cluster.map(|cluster| &cluster.client);
     let files = files::read(release, client).await?;
     let composed = compose_over(client, release, files, |kind, name| at_hand.get(kind, name)).await;
     let mut composed = composed.map_err(|error| match client {

@@ -13,6 +13,7 @@ mod create;
 mod create_secret;
 mod debug;
 mod delete;
+mod diff;
 mod export;
 mod get;
 mod reconcile;
