@@ -172,6 +172,7 @@ impl<K: FluxObject> Controller<K> {
             config = config.labels(selector);
         }
         let mut pending = process.register();
+        let known = store.clone();
         let watching = follow(api, config, writer, Arc::clone(&env), move || pending.ready());
         let queue = futures::stream::unfold(queued, |mut queued| async {
             queued.recv().await.map(|object| (object, queued))
@@ -204,7 +205,10 @@ impl<K: FluxObject> Controller<K> {
             () = async {
                 stopping.cancelled().await;
                 triggers.stop_all();
-                std::future::pending::<()>().await;
+                // No pass has begun where nothing was ever listed, and the applier would wait for that.
+                if known.wait_until_ready().now_or_never().is_some() {
+                    std::future::pending::<()>().await;
+                }
             } => {}
         }
     }

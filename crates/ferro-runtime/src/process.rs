@@ -84,6 +84,12 @@ impl Process {
         *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = grace;
     }
 
+    /// How long the work may take to end once the process is told to.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends the process, which then exits with an error.
     pub fn fail(&self) {
         self.failed.store(true, Ordering::SeqCst);
@@ -166,8 +172,6 @@ where
     Fut: Future<Output = Result<(), Fatal>>,
 {
     logging::init(flags.log_encoding, flags.log_level);
-    // Fails only if a provider is installed already, and then that one serves.
-    let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -187,11 +191,17 @@ where
     }
 }
 
-async fn run<F, Fut>(name: &'static str, flags: ProcessFlags, controllers: F) -> Result<bool, Fatal>
+/// The same as [`main`] in a runtime that is there. Whether the process ended well.
+///
+/// # Errors
+/// When it cannot run.
+pub async fn run<F, Fut>(name: &'static str, flags: ProcessFlags, controllers: F) -> Result<bool, Fatal>
 where
     F: FnOnce(Process) -> Fut,
     Fut: Future<Output = Result<(), Fatal>>,
 {
+    // Fails only if a provider is installed already, and then that one serves.
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let (mut registry, metrics) = (Registry::default(), Metrics::default());
     metrics.register(&mut registry);
     let health = listener(&flags.health_addr, "health").await?;
@@ -243,7 +253,7 @@ where
     let work = controllers(process.clone());
     let bounded = async {
         process.stop.cancelled().await;
-        let grace = *process.grace.lock().unwrap_or_else(PoisonError::into_inner);
+        let grace = process.grace();
         tokio::time::sleep(grace).await;
         grace
     };
@@ -327,8 +337,6 @@ mod tests {
     where
         Fut: Future<Output = Result<(), Fatal>>,
     {
-        // Fails where another test has done it.
-        let _already_installed = rustls::crypto::ring::default_provider().install_default();
         let path = std::env::temp_dir().join(format!("ferro-runtime-{:016x}", rand::random::<u64>()));
         let kubeconfig = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "c",
             "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],

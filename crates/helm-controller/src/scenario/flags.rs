@@ -215,3 +215,32 @@ async fn use_helm3_defaults_holds_where_the_spec_says_nothing() {
         assert_eq!(scenario.records()[0].is_server_side(), is_helm3);
     }
 }
+
+#[tokio::test]
+async fn graceful_shutdown_timeout_is_that_of_the_process() {
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        process: ferro_runtime::flags::ProcessFlags,
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    // Nobody is asked anything.
+    let text = json!({ "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{ "name": "c", "cluster": { "server": "http://127.0.0.1:1" } }],
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }], "users": [{ "name": "u", "user": {} }] });
+    std::fs::write(&kubeconfig, text.to_string()).unwrap();
+    let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
+    let flags = Program::parse_from(["program", "--health-addr=0", "--metrics-addr=0", &kubeconfig]).process;
+    let cache = format!("--values-cache-path={}", folder.path().display());
+    let settings = test_settings(&["--graceful-shutdown-timeout=7s", &cache]);
+    let ended = ferro_runtime::process::run("helm-controller", flags, |process| async move {
+        process.stop.cancel();
+        crate::run(process.clone(), settings, PaceFlags::default()).await?;
+        assert_eq!(process.grace(), Duration::from_secs(7));
+        Ok(())
+    });
+    assert!(ended.await.unwrap());
+}

@@ -207,3 +207,33 @@ async fn revision_that_another_client_has_begun_is_left_alone_for_the_timeout() 
     assert_eq!(outcome, Outcome::Done);
     assert_eq!(scenario.statuses().last().unwrap(), "v4 deployed");
 }
+
+#[tokio::test]
+async fn release_that_is_waited_for_when_the_process_stops_goes_on_in_the_next() {
+    for event in ["pre-install", "post-install"] {
+        let mut scenario = Scenario::new(&[]);
+        let job = hook(event);
+        scenario.publish("1.0.0", &[MAP, ("podinfo/templates/hook.yaml", &job)]);
+        let before = release(&json!({}));
+        let stopping = async {
+            let job = "/apis/batch/v1/namespaces/ns/jobs/hook";
+            while scenario.server.api.get(job).is_none() {
+                tokio::task::yield_now().await;
+            }
+            scenario.reconciler.stop.cancel();
+        };
+        let ((_, outcome), ()) = tokio::join!(scenario.run(&before), stopping);
+        assert_eq!(outcome, Outcome::Stopped, "{event}");
+        assert_eq!(scenario.statuses(), ["v1 failed"], "{event}");
+
+        // Of a pass that is stopped nothing gets into the status.
+        scenario.reconciler.stop = CancellationToken::new();
+        scenario.forget_cluster();
+        scenario.server.end_job("hook", "Complete");
+        let (object, outcome) = scenario.run(&before).await;
+        assert_eq!(outcome, Outcome::Done, "{event}: {:?}", ready(&object));
+        assert_eq!(ready(&object).1, "UpgradeSucceeded");
+        assert_eq!(object.status.unwrap().install_failures, 0);
+        assert_eq!(scenario.statuses().last().unwrap(), "v2 deployed");
+    }
+}

@@ -124,3 +124,27 @@ async fn release_whose_kubeconfig_is_broken_keeps_its_object() {
     );
     assert!(remote.api.get(MAP_PATH).is_some());
 }
+
+#[tokio::test]
+async fn release_goes_to_the_cluster_that_a_config_map_describes() {
+    let mut scenario = Scenario::new(&["--default-kubeconfig-service-account=deployer"]);
+    scenario.publish("1.0.0", &[VALUES, MAP]);
+    let remote = Server::default();
+    let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "remote", "namespace": "ns" },
+        "data": { "provider": "generic", "address": remote.serve().await, "audiences": "there\nelsewhere" } });
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "deployer", "namespace": "ns" } });
+    let here = &scenario.server.api;
+    here.put("/api/v1/namespaces/ns/configmaps/remote", map);
+    here.put("/api/v1/namespaces/ns/serviceaccounts/deployer", account);
+    let spec =
+        json!({ "kubeConfig": { "configMapRef": { "name": "remote" } }, "serviceAccountName": "tenant" });
+    let (object, outcome) = scenario.run(&release(&spec)).await;
+    assert_eq!(outcome, Outcome::Done, "{:?}", ready(&object));
+    assert!(remote.api.get(MAP_PATH).is_some() && scenario.server.api.get(MAP_PATH).is_none());
+    assert_eq!((records(&remote), records(&scenario.server)), (1, 0));
+    // One account gets the token, the other's rights are taken on.
+    assert_eq!(remote.credentials(), ["Bearer deployer-for-there"]);
+    assert_eq!(remote.users(), ["system:serviceaccount:ns:tenant"]);
+    scenario.finalize(&object).await.unwrap();
+    assert_eq!(records(&remote), 0);
+}

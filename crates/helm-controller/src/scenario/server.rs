@@ -21,6 +21,8 @@ pub(super) struct Server {
     pub(super) api: FakeApi,
     paths: Arc<Mutex<BTreeSet<String>>>,
     users: Arc<Mutex<BTreeSet<String>>>,
+    /// With what was asked.
+    credentials: Arc<Mutex<BTreeSet<String>>>,
     /// Writes to these paths fail once, after as many have succeeded; dry-runs do not.
     refused: Arc<Mutex<BTreeMap<String, usize>>>,
     /// How Jobs of these names end as soon as they are made; others run on.
@@ -67,6 +69,11 @@ impl Server {
     /// With whose rights was written; without a name, with those of whoever connects.
     pub(super) fn users(&self) -> Vec<String> {
         self.users.lock().unwrap().iter().cloned().collect()
+    }
+
+    /// The credentials with which was asked.
+    pub(super) fn credentials(&self) -> Vec<String> {
+        self.credentials.lock().unwrap().iter().cloned().collect()
     }
 
     /// The objects of a kind in a namespace.
@@ -135,6 +142,10 @@ impl Server {
         );
         let user = parts.headers.get("impersonate-user");
         let user = user.map_or_else(String::new, |user| user.to_str().unwrap().to_owned());
+        if let Some(credential) = parts.headers.get("authorization") {
+            let credential = credential.to_str().unwrap().to_owned();
+            self.credentials.lock().unwrap().insert(credential);
+        }
         if parts.method != "GET" {
             self.users.lock().unwrap().insert(user);
         }
@@ -154,6 +165,21 @@ impl Server {
             ("GET", _) if query.contains("watch=") => {
                 let silent = futures::stream::pending::<Result<hyper::body::Frame<Bytes>, Infallible>>();
                 return http::Response::new(http_body_util::StreamBody::new(silent).boxed_unsync());
+            }
+            // A token that says for whom and for what it is.
+            ("POST", path) if path.ends_with("/token") => {
+                let account = path
+                    .trim_end_matches("/token")
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or_default();
+                let request: Value = serde_json::from_slice(&bytes).unwrap();
+                let token = format!(
+                    "{account}-for-{}",
+                    request["spec"]["audiences"][0].as_str().unwrap()
+                );
+                return respond(&json!({ "metadata": {}, "spec": { "audiences": [] },
+                    "status": { "token": token, "expirationTimestamp": "2999-01-01T00:00:00Z" } }));
             }
             // A pod has printed what this annotation says.
             ("GET", path) if path.ends_with("/log") => {
