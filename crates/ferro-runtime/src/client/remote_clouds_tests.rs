@@ -67,7 +67,7 @@ fn answer(body: &Value) -> Response {
 /// The text of unpadded base64 for URLs.
 fn unpacked(text: &str) -> Option<String> {
     let mut text = text.replace('-', "+").replace('_', "/");
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     decode(&text)

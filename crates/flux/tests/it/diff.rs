@@ -86,7 +86,7 @@ fn remote() -> (Server, Asked) {
                 assert!(request.query.contains("dryRun=All"), "{}", request.query);
                 map("from-here")
             }
-            other => panic!("{other}"),
+            other => unreachable!("{other}"),
         };
         let kind = match line.starts_with("GET /api") && !line.contains("/v1/") {
             true => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",

@@ -242,5 +242,5 @@ async fn graceful_shutdown_timeout_is_that_of_the_process() {
         assert_eq!(process.grace(), Duration::from_secs(7));
         Ok(())
     });
-    assert!(ended.await.unwrap());
+    assert!(Box::pin(ended).await.unwrap());
 }

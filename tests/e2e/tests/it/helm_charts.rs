@@ -1,18 +1,16 @@
 //! Public charts, as people install them: installed, upgraded, rolled back and uninstalled, with nothing left behind.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::{Case, Entry, Target, cases, condition};
-use ferro_testkit::http::{Response, Server};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
-use crate::helm_releases::history;
+use crate::helm_releases::{Files, history};
 
 pub(crate) fn cases() -> Vec<Entry> {
     let all: Vec<Entry> = cases!["helm_charts":
@@ -47,12 +45,12 @@ fn corpus() -> PathBuf {
 /// A Helm repository with the charts that are there.
 struct Repository {
     charts: Vec<String>,
-    server: Server,
+    files: Files,
 }
 
 impl Repository {
     fn start() -> Result<Self> {
-        let (mut files, mut charts) = (BTreeMap::new(), Vec::new());
+        let (files, mut charts) = (Files::start(), Vec::new());
         let mut index = "apiVersion: v1\nentries:\n".to_owned();
         for folder in CHARTS {
             let dir = corpus().join(folder).join("chart");
@@ -62,19 +60,15 @@ impl Repository {
             let metadata: Value = serde_saphyr::from_str(&metadata)?;
             let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_owned();
             let (name, version) = (text("name"), text("version"));
-            files.insert(format!("/{name}.tgz"), archive(&dir, &name)?);
+            files.put(&format!("/{name}.tgz"), archive(&dir, &name)?);
             writeln!(
                 index,
                 "  {name}:\n  - {{apiVersion: v2, name: {name}, version: {version:?}, urls: [{name}.tgz]}}"
             )?;
             charts.push(name);
         }
-        files.insert("/index.yaml".to_owned(), index.into_bytes());
-        let server = Server::start(move |request| {
-            let found = files.get(&request.path).cloned();
-            found.map_or_else(|| Response::new(404, ""), |content| Response::new(200, content))
-        });
-        Ok(Self { charts, server })
+        files.put("/index.yaml", index.into_bytes());
+        Ok(Self { charts, files })
     }
 }
 
@@ -194,7 +188,7 @@ async fn public_charts_come_and_go_without_a_trace(case: Case) -> Result<()> {
     let repository = Repository::start()?;
     ensure!(repository.charts.len() > 8, "{:?}", repository.charts);
     let source = case.object("source.toolkit.fluxcd.io/v1", "HelmRepository", "charts")?;
-    let spec = json!({ "interval": "1h", "url": repository.server.url("") });
+    let spec = json!({ "interval": "1h", "url": repository.files.url("") });
     let object = json!({ "apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "HelmRepository", "metadata": { "name": "charts" }, "spec": spec });
     source.apply(&object).await?;
     let lives = repository.charts.iter().map(|name| {

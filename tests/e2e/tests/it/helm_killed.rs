@@ -1,22 +1,17 @@
 //! helm-controller and the API server end in the middle of a release. Each test has a cluster for itself; what source-controller says of
 //! charts is written by the test.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::{Case, Controller, Entry, Target, cases, condition};
-use ferro_testkit::http::{Response, Server};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::helm_releases::history;
+use crate::helm_releases::{Files, history, packed};
 
 pub(crate) fn cases() -> Vec<Entry> {
     let all: Vec<Entry> = cases!["helm_killed":
@@ -61,29 +56,15 @@ const BROKEN: &str = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: bro
 /// Charts and who serves them.
 struct Charts {
     case: Case,
-    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
-    server: Server,
+    files: Files,
 }
 
 impl Charts {
     fn start(case: &Case) -> Self {
-        let files: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
-        let shared = Arc::clone(&files);
-        let server = Server::start(move |request| {
-            let files = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = files.get(&request.path).cloned();
-            found.map_or_else(|| Response::new(404, ""), |content| Response::new(200, content))
-        });
         Self {
             case: case.clone(),
-            files,
-            server,
+            files: Files::start(),
         }
-    }
-
-    fn serve(&self, path: &str, archive: Vec<u8>) {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.insert(path.to_owned(), archive);
     }
 
     /// Offers a version of a chart with this template, as source-controller does.
@@ -92,14 +73,14 @@ impl Charts {
         let path = format!("/{name}-{version}.tgz");
         let digest = format!("sha256:{}", hex(&Sha256::digest(&archive)));
         let size = archive.len();
-        self.serve(&path, archive);
+        self.files.put(&path, archive);
         let target = self.case.object(SOURCE, "HelmChart", name)?;
         let spec = json!({ "interval": "1h", "chart": name, "sourceRef": { "kind": "HelmRepository", "name": "none" } });
         let object =
             json!({ "apiVersion": SOURCE, "kind": "HelmChart", "metadata": { "name": name }, "spec": spec });
         target.apply(&object).await?;
         let now = "2026-01-01T00:00:00Z";
-        let artifact = json!({ "url": self.server.url(&path), "path": path, "digest": digest, "revision": version,
+        let artifact = json!({ "url": self.files.url(&path), "path": path, "digest": digest, "revision": version,
             "lastUpdateTime": now, "size": size });
         let ready = json!({ "type": "Ready", "status": "True", "reason": "ChartPullSucceeded", "message": "",
             "lastTransitionTime": now, "observedGeneration": 1 });
@@ -129,17 +110,10 @@ fn hex(bytes: &[u8]) -> String {
 
 fn chart(name: &str, version: &str, template: &str) -> Result<Vec<u8>> {
     let metadata = format!("apiVersion: v2\nname: {name}\nversion: {version}\n");
-    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-    for (path, content) in [
-        (format!("{name}/Chart.yaml"), metadata.as_str()),
-        (format!("{name}/templates/all.yaml"), template),
-    ] {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, path, content.as_bytes())?;
-    }
-    Ok(tar.into_inner()?.finish()?)
+    packed(
+        name,
+        &[("Chart.yaml", &metadata), ("templates/all.yaml", template)],
+    )
 }
 
 async fn start(case: &Case) -> Result<Controller> {

@@ -1,7 +1,7 @@
 //! What the fields of a HelmRelease do that only a real API server, and pods, can show.
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::{Case, Entry, cases, condition};
+use e2e::{Case, Entry, Target, cases, condition};
 use serde_json::{Value, json};
 
 use crate::helm_releases::{Charts, SOUND, has_history, record, release};
@@ -142,7 +142,7 @@ async fn release_in_another_namespace_has_the_rights_of_its_account_only(case: C
         name.starts_with(target.get(..20).unwrap_or(&target)) && first["namespace"] == target,
         "{first}"
     );
-    let live = e2e::Target::new(case.world().client(), &target, "v1", "ConfigMap", "app")?;
+    let live = Target::new(case.world().client(), &target, "v1", "ConfigMap", "app")?;
     live.get().await?;
     case.object("v1", "Secret", &format!("sh.helm.release.v1.{name}.v1"))?
         .get()
@@ -161,9 +161,8 @@ async fn release_in_another_namespace_has_the_rights_of_its_account_only(case: C
 }
 
 async fn jobs_are_waited_for_unless_that_is_disabled(case: Case) -> Result<()> {
-    let charts = Charts::start();
-    charts.publish("1.0.0", &(SOUND.to_owned() + &job("slow", "", "never-ready")))?;
-    let source = charts.source(&case).await?;
+    let (charts, source) =
+        Charts::offered(&case, &(SOUND.to_owned() + &job("slow", "", "never-ready"))).await?;
     let release = release(&case, &[("install", json!({ "timeout": "3s" }))]).await?;
     let waiting = format!(
         "timeout waiting for: [Job/{}/slow status: 'InProgress'",
@@ -195,15 +194,19 @@ async fn jobs_are_waited_for_unless_that_is_disabled(case: Case) -> Result<()> {
     Ok(())
 }
 
+/// Waits until no further attempt at an upgrade is made.
+async fn is_given_up(release: &Target) -> Result<Value> {
+    let told = "Failed to upgrade after 1 attempt(s)";
+    release.expect("Stalled", "True", "RetriesExceeded", told).await
+}
+
 async fn hooks_and_tests_of_real_jobs_end_as_their_pods_do(case: Case) -> Result<()> {
-    let charts = Charts::start();
     let hooked = |before: &str, test: &str| {
         SOUND.to_owned()
             + &job("before", "helm.sh/hook: 'pre-install,pre-upgrade'", before)
             + &job("check", "helm.sh/hook: test", test)
     };
-    charts.publish("1.0.0", &hooked("complete", "complete"))?;
-    let source = charts.source(&case).await?;
+    let (charts, source) = Charts::offered(&case, &hooked("complete", "complete")).await?;
     let more = [
         ("test", json!({ "enable": true })),
         (
@@ -227,16 +230,10 @@ async fn hooks_and_tests_of_real_jobs_end_as_their_pods_do(case: Case) -> Result
     );
 
     // A hook before fails: nothing is changed, and the revision before comes back.
-    charts.publish("1.1.0", &hooked("fail", "complete"))?;
-    source.reconcile().await?;
-    let object = release
-        .expect(
-            "Stalled",
-            "True",
-            "RetriesExceeded",
-            "Failed to upgrade after 1 attempt(s)",
-        )
+    charts
+        .offer(&source, "1.1.0", &hooked("fail", "complete"))
         .await?;
+    let object = is_given_up(&release).await?;
     let released = condition(&object, "Released").context("a condition")?;
     let told = format!(
         "pre-upgrade hooks failed: failed early due to stalled resources: [Job/{}/before status: 'Failed'",
@@ -252,8 +249,9 @@ async fn hooks_and_tests_of_real_jobs_end_as_their_pods_do(case: Case) -> Result
     has_history(&object, &["3 deployed", "2 failed", "1 superseded"])?;
 
     // A test fails: what was released is rolled back.
-    charts.publish("1.2.0", &hooked("complete", "fail"))?;
-    source.reconcile().await?;
+    charts
+        .offer(&source, "1.2.0", &hooked("complete", "fail"))
+        .await?;
     release
         .expect_event("Warning", "TestFailed", "Helm test failed for release")
         .await?;
@@ -274,12 +272,10 @@ async fn hooks_and_tests_of_real_jobs_end_as_their_pods_do(case: Case) -> Result
 }
 
 async fn objects_are_ready_by_the_rules_of_helm_3(case: Case) -> Result<()> {
-    let charts = Charts::start();
     let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n";
     let template =
         |stage: &str| SOUND.to_owned() + service + &deployment(stage) + &job("once", "", "complete");
-    charts.publish("1.0.0", &template("delayed"))?;
-    let source = charts.source(&case).await?;
+    let (charts, source) = Charts::offered(&case, &template("delayed")).await?;
     let legacy = [("waitStrategy", json!({ "name": "legacy" }))];
     let release = release(&case, &legacy).await?;
     release.ready().await?;
@@ -292,8 +288,9 @@ async fn objects_are_ready_by_the_rules_of_helm_3(case: Case) -> Result<()> {
         once["status"]
     );
     let hook = job("before", "helm.sh/hook: pre-upgrade", "fail");
-    charts.publish("1.1.0", &(template("delayed") + &hook))?;
-    source.reconcile().await?;
+    charts
+        .offer(&source, "1.1.0", &(template("delayed") + &hook))
+        .await?;
     release
         .expect(
             "Ready",
@@ -305,10 +302,16 @@ async fn objects_are_ready_by_the_rules_of_helm_3(case: Case) -> Result<()> {
     Ok(())
 }
 
+/// What others have added is gone.
+async fn is_replaced(map: &Target) -> Result<()> {
+    let live = map.get().await?;
+    let data = &live["data"];
+    ensure!(data["theirs"].is_null() && data["chart"] == "1.1.0", "{data}");
+    Ok(())
+}
+
 async fn client_side_release_is_replaced_by_force_and_rolled_back(case: Case) -> Result<()> {
-    let charts = Charts::start();
-    charts.publish("1.0.0", SOUND)?;
-    let source = charts.source(&case).await?;
+    let (charts, source) = Charts::offered(&case, SOUND).await?;
     let more = [
         ("install", json!({ "serverSideApply": false })),
         (
@@ -322,39 +325,22 @@ async fn client_side_release_is_replaced_by_force_and_rolled_back(case: Case) ->
     let map = case.config_map("app")?;
     map.merge(&json!({ "data": { "theirs": "yes" } })).await?;
     // What is replaced loses what others have added.
-    charts.publish("1.1.0", SOUND)?;
-    source.reconcile().await?;
+    charts.offer(&source, "1.1.0", SOUND).await?;
     release
         .expect("Ready", "True", "UpgradeSucceeded", "app@1.1.0")
         .await?;
-    let live = map.get().await?;
-    ensure!(
-        live["data"]["theirs"].is_null() && live["data"]["chart"] == "1.1.0",
-        "{}",
-        live["data"]
-    );
+    is_replaced(&map).await?;
     map.merge(&json!({ "data": { "theirs": "yes" } })).await?;
-    charts.publish("1.2.0", &(SOUND.to_owned() + &deployment("never-ready")))?;
-    source.reconcile().await?;
-    let object = release
-        .expect(
-            "Stalled",
-            "True",
-            "RetriesExceeded",
-            "Failed to upgrade after 1 attempt(s)",
-        )
+    charts
+        .offer(&source, "1.2.0", &(SOUND.to_owned() + &deployment("never-ready")))
         .await?;
+    let object = is_given_up(&release).await?;
     has_history(
         &object,
         &["4 deployed", "3 failed", "2 superseded", "1 superseded"],
     )
     .or_else(|_| has_history(&object, &["4 deployed", "3 failed", "2 superseded"]))?;
-    let live = map.get().await?;
-    ensure!(
-        live["data"]["theirs"].is_null() && live["data"]["chart"] == "1.1.0",
-        "{}",
-        live["data"]
-    );
+    is_replaced(&map).await?;
     // What the upgrade brought is gone with it.
     case.object("apps/v1", "Deployment", "web")?.gone().await?;
     let stored = record(&case, 4)?.get().await?;

@@ -32,27 +32,60 @@ pub(crate) const SOUND: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  na
 const BROKEN: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\ndata:\n  key: [one]\n";
 
+/// Files and who serves them.
+pub(crate) struct Files {
+    content: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    server: Server,
+}
+
+impl Files {
+    pub(crate) fn start() -> Self {
+        let content: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
+        let shared = Arc::clone(&content);
+        let server = Server::start(move |request| {
+            let content = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = content.get(&request.path).cloned();
+            found.map_or_else(|| Response::new(404, ""), |content| Response::new(200, content))
+        });
+        Self { content, server }
+    }
+
+    pub(crate) fn put(&self, path: &str, file: Vec<u8>) {
+        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        content.insert(path.to_owned(), file);
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        self.server.url(path)
+    }
+}
+
 /// A Helm repository with versions of the chart `app`.
 pub(crate) struct Charts {
     versions: Mutex<Vec<String>>,
-    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
-    server: Server,
+    files: Files,
 }
 
 impl Charts {
     pub(crate) fn start() -> Self {
-        let files: Arc<Mutex<BTreeMap<String, Vec<u8>>>> = Arc::default();
-        let shared = Arc::clone(&files);
-        let server = Server::start(move |request| {
-            let files = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = files.get(&request.path).cloned();
-            found.map_or_else(|| Response::new(404, ""), |content| Response::new(200, content))
-        });
         Self {
             versions: Mutex::default(),
-            files,
-            server,
+            files: Files::start(),
         }
+    }
+
+    /// Those of a repository that a HelmRepository names, with a first version of the chart.
+    pub(crate) async fn offered(case: &Case, template: &str) -> Result<(Self, Target)> {
+        let charts = Self::start();
+        charts.publish("1.0.0", template)?;
+        let source = charts.source(case).await?;
+        Ok((charts, source))
+    }
+
+    /// Has one more version of the chart, of which the HelmRepository is told.
+    pub(crate) async fn offer(&self, source: &Target, version: &str, template: &str) -> Result<()> {
+        self.publish(version, template)?;
+        source.reconcile().await.map(drop)
     }
 
     /// Has one more version of the chart, with this template.
@@ -71,15 +104,15 @@ impl Charts {
                 "  - {{apiVersion: v2, name: app, version: {version}, urls: [app-{version}.tgz]}}"
             )?;
         }
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.insert(format!("/app-{version}.tgz"), archive(version, more)?);
-        files.insert("/index.yaml".to_owned(), index.into_bytes());
+        self.files
+            .put(&format!("/app-{version}.tgz"), archive(version, more)?);
+        self.files.put("/index.yaml", index.into_bytes());
         Ok(())
     }
 
     /// The address of the repository.
     pub(crate) fn url(&self) -> String {
-        self.server.url("")
+        self.files.url("")
     }
 
     /// Applies the HelmRepository for this server.
@@ -99,9 +132,15 @@ fn archive(version: &str, more: &[(&str, &str)]) -> Result<Vec<u8>> {
         ("Chart.yaml", metadata.as_str()),
         ("values.yaml", "key: default\n"),
     ];
+    let files: Vec<_> = files.iter().chain(more).copied().collect();
+    packed("app", &files)
+}
+
+/// The archive of a chart.
+pub(crate) fn packed(chart: &str, files: &[(&str, &str)]) -> Result<Vec<u8>> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-    for (name, content) in files.iter().chain(more) {
-        let name = format!("app/{name}");
+    for (name, content) in files {
+        let name = format!("{chart}/{name}");
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
@@ -163,9 +202,7 @@ fn told(case: &Case, action: &str, outcome: &str, revision: u32, chart: &str) ->
 }
 
 async fn chart_is_installed_upgraded_and_uninstalled(case: Case) -> Result<()> {
-    let charts = Charts::start();
-    charts.publish("1.0.0", SOUND)?;
-    charts.source(&case).await?;
+    let _offered = Charts::offered(&case, SOUND).await?;
     let release_of = |value: &str| [("values", json!({"key": value}))];
     let release = release(&case, &release_of("one")).await?;
     let message = told(&case, "install", "succeeded", 1, "1.0.0");
@@ -233,14 +270,11 @@ async fn chart_is_installed_upgraded_and_uninstalled(case: Case) -> Result<()> {
 }
 
 async fn new_chart_version_upgrades_the_release(case: Case) -> Result<()> {
-    let charts = Charts::start();
-    charts.publish("1.0.0", SOUND)?;
-    let source = charts.source(&case).await?;
+    let (charts, source) = Charts::offered(&case, SOUND).await?;
     let release = release(&case, &[]).await?;
     release.ready().await?;
     has(&case, "key", "default").await?;
-    charts.publish("1.1.0", SOUND)?;
-    source.reconcile().await?;
+    charts.offer(&source, "1.1.0", SOUND).await?;
     has(&case, "chart", "1.1.0").await?;
     let message = told(&case, "upgrade", "succeeded", 2, "1.1.0");
     let object = release
@@ -250,9 +284,7 @@ async fn new_chart_version_upgrades_the_release(case: Case) -> Result<()> {
 }
 
 async fn failed_install_is_reported_and_mended_by_the_next_chart(case: Case) -> Result<()> {
-    let charts = Charts::start();
-    charts.publish("1.0.0", BROKEN)?;
-    let source = charts.source(&case).await?;
+    let (charts, source) = Charts::offered(&case, BROKEN).await?;
     let release = release(&case, &[]).await?;
     let message = format!(
         "Helm install failed for release {}/app with chart app@1.0.0: ",
@@ -276,8 +308,7 @@ async fn failed_install_is_reported_and_mended_by_the_next_chart(case: Case) -> 
         .await?;
     ensure!(case.config_map("app")?.find().await?.is_none());
 
-    charts.publish("1.0.1", SOUND)?;
-    source.reconcile().await?;
+    charts.offer(&source, "1.0.1", SOUND).await?;
     let message = told(&case, "upgrade", "succeeded", 2, "1.0.1");
     let object = release
         .expect("Ready", "True", "UpgradeSucceeded", &message)
@@ -291,14 +322,11 @@ async fn failed_install_is_reported_and_mended_by_the_next_chart(case: Case) -> 
 }
 
 async fn failed_upgrade_is_rolled_back_and_given_up(case: Case) -> Result<()> {
-    let charts = Charts::start();
-    charts.publish("1.0.0", SOUND)?;
-    let source = charts.source(&case).await?;
+    let (charts, source) = Charts::offered(&case, SOUND).await?;
     let upgrade = json!({"remediation": {"retries": 1}});
     let release = release(&case, &[("upgrade", upgrade)]).await?;
     release.ready().await?;
-    charts.publish("1.1.0", BROKEN)?;
-    source.reconcile().await?;
+    charts.offer(&source, "1.1.0", BROKEN).await?;
     let message = "Failed to upgrade after 2 attempt(s)";
     let object = release
         .expect("Stalled", "True", "RetriesExceeded", message)
@@ -380,9 +408,7 @@ async fn values_of_a_config_map_reach_a_chart_of_a_registry(case: Case) -> Resul
 }
 
 async fn drift_of_a_release_is_undone_as_it_happens(case: Case) -> Result<()> {
-    let charts = Charts::start();
-    charts.publish("1.0.0", SOUND)?;
-    charts.source(&case).await?;
+    let _offered = Charts::offered(&case, SOUND).await?;
     let release = release(&case, &[("driftDetection", json!({"mode": "enabled"}))]).await?;
     release.ready().await?;
     let map = case.config_map("app")?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use e2e::{Case, Entry, cases, condition};
+use e2e::{Case, Entry, Target, cases, condition};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -32,9 +32,7 @@ fn annotations(these: &[(&str, Value)]) -> Value {
 }
 
 async fn values_that_nobody_watches_are_seen_at_the_interval(case: Case) -> Result<()> {
-    let charts = Charts::start();
-    charts.publish("1.0.0", SOUND)?;
-    charts.source(&case).await?;
+    let _offered = Charts::offered(&case, SOUND).await?;
     let values = case.config_map("values")?;
     let holding = |key: &str| {
         json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "values" },
@@ -50,9 +48,7 @@ async fn values_that_nobody_watches_are_seen_at_the_interval(case: Case) -> Resu
 }
 
 async fn values_follow_a_file_of_a_git_repository(case: Case) -> Result<()> {
-    let charts = Charts::start();
-    charts.publish("1.0.0", SOUND)?;
-    charts.source(&case).await?;
+    let _offered = Charts::offered(&case, SOUND).await?;
     let release = release(&case, &[]).await?;
     release.ready().await?;
     has(&case, "key", "default").await?;
@@ -120,10 +116,21 @@ async fn values_follow_a_file_of_a_git_repository(case: Case) -> Result<()> {
     Ok(())
 }
 
+/// Gives the release another value, which is not released for this reason.
+async fn is_held_back(
+    case: &Case,
+    release: &Target,
+    value: &str,
+    (reason, message): (&str, &str),
+) -> Result<()> {
+    let values = json!({ "spec": { "values": { "key": value } } });
+    release.merge(&values).await?;
+    release.expect("Reconciling", "True", reason, message).await?;
+    has(case, "key", "default").await
+}
+
 async fn release_that_waits_for_its_window_goes_on_when_the_window_is_edited(case: Case) -> Result<()> {
-    let charts = Charts::start();
-    charts.publish("1.0.0", SOUND)?;
-    charts.source(&case).await?;
+    let _offered = Charts::offered(&case, SOUND).await?;
     let release = release(&case, &[]).await?;
     release.ready().await?;
 
@@ -134,18 +141,8 @@ async fn release_that_waits_for_its_window_goes_on_when_the_window_is_edited(cas
     let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     let far = format!("{} 00:00-00:01", days[(today + 3) % days.len()]);
     release.merge(&annotations(&[("windows", far.into())])).await?;
-    release
-        .merge(&json!({ "spec": { "values": { "key": "held" } } }))
-        .await?;
-    release
-        .expect(
-            "Reconciling",
-            "True",
-            "WaitingForWindow",
-            "upgrade waits for the maintenance window that opens at",
-        )
-        .await?;
-    has(&case, "key", "default").await?;
+    let told = "upgrade waits for the maintenance window that opens at";
+    is_held_back(&case, &release, "held", ("WaitingForWindow", told)).await?;
     let object = release.get().await?;
     ensure!(condition(&object, "Ready").context("Ready")?["status"] == "True");
 
@@ -171,9 +168,7 @@ fn repacked(packed: &str, change: impl FnOnce(&mut Value)) -> Result<String> {
 
 async fn revision_that_helm_has_begun_is_left_alone_and_then_unlocked(case: Case) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(12);
-    let charts = Charts::start();
-    charts.publish("1.0.0", SOUND)?;
-    charts.source(&case).await?;
+    let _offered = Charts::offered(&case, SOUND).await?;
     let timeout = format!("{}s", PATIENCE.as_secs());
     let release = release(&case, &[("timeout", timeout.into())]).await?;
     release.ready().await?;
@@ -193,18 +188,8 @@ async fn revision_that_helm_has_begun_is_left_alone_and_then_unlocked(case: Case
     });
     let begun = tokio::time::Instant::now();
     second.apply_as("helm", &object).await?;
-    release
-        .merge(&json!({ "spec": { "values": { "key": "later" } } }))
-        .await?;
-    release
-        .expect(
-            "Reconciling",
-            "True",
-            "LockedByOther",
-            "Revision 2 is pending-upgrade by helm",
-        )
-        .await?;
-    has(&case, "key", "default").await?;
+    let told = "Revision 2 is pending-upgrade by helm";
+    is_held_back(&case, &release, "later", ("LockedByOther", told)).await?;
     let status = |it: &Value| it["metadata"]["labels"]["status"].clone();
     ensure!(status(&second.get().await?) == "pending-upgrade");
 

@@ -281,9 +281,7 @@ async fn release_of_helm_is_taken_over(case: Case, version: Version) -> Result<(
         .await?;
     let before = uid(&case).await?;
 
-    let charts = Charts::start();
-    charts.publish("1.0.0", SOUND)?;
-    charts.source(&case).await?;
+    let _offered = Charts::offered(&case, SOUND).await?;
     let release = release(&case, &[("values", json!({"key": "one"}))]).await?;
     // As upstream does: a release that the status does not know is upgraded, because it lacks the labels of its origin.
     let object = release
