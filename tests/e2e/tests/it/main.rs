@@ -28,6 +28,7 @@ mod sources;
 mod sources_failing;
 mod sources_generated;
 mod sources_kinds;
+mod sources_lfs;
 mod sources_replicas;
 mod sources_signed;
 mod tenants;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         sources_failing::cases(),
         sources_generated::cases(),
         sources_kinds::cases(),
+        sources_lfs::cases(),
         sources_signed::cases(),
         apply::cases(),
         build::cases(),
