@@ -222,7 +222,7 @@ impl World {
     pub(crate) fn logs(&self) -> Vec<PathBuf> {
         let mut logs = Vec::new();
         let dirs = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let is_program = |name: &str| name.contains("controller") || name == "source-watcher";
+        let is_program = |name: &str| name.contains("controller") || name.contains("watcher");
         for dir in dirs.filter(|it| is_program(&it.file_name().to_string_lossy())) {
             let files = std::fs::read_dir(dir.path()).into_iter().flatten().flatten();
             logs.extend(

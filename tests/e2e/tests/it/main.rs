@@ -32,6 +32,7 @@ mod sources_lfs;
 mod sources_replicas;
 mod sources_signed;
 mod tenants;
+mod watcher_replicas;
 
 use std::process::ExitCode;
 
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         // The longest of those that share a world, when the others are over: they fill the machine.
         scale::cases(),
         sources_replicas::cases(),
+        watcher_replicas::cases(),
         resilience::cases(),
         helm_killed::cases(),
     ];

@@ -24,7 +24,7 @@ pub(crate) fn cases() -> Vec<Entry> {
     all.into_iter().map(|it| it.alone().within(600)).collect()
 }
 
-const ELECTION: [&str; 4] = [
+pub(crate) const ELECTION: [&str; 4] = [
     "--enable-leader-election",
     "--leader-election-lease-duration=3s",
     "--leader-election-renew-deadline=2s",
@@ -33,14 +33,14 @@ const ELECTION: [&str; 4] = [
 const APPS: usize = 3;
 
 /// Hands connections to whoever listens, in turn, as a Service does with replicas that are ready.
-struct Balancer {
-    address: SocketAddr,
+pub(crate) struct Balancer {
+    pub(crate) address: SocketAddr,
     replicas: Arc<Mutex<Vec<u16>>>,
     task: JoinHandle<()>,
 }
 
 impl Balancer {
-    async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let replicas = Arc::<Mutex<Vec<u16>>>::default();
@@ -62,7 +62,7 @@ impl Balancer {
         })
     }
 
-    fn add(&self, controller: &Controller) {
+    pub(crate) fn add(&self, controller: &Controller) {
         let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
         replicas.push(controller.storage_port());
     }
@@ -85,14 +85,14 @@ async fn pass(mut client: TcpStream, ports: Vec<u16>) {
 }
 
 /// A client that downloads what is advertised, over and over.
-struct Downloads {
+pub(crate) struct Downloads {
     stop: Arc<AtomicBool>,
     count: Arc<AtomicUsize>,
     task: JoinHandle<Result<usize>>,
 }
 
 impl Downloads {
-    fn start(case: &Case, targets: Vec<Target>) -> Self {
+    pub(crate) fn start(case: &Case, targets: Vec<Target>) -> Self {
         let (stop, count) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let (stopped, counted, case) = (Arc::clone(&stop), Arc::clone(&count), case.clone());
         let task = tokio::spawn(async move {
@@ -116,7 +116,7 @@ impl Downloads {
     }
 
     /// Waits for some more downloads.
-    async fn more(&self) {
+    pub(crate) async fn more(&self) {
         let goal = self.count.load(Ordering::SeqCst) + 4 * APPS;
         while self.count.load(Ordering::SeqCst) < goal && !self.task.is_finished() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -124,14 +124,14 @@ impl Downloads {
     }
 
     /// Ends it; how many connections broke.
-    async fn end(self) -> Result<usize> {
+    pub(crate) async fn end(self) -> Result<usize> {
         self.stop.store(true, Ordering::SeqCst);
         self.task.await?
     }
 }
 
 /// Whether the artifact came whole; an answer that is not the artifact is an error, a connection that broke is not.
-async fn download(case: &Case, object: &Value) -> Result<bool> {
+pub(crate) async fn download(case: &Case, object: &Value) -> Result<bool> {
     let artifact = &object["status"]["artifact"];
     let Ok((status, body)) = case.download(&text(artifact, "/url")).await else {
         return Ok(false);
@@ -150,7 +150,13 @@ async fn download(case: &Case, object: &Value) -> Result<bool> {
     Ok(true)
 }
 
-async fn start(case: &Case, dir: &'static str, flags: &[String]) -> Result<Controller> {
+/// Starts a replica with files of its own, which may have to wait for the lease.
+pub(crate) async fn start_replica(
+    case: &Case,
+    program: &'static str,
+    dir: &'static str,
+    flags: &[String],
+) -> Result<Controller> {
     let flags: Vec<String> = ELECTION
         .iter()
         .map(|&it| it.to_owned())
@@ -158,14 +164,18 @@ async fn start(case: &Case, dir: &'static str, flags: &[String]) -> Result<Contr
         .collect();
     case.blocking(move |world| {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        let mut setup = world.setup("source-controller", &flags);
+        let mut setup = world.setup(program, &flags);
         setup.dir = world.dir().join(dir);
         world.start_controller(setup)
     })
     .await
 }
 
-async fn again(mut controller: Controller) -> Result<Controller> {
+async fn start(case: &Case, dir: &'static str, flags: &[String]) -> Result<Controller> {
+    start_replica(case, "source-controller", dir, flags).await
+}
+
+pub(crate) async fn again(mut controller: Controller) -> Result<Controller> {
     tokio::task::spawn_blocking(move || {
         controller.launch()?;
         controller.wait_ready()?;
@@ -198,12 +208,12 @@ async fn change((repository, target): &(Repository, Target), value: &str) -> Res
     Ok(())
 }
 
-fn serves(controller: &Controller) -> bool {
+pub(crate) fn serves(controller: &Controller) -> bool {
     std::net::TcpStream::connect(("127.0.0.1", controller.storage_port())).is_ok()
 }
 
 /// The files of artifacts below a storage, with their inodes.
-fn files(storage: &Path) -> Result<Vec<(PathBuf, u64)>> {
+pub(crate) fn files(storage: &Path) -> Result<Vec<(PathBuf, u64)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(storage)? {
         let entry = entry?;
@@ -264,7 +274,7 @@ async fn replicas_with_own_storages_serve_through_failovers(case: Case) -> Resul
     Ok(())
 }
 
-async fn until(what: &str, is_met: impl Fn() -> bool) -> Result<()> {
+pub(crate) async fn until(what: &str, is_met: impl Fn() -> bool) -> Result<()> {
     let wait = async {
         while !is_met() {
             tokio::time::sleep(Duration::from_millis(50)).await;
