@@ -10,6 +10,7 @@ mod build;
 mod cli;
 mod cli_objects;
 mod cli_releases;
+mod concurrency;
 mod dependencies;
 mod drift;
 mod health;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         scale::cases(),
         sources_replicas::cases(),
         watcher_replicas::cases(),
+        concurrency::cases(),
         resilience::cases(),
         helm_killed::cases(),
     ];
