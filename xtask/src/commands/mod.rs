@@ -41,6 +41,10 @@ cargo xtask COMMAND
                                     HelmReleases on a cluster; --bin has source- and helm-controller
   bench sources [--count N] [--no-report] [--bin DIR]
                                     sources from a registry; --bin has source-controller
+  bench repository [--mebibytes N] [--no-report] [--bin DIR]
+                                    a large Git repository
+  bench bucket [--objects N] [--no-report] [--bin DIR]
+                                    a large bucket, of which little changes
   build                             release programs in target/release
 ";
 

@@ -5,6 +5,7 @@
 //! (its default decides the result for every contender alike). The driver goes through `kubectl proxy` and waits on one
 //! watch, so that measuring takes next to nothing from what is measured.
 
+mod bucket;
 mod document;
 mod driver;
 mod helm;
@@ -128,13 +129,25 @@ pub(crate) fn run(mut args: Args) -> Result<ExitCode> {
             args.word();
             repository::run(args)
         }
+        Some("bucket") => {
+            args.word();
+            bucket::run(args)
+        }
         Some("cluster") => {
             args.word();
             cluster(args)
         }
         None => {
-            kustomize::run(Args::new(&[]))?;
-            helm::run(Args::new(&[]))?;
+            for part in [
+                kustomize::run,
+                helm::run,
+                releases::run,
+                sources::run,
+                repository::run,
+                bucket::run,
+            ] {
+                part(Args::new(&[]))?;
+            }
             cluster(args)
         }
         Some(_) => cluster(args),
