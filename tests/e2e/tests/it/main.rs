@@ -28,6 +28,7 @@ mod scale;
 mod sources;
 mod sources_failing;
 mod sources_generated;
+mod sources_gitea;
 mod sources_kinds;
 mod sources_lfs;
 mod sources_replicas;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         sources::cases(),
         sources_failing::cases(),
         sources_generated::cases(),
+        sources_gitea::cases(),
         sources_kinds::cases(),
         sources_lfs::cases(),
         sources_signed::cases(),
