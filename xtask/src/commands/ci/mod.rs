@@ -84,7 +84,10 @@ fn lint_stages(stages: &mut Stages) {
 
 fn test_stages(stages: &mut Stages) {
     // Beside the compilation, which leaves a core idle whenever it links or waits for one large crate.
-    let control_plane = thread::spawn(build::build);
+    let servers = thread::spawn(|| {
+        build::build()?;
+        conformance::build("gitea").map(drop)
+    });
     let oracle = thread::spawn(|| {
         conformance::build("oracle")?;
         conformance::build("signer").map(drop)
@@ -125,13 +128,15 @@ fn test_stages(stages: &mut Stages) {
     stages.run("build", |log| {
         output::run(programs::build_command(Profile::Quick), log)
     });
-    stages.run("control plane", |_| join(control_plane).map(drop));
+    stages.run("control plane and Gitea", |_| join(servers));
     stages.tests("end to end", |log, tests| {
         let program = end_to_end.context("no program of the end-to-end tests was compiled")?;
         let mut command = Command::new(program);
         command.current_dir(paths::root().join("tests/e2e"));
         let mut command = for_end_to_end(command);
-        command.env("FERRO_SIGNER", conformance::program("signer"));
+        command
+            .env("FERRO_SIGNER", conformance::program("signer"))
+            .env("FERRO_GITEA", conformance::program("gitea"));
         output::run_tests(command, log, tests)
     });
     stages.tests("demo", |log, tests| {
