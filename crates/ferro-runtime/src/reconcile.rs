@@ -210,6 +210,14 @@ pub struct Draft<K> {
     pub(crate) written: Option<oneshot::Sender<Result<(), String>>>,
 }
 
+impl<K> Draft<K> {
+    /// The object as it is to be written.
+    #[must_use]
+    pub fn object(&self) -> &K {
+        &self.object
+    }
+}
+
 /// One pass over an object.
 #[derive(Debug)]
 pub struct Pass<K: FluxObject> {

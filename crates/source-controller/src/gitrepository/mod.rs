@@ -15,6 +15,8 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use ferro_api::meta::Artifact;
 use ferro_api::source::{GitRepository, GitRepositoryRef};
 use ferro_api::{FluxObject, condition, reason};
@@ -22,6 +24,7 @@ use ferro_artifact::revision;
 use ferro_git::{PullOptions, Reference, Remote, SshOptions};
 use ferro_runtime::conditions;
 use ferro_runtime::controller::Triggers;
+use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::{Outcome, Pass, Reconciler};
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
@@ -139,7 +142,7 @@ impl Source for GitRepositoryReconciler {
         Ok(match done? {
             Done::Unchanged { revision, verified } => {
                 let looks_first = looks_first && verified.is_none();
-                observe_verified(&mut pass.object, verified.as_ref());
+                observe_verified(pass, verified.as_ref());
                 unchanged(&mut pass.object, &revision, looks_first)
             }
             Done::Built {
@@ -147,7 +150,7 @@ impl Source for GitRepositoryReconciler {
                 subject,
                 verified,
             } => {
-                observe_verified(&mut pass.object, verified.as_ref());
+                observe_verified(pass, verified.as_ref());
                 record(&mut pass.object, artifact, included);
                 Settled {
                     message: format!("stored artifact for commit '{subject}'"),
@@ -231,9 +234,21 @@ impl GitRepositoryReconciler {
     }
 }
 
-fn observe_verified(object: &mut GitRepository, verified: Option<&Verified>) {
-    if let Some(verified) = verified {
-        verify::record(object, verified);
+/// Records a success, and tells of one that was not known.
+fn observe_verified(pass: &mut Pass<GitRepository>, verified: Option<&Verified>) {
+    let Some(verified) = verified else {
+        return;
+    };
+    let message = |object: &GitRepository| {
+        let condition = object.condition(condition::SOURCE_VERIFIED);
+        condition.map(|condition| condition.message.clone())
+    };
+    let before = message(&pass.object);
+    verify::record(&mut pass.object, verified);
+    let told = message(&pass.object).unwrap_or_default();
+    if before.as_ref() != Some(&told) {
+        tracing::info!("{told}");
+        pass.event(Severity::Trace, reason::SUCCEEDED, &told, BTreeMap::new());
     }
 }
 

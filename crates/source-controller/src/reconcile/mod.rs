@@ -9,6 +9,8 @@ mod kind;
 mod progress;
 mod report;
 mod storage;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::future::Future;
 use std::sync::Arc;

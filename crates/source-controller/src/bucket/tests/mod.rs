@@ -4,6 +4,7 @@
 mod artifact;
 mod storage;
 mod trouble;
+mod vocabulary;
 mod ways;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use ferro_runtime::reconcile::Interrupt;
 use ferro_testkit::http::{Request, Response, Server};
 use kube::Client;
 use kube::client::Body;
-use kube::runtime::{reflector, watcher};
+use kube::runtime::reflector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, mpsc};
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::storage::FakeS3;
 use super::*;
+use crate::reconcile::testing::{SourceBench as _, source_bench};
 
 /// Secrets by name; tests change them.
 type Secrets = Arc<Mutex<BTreeMap<String, BTreeMap<String, String>>>>;
@@ -117,16 +119,7 @@ impl Bench {
 
     /// One pass, as the chassis runs it.
     async fn pass(&mut self, object: &mut Bucket) -> Outcome {
-        self.writer
-            .apply_watcher_event(&watcher::Event::Apply(object.clone()));
-        let (mut pass, _drafts) = Pass::new(object.clone(), Interrupt::default(), self.recorder.clone());
-        let outcome = self.reconciler.reconcile(&mut pass).await;
-        self.reconciler.finish(&mut pass.object, &outcome);
-        if let Some(token) = object.reconcile_requested_at().map(str::to_owned) {
-            pass.object.set_last_handled_reconcile_at(&token);
-        }
-        *object = pass.object;
-        outcome
+        self.pass_shown(object).await.0
     }
 
     /// `severity reason message` of the events since the last call.
@@ -140,6 +133,8 @@ impl Bench {
         self.data.join(&object.artifact().unwrap().path)
     }
 }
+
+source_bench!(Bench, Bucket);
 
 fn open(data: &Path, algorithm: Algorithm) -> Storage {
     let options = StorageOptions::new(data, "source-controller.flux-system.svc.");

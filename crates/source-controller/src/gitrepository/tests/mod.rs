@@ -31,6 +31,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::reconcile::testing::{SourceBench as _, source_bench};
 
 /// A repository served over HTTP.
 struct Git {
@@ -187,15 +188,7 @@ impl Bench {
 
     /// One pass, as the chassis runs it.
     async fn pass(&mut self, object: &mut GitRepository) -> Outcome {
-        self.show(object);
-        let (mut pass, _drafts) = Pass::new(object.clone(), Interrupt::default(), self.recorder.clone());
-        let outcome = self.reconciler.reconcile(&mut pass).await;
-        self.reconciler.finish(&mut pass.object, &outcome);
-        if let Some(token) = object.reconcile_requested_at().map(str::to_owned) {
-            pass.object.set_last_handled_reconcile_at(&token);
-        }
-        *object = pass.object;
-        outcome
+        self.pass_shown(object).await.0
     }
 
     fn set_secret(&self, name: &str, key: &str, value: &str) {
@@ -215,6 +208,8 @@ impl Bench {
         self.data.join(&object.artifact().unwrap().path)
     }
 }
+
+source_bench!(Bench, GitRepository);
 
 fn repository(url: &str) -> GitRepository {
     let mut object = GitRepository::new("app", GitRepositorySpec::default());

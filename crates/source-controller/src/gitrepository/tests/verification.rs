@@ -176,10 +176,13 @@ async fn commit_signed_with_openpgp_is_verified_once() {
     let mut all = VERIFIED.map(str::to_owned);
     all.sort();
     assert_eq!(expected, all);
-    assert_eq!(
-        message_of(&object, "SourceVerified"),
-        format!("verified signature of\n\t- commit '{hash}' with key '{}'", gpg.id)
-    );
+    let told = format!("verified signature of\n\t- commit '{hash}' with key '{}'", gpg.id);
+    assert_eq!(message_of(&object, "SourceVerified"), told);
+    let events = [
+        format!("trace Succeeded {told}"),
+        "info NewArtifact stored artifact for commit 'One'".to_owned(),
+    ];
+    assert_eq!(bench.events(), events);
     assert_eq!(mode_of(&object), Some("HEAD"));
 
     // Nothing new costs one listing, and the keys are not read.
@@ -189,6 +192,7 @@ async fn commit_signed_with_openpgp_is_verified_once() {
     bench.pass(&mut object).await;
     assert_eq!(object, before);
     assert_eq!((git.requests(), bench.api.lock().unwrap().len()), (1, 0));
+    assert_eq!(bench.events(), Vec::<String>::new());
 
     // An unsigned commit does not get in, and the artifact stays.
     let unsigned = git.commit("Two", &[("a.yaml", "2")]);
@@ -315,8 +319,17 @@ async fn tags_are_verified_with_their_commits() {
     assert_eq!(bench.pass(&mut range).await, Outcome::Done);
     assert_eq!(mode_of(&range), Some("Tag"));
     // Its commit is verified again at each pass, as upstream does.
+    bench.events();
+    assert_eq!(bench.pass(&mut range).await, Outcome::Done);
+    assert_eq!(bench.events(), Vec::<String>::new(), "known is not told again");
     bench.set_secret("keys", "dev.sshpub", &SshKey::new().public);
     bench.pass(&mut range).await;
+    let refusal = format!(
+        "signature verification of tag 'v1.0.0@{tag}' failed: unable to verify Git tag SSH signature: unable to verify payload \
+         with any of the given authorized keys: no matching key\npublic key does not match"
+    );
+    assert_eq!(message_of(&range, "Ready"), refusal);
+    assert_eq!(bench.events(), [format!("error InvalidTagSignature {refusal}")]);
     assert!(conditions_of(&range).contains(&"SourceVerified=False/InvalidTagSignature".to_owned()));
 }
 

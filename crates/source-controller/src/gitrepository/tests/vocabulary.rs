@@ -1,6 +1,50 @@
 //! Reasons and texts of what happens seldom.
 
 use super::*;
+use crate::reconcile::testing::{
+    StorageWords, first_pass_says_how_far_it_is, next_pass_says_what_is_new,
+    pass_over_a_lost_artifact_says_so, storage_that_fails_is_told,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_say_how_far_they_are() {
+    let (git, mut bench) = (Git::new(), Bench::new(&[]));
+    git.commit("One", &[("a.yaml", "a: 1\n")]);
+    let mut object = repository(&git.url());
+    let news =
+        |object: &GitRepository| format!("new upstream revision '{}'", object.artifact().unwrap().revision);
+    first_pass_says_how_far_it_is(&mut bench, &mut object, news).await;
+    git.commit("Two", &[("a.yaml", "a: 2\n")]);
+    next_pass_says_what_is_new(&mut bench, &mut object, "NewRevision", news).await;
+    pass_over_a_lost_artifact_says_so(&mut bench, &mut object, news).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_that_cannot_be_written_is_told() {
+    let (git, mut bench) = (Git::new(), Bench::new(&[]));
+    git.commit("One", &[("a.yaml", "a: 1\n")]);
+    let words = StorageWords {
+        unwritten: "unable to archive artifact to storage",
+        unlocked: "Failed",
+        link: None,
+    };
+    storage_that_fails_is_told(&mut bench, &repository(&git.url()), &words).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encrypted_key_without_its_password_is_told() {
+    let identity = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----";
+    let key = [("identity", identity), ("known_hosts", "h ssh-ed25519 AAAA")];
+    let mut bench = Bench::new(&[("key", &key)]);
+    let mut object = repository("ssh://git@127.0.0.1:1/app");
+    let name = "key".to_owned();
+    object.spec.secret_ref = Some(LocalObjectReference { name });
+    bench.pass(&mut object).await;
+    let message =
+        "SSH identity key is encrypted but no 'password' field was provided in the secret 'default/key'";
+    assert_eq!(message_of(&object, "FetchFailed"), message);
+    assert_eq!(bench.events(), [format!("error AuthenticationFailed {message}")]);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_include_is_told_until_it_is_built() {

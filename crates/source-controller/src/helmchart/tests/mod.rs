@@ -5,6 +5,7 @@ mod local;
 mod registry;
 mod remote;
 mod trouble;
+mod vocabulary;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use crate::helmrepository::tests::server::{HelmServer, archive, chart};
 use crate::helmrepository::tests::{
     conditions_of, failed, message_of, reference, repository, secret, stalled,
 };
+use crate::reconcile::testing::{SourceBench as _, source_bench};
 
 /// A reconciler with all that it needs.
 struct Bench {
@@ -117,13 +119,7 @@ impl Bench {
 
     /// One pass, as the chassis runs it.
     async fn pass(&mut self, object: &mut HelmChart) -> Outcome {
-        self.writer
-            .apply_watcher_event(&watcher::Event::Apply(object.clone()));
-        let (mut pass, _drafts) = Pass::new(object.clone(), Interrupt::default(), self.recorder.clone());
-        let outcome = self.reconciler.reconcile(&mut pass).await;
-        self.reconciler.finish(&mut pass.object, &outcome);
-        *object = pass.object;
-        outcome
+        self.pass_shown(object).await.0
     }
 
     /// Makes the repository known, with its index if it has one.
@@ -190,6 +186,8 @@ impl Bench {
         entries(&self.stored(object)).remove(&format!("{}/{name}", object.spec_name()))
     }
 }
+
+source_bench!(Bench, HelmChart);
 
 /// A store that has had its first list.
 fn listed<K>() -> (Store<K>, reflector::store::Writer<K>)

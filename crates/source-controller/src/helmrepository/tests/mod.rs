@@ -4,6 +4,7 @@
 mod artifact;
 pub(crate) mod server;
 mod trouble;
+mod vocabulary;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use ferro_runtime::events::{Event, Recorder};
 use ferro_runtime::reconcile::Interrupt;
 use ferro_testkit::api::FakeApi;
 use ferro_testkit::http::Response;
-use kube::runtime::{reflector, watcher};
+use kube::runtime::reflector;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, mpsc};
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::server::HelmServer;
 use super::*;
 use crate::auth::cloud::Cloud;
+use crate::reconcile::testing::{SourceBench as _, source_bench};
 
 /// A reconciler with all that it needs.
 struct Bench {
@@ -79,16 +81,7 @@ impl Bench {
 
     /// One pass, as the chassis runs it.
     async fn pass(&mut self, object: &mut HelmRepository) -> Outcome {
-        self.writer
-            .apply_watcher_event(&watcher::Event::Apply(object.clone()));
-        let (mut pass, _drafts) = Pass::new(object.clone(), Interrupt::default(), self.recorder.clone());
-        let outcome = self.reconciler.reconcile(&mut pass).await;
-        self.reconciler.finish(&mut pass.object, &outcome);
-        if let Some(token) = object.reconcile_requested_at().map(str::to_owned) {
-            pass.object.set_last_handled_reconcile_at(&token);
-        }
-        *object = pass.object;
-        outcome
+        self.pass_shown(object).await.0
     }
 
     /// Puts a Secret into the API server.
@@ -107,6 +100,8 @@ impl Bench {
         self.data.join(&object.artifact().unwrap().path)
     }
 }
+
+source_bench!(Bench, HelmRepository);
 
 /// Puts a Secret into the API server.
 pub(crate) fn secret(api: &FakeApi, name: &str, entries: &[(&str, &str)]) {

@@ -8,6 +8,7 @@ mod public_root;
 mod selection;
 mod trouble;
 mod verification;
+mod vocabulary;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -27,13 +28,14 @@ use ferro_testkit::http::{Request, Response};
 use ferro_testkit::registry::Registry;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use kube::runtime::{reflector, watcher};
+use kube::runtime::reflector;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::reconcile::testing::{SourceBench as _, source_bench};
 
 /// The repository of the tests.
 const APP: &str = "org/app";
@@ -90,16 +92,7 @@ impl Bench {
 
     /// One pass, as the chassis runs it.
     async fn pass(&mut self, object: &mut OCIRepository) -> Outcome {
-        self.writer
-            .apply_watcher_event(&watcher::Event::Apply(object.clone()));
-        let (mut pass, _drafts) = Pass::new(object.clone(), Interrupt::default(), self.recorder.clone());
-        let outcome = self.reconciler.reconcile(&mut pass).await;
-        self.reconciler.finish(&mut pass.object, &outcome);
-        if let Some(token) = object.reconcile_requested_at().map(str::to_owned) {
-            pass.object.set_last_handled_reconcile_at(&token);
-        }
-        *object = pass.object;
-        outcome
+        self.pass_shown(object).await.0
     }
 
     /// Puts a Secret into the API server.
@@ -134,6 +127,8 @@ impl Bench {
         self.data.join(&object.artifact().unwrap().path)
     }
 }
+
+source_bench!(Bench, OCIRepository);
 
 /// An object for the repository of the tests in this registry.
 fn object(registry: &Registry) -> OCIRepository {
