@@ -45,6 +45,9 @@ pub(crate) enum BuildError {
     /// The name is none for a file.
     #[error("failed to create artifact directory: {0}")]
     Path(#[from] PathError),
+    /// The artifact's directory cannot be made.
+    #[error("failed to create artifact directory: {}", describe(.0))]
+    Directory(StorageError),
     /// The storage cannot be locked.
     #[error("failed to acquire artifact lock: {}", describe(.0))]
     Lock(StorageError),
@@ -82,7 +85,10 @@ pub(crate) fn publish_blocking(
     kitchen: &Kitchen<'_>,
 ) -> Result<Stored, BuildError> {
     let path = ArtifactPath::new(kind, namespace, name, &file_name_blocking(name, tree)?)?;
-    let _lock = storage.lock_blocking(&path).map_err(BuildError::Lock)?;
+    let _lock = storage.lock_blocking(&path).map_err(|error| match error {
+        StorageError::Lock { .. } => BuildError::Lock(error),
+        _ => BuildError::Directory(error),
+    })?;
     // What nobody wants in an artifact stays out: there are no rules of users here.
     let matcher = Matcher::with_defaults(Vec::new());
     let (stored, _) = storage.publish_blocking(&path, |out| {

@@ -346,6 +346,62 @@ fn paths_never_leave_their_roots() {
 }
 
 #[test]
+fn files_that_do_not_go_together_are_named_in_upstreams_words() {
+    let sources = Sources::new(&[
+        ("file/x", b"a: 1\n"),
+        ("list/x", b"- 1\n"),
+        ("broken/x", b"a: [\n"),
+        ("folder/x/y", b""),
+    ]);
+    let merge = |from| with(CopyStrategy::Merge, from, "@artifact/x");
+    let cases = [
+        (
+            copy("@file/x", "@artifact/"),
+            merge("@list/x"),
+            "cannot unmarshal YAML document: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type map[string]interface {}",
+        ),
+        (
+            copy("@file/x", "@artifact/"),
+            merge("@broken/x"),
+            "cannot unmarshal YAML document: error converting YAML to JSON: yaml: line 1: did not find expected node content",
+        ),
+        (
+            copy("@folder/x", "@artifact/"),
+            copy("@file/*", "@artifact/"),
+            "failed to copy file 'x' to 'x': openat x: is a directory",
+        ),
+        (
+            copy("@file/x", "@artifact/"),
+            copy("@folder/x", "@artifact/"),
+            "failed to create destination directory: mkdirat x: not a directory",
+        ),
+        (
+            copy("@file/x", "@artifact/"),
+            copy("@file/../x", "@artifact/"),
+            "failed to stat source '../x': statat ../x: path escapes from parent",
+        ),
+    ];
+    for (first, second, why) in cases {
+        let (from, to) = (second.from.clone(), second.to.clone());
+        let error = sources.compose(&[first, second]).unwrap_err().to_string();
+        let step = format!(
+            "failed to apply copy operations: failed to apply copy operation from '{from}' to '{to}'"
+        );
+        assert_eq!(error, format!("{step}: {why}"));
+    }
+}
+
+#[test]
+fn names_of_two_lines_have_no_checksum() {
+    let sources = Sources::new(&[("git/a\nb", b"")]);
+    let error = file_name_blocking("app", &sources.trees["git"]).unwrap_err();
+    assert_eq!(
+        BuildError::from(error).to_string(),
+        "failed to hash staging dir: dirhash: filenames with newlines are not supported"
+    );
+}
+
+#[test]
 fn composing_ends_when_it_is_cancelled() {
     let sources = two_sources();
     let cancel = CancellationToken::new();

@@ -5,6 +5,7 @@ mod disk;
 mod outputs;
 mod pattern;
 mod refusals;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
