@@ -31,6 +31,7 @@ pub mod notation;
 pub mod openpgp;
 pub mod provenance;
 pub mod sshsig;
+mod timestamp;
 pub mod tuf;
 mod x509;
 

@@ -136,6 +136,21 @@ impl Certificate {
         (self.validity.0..=self.validity.1).contains(&second)
     }
 
+    /// Whether its time is over.
+    pub(crate) fn is_over_at(&self, second: i64) -> bool {
+        second > self.validity.1
+    }
+
+    /// Whether its time has come at a time in nanoseconds.
+    pub(crate) fn is_valid_from(&self, nanoseconds: i128) -> bool {
+        nanoseconds >= i128::from(self.validity.0) * 1_000_000_000
+    }
+
+    /// Whether its time is not over at a time in nanoseconds.
+    pub(crate) fn is_valid_until(&self, nanoseconds: i128) -> bool {
+        nanoseconds <= i128::from(self.validity.1) * 1_000_000_000
+    }
+
     fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
     }

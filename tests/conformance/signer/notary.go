@@ -181,7 +181,7 @@ func notary() map[string]any {
 	for level, text := range policies {
 		documents[level] = string(text)
 	}
-	made["trusted"], made["policies"] = certificates, documents
+	made["trusted"], made["policies"], made["stamps"] = certificates, documents, stamps()
 	return made
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{AUTHENTIC, Attributes, EXPIRY, Envelope, PLUGIN, Refusal, SCHEME, SIGNING_TIME};
+use super::{AUTHENTIC, Attributes, EXPIRY, Envelope, PLUGIN, Refusal, SCHEME, SIGNING_TIME, TIMESTAMP};
 use crate::cbor::{Value, bytes_header};
 
 /// The tag of a message with one signature, and that it is an array of four.
@@ -41,6 +41,7 @@ pub(super) fn read(data: &[u8]) -> Result<Envelope, Refusal> {
     }
     let header = Value::read(&encoded).ok_or_else(|| malformed("invalid protected header"))?;
     check_labels(&header).ok_or_else(|| malformed("invalid protected header"))?;
+    let timestamp = unprotected.get(&Value::Text(TIMESTAMP)).and_then(Value::bytes);
     let chain = unprotected.get(&CHAIN).and_then(Value::array);
     let certificates = chain
         .unwrap_or_default()
@@ -54,6 +55,7 @@ pub(super) fn read(data: &[u8]) -> Result<Envelope, Refusal> {
         signed: to_be_signed(&encoded, &payload),
         signature,
         payload,
+        timestamp: timestamp.map(<[u8]>::to_vec),
         attributes: attributes(&header).map_err(malformed)?,
     })
 }

@@ -26,12 +26,18 @@ pub(super) fn read(text: &[u8]) -> Result<Envelope, Refusal> {
     }
     let certificates = json.header.x5c.iter().map(|text| STANDARD.decode(text));
     let certificates = certificates.collect::<Result<_, _>>();
+    let timestamp = json
+        .header
+        .timestamp
+        .map(|text| STANDARD.decode(text))
+        .transpose();
     Ok(Envelope {
         certificates: certificates.map_err(|_| Refusal::Chain("a certificate is malformed"))?,
         algorithm: header.alg,
         signed: format!("{}.{}", json.protected, json.payload).into_bytes(),
         signature: decode(&json.signature)?,
         payload: decode(&json.payload)?,
+        timestamp: timestamp.map_err(|error| malformed(error.to_string()))?,
         attributes: Attributes {
             content_type: header.cty,
             critical: header.crit,
@@ -56,6 +62,8 @@ struct Json {
 struct Header {
     #[serde(default)]
     x5c: Vec<String>,
+    #[serde(rename = "io.cncf.notary.timestampSignature")]
+    timestamp: Option<String>,
 }
 
 #[derive(Deserialize)]

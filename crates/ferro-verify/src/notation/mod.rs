@@ -3,14 +3,15 @@
 //! Who calls fetches the envelopes: the layers of the manifests that refer to the artifact and are of the type [`ARTIFACT_TYPE`]. As in Flux, all certificates
 //! of the [`TrustStore`] are those of every store that the policy names.
 //!
-//! Not supported, and an error where the policy enforces it: timestamps by authorities (`tsa`), and lists and services of revocation, where a
-//! certificate names some. Plugins are not supported at all.
+//! Not supported, and an error where the policy enforces it: lists and services of revocation, where a certificate of the signer, or of the
+//! authority of a timestamp, names some. Plugins are not supported at all.
 //!
 //! More than upstream: critical attributes that nobody knows are refused, as the specification has it; there only plugins look at them.
 
 mod cose;
 mod jws;
 mod policy;
+mod timestamp;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -20,7 +21,7 @@ use crate::x509::Certificate;
 
 pub use policy::{PolicyError, TrustPolicy};
 
-use policy::{Level, Statement, named};
+use policy::{Level, Statement, Timestamps, named};
 
 /// The type of manifests with signatures.
 pub const ARTIFACT_TYPE: &str = "application/vnd.cncf.notary.signature";
@@ -36,6 +37,8 @@ const SCHEME: &str = "io.cncf.notary.signingScheme";
 const SIGNING_TIME: &str = "io.cncf.notary.signingTime";
 const AUTHENTIC: &str = "io.cncf.notary.authenticSigningTime";
 const EXPIRY: &str = "io.cncf.notary.expiry";
+/// The timestamp of an authority over the signature.
+const TIMESTAMP: &str = "io.cncf.notary.timestampSignature";
 /// That a plugin must judge the signature.
 const PLUGIN: &str = "io.cncf.notary.verificationPlugin";
 /// What a signature may say that its verifier must understand.
@@ -119,6 +122,12 @@ pub enum Refusal {
     /// A certificate is too old or too new.
     #[error("a certificate of the signer is not valid at the time of signing")]
     Time,
+    /// Nobody vouches for the time of signing, as the policy wants it.
+    #[error("no timestamp countersignature was found in the signature envelope")]
+    NoTimestamp,
+    /// Somebody does, yet does not count.
+    #[error("failed to verify the timestamp countersignature: {0}")]
+    Timestamp(&'static str),
     /// What the policy enforces cannot be found out.
     #[error("this version cannot verify {0}, which the trust policy enforces")]
     Unsupported(&'static str),
@@ -171,7 +180,7 @@ pub fn verify(
         }
         outcome = Outcome::Ignored;
     }
-    signed.check_times(statement, level, now)?;
+    signed.check_times(statement, level, store, now)?;
     if level.revocation && signed.chain.iter().any(Certificate::names_revocation) {
         return Err(Refusal::Unsupported("whether certificates are revoked"));
     }
@@ -187,6 +196,8 @@ struct Envelope {
     signed: Vec<u8>,
     signature: Vec<u8>,
     payload: Vec<u8>,
+    /// The timestamp of an authority over the signature.
+    timestamp: Option<Vec<u8>>,
     attributes: Attributes,
 }
 
@@ -209,6 +220,8 @@ struct Signed {
     expiry: Option<Timestamp>,
     /// When it was made, if an authority vouches for that.
     authentic: Option<Timestamp>,
+    signature: Vec<u8>,
+    timestamp: Option<Vec<u8>>,
 }
 
 impl Signed {
@@ -232,6 +245,8 @@ impl Signed {
             chain,
             expiry: envelope.attributes.expiry,
             authentic,
+            signature: envelope.signature.clone(),
+            timestamp: envelope.timestamp.clone(),
         })
     }
 
@@ -260,7 +275,13 @@ impl Signed {
         Err(Refusal::Identity(statement.name.clone()))
     }
 
-    fn check_times(&self, statement: &Statement, level: Level, now: Timestamp) -> Result<(), Refusal> {
+    fn check_times(
+        &self,
+        statement: &Statement,
+        level: Level,
+        store: &TrustStore,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         if let Some(expiry) = self.expiry
             && level.expiry
             && now >= expiry
@@ -270,11 +291,20 @@ impl Signed {
         if !level.timestamp {
             return Ok(());
         }
-        if statement.needs_timestamp && self.authentic.is_none() {
-            return Err(Refusal::Unsupported("timestamps"));
+        let is_valid_at = |second| self.chain.iter().all(|it| it.is_valid_at(second));
+        let is_too_old = || self.chain.iter().any(|it| it.is_over_at(now.as_second()));
+        let needs_timestamp = self.authentic.is_none()
+            && match statement.timestamps {
+                Timestamps::Never => false,
+                Timestamps::AfterExpiry => is_too_old(),
+                Timestamps::Always => true,
+            };
+        if needs_timestamp {
+            let token = self.timestamp.as_deref().filter(|token| !token.is_empty());
+            let token = token.ok_or(Refusal::NoTimestamp)?;
+            return timestamp::verify(token, &self.signature, &self.chain, &store.certificates);
         }
-        let second = self.authentic.unwrap_or(now).as_second();
-        let is_valid = self.chain.iter().all(|it| it.is_valid_at(second));
+        let is_valid = is_valid_at(self.authentic.unwrap_or(now).as_second());
         if is_valid { Ok(()) } else { Err(Refusal::Time) }
     }
 }

@@ -44,7 +44,17 @@ pub(super) struct Statement {
     pub(super) stores: Vec<String>,
     /// The subjects of signers; nothing for any.
     pub(super) identities: Option<Vec<Name>>,
-    pub(super) needs_timestamp: bool,
+    pub(super) timestamps: Timestamps,
+}
+
+/// When the timestamp of an authority must vouch for the time of signing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timestamps {
+    /// Never; nobody is trusted to make them.
+    Never,
+    /// Once a certificate of the signer is too old.
+    AfterExpiry,
+    Always,
 }
 
 /// A distinguished name by its attributes.
@@ -120,7 +130,7 @@ fn statement(json: StatementJson) -> Result<Statement, String> {
         level,
         stores: Vec::new(),
         identities: None,
-        needs_timestamp: false,
+        timestamps: Timestamps::Never,
     };
     if level.is_none() {
         return Ok(statement);
@@ -139,8 +149,18 @@ fn statement(json: StatementJson) -> Result<Statement, String> {
         }
         statement.stores.push(kind.to_owned());
     }
-    statement.needs_timestamp = statement.stores.iter().any(|kind| kind == "tsa")
-        && json.signature_verification.verify_timestamp.as_deref() != Some("afterCertExpiry");
+    let timestamps = match json.signature_verification.verify_timestamp.as_str() {
+        "" | "always" => Timestamps::Always,
+        "afterCertExpiry" => Timestamps::AfterExpiry,
+        other => {
+            return Err(format!(
+                "has invalid signatureVerification: verifyTimestamp must be \"always\" or \"afterCertExpiry\", but got {other:?}"
+            ));
+        }
+    };
+    if statement.stores.iter().any(|kind| kind == "tsa") {
+        statement.timestamps = timestamps;
+    }
     statement.identities = identities(&json.trusted_identities)?;
     Ok(statement)
 }
@@ -271,7 +291,7 @@ struct StatementJson {
 struct VerificationJson {
     level: String,
     r#override: BTreeMap<String, String>,
-    verify_timestamp: Option<String>,
+    verify_timestamp: String,
 }
 
 #[cfg(test)]
@@ -318,6 +338,7 @@ mod tests {
             r#"{"level":"strict","override":{"integrity":"log"}}"#,
             r#"{"level":"strict","override":{"authenticity":"skip"}}"#,
             r#"{"level":"strict","override":{"expiry":"maybe"}}"#,
+            r#"{"level":"strict","verifyTimestamp":"never"}"#,
         ] {
             assert!(of(bad).is_err(), "{bad}");
         }

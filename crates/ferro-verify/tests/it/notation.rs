@@ -87,6 +87,33 @@ fn bytes(format: &str, case: &Value) -> Vec<u8> {
 }
 
 #[test]
+fn timestamps_are_judged_as_by_notation() {
+    each(|fixtures| {
+        let stamps = &fixtures["notation"]["stamps"];
+        let mut store = TrustStore::default();
+        for certificate in stamps["trusted"].as_array().unwrap() {
+            store.add(certificate.as_str().unwrap().as_bytes()).unwrap();
+        }
+        let cases = stamps["cases"].as_object().unwrap();
+        assert!(cases.len() >= 28);
+        for (name, case) in cases {
+            let envelope = STANDARD.decode(case["envelope"].as_str().unwrap()).unwrap();
+            let format = case["format"].as_str().unwrap();
+            for (asked, verdict) in case["verdicts"].as_object().unwrap() {
+                let policy = stamps["policies"][asked].as_str().unwrap();
+                let policy = TrustPolicy::from_json(policy.as_bytes()).unwrap();
+                let repository = fixtures["notation"]["repository"].as_str().unwrap();
+                let digest = fixtures["digest"].as_str().unwrap();
+                let envelope = (format, envelope.as_slice());
+                let found = verify(&policy, &store, repository, digest, envelope, now());
+                let is_good = verdict == "verified";
+                assert_eq!(found.is_ok(), is_good, "{name}, asked {asked}: {found:?}");
+            }
+        }
+    });
+}
+
+#[test]
 fn refusals_say_what_is_wrong() {
     each(|fixtures| {
         let strict = policy(fixtures, "strict");
@@ -233,7 +260,7 @@ fn statements_are_chosen_by_repository() {
 }
 
 #[test]
-fn what_is_enforced_and_cannot_be_found_out_is_refused() {
+fn what_a_signature_lacks_and_what_is_no_certificate_is_refused() {
     let fixtures: Value = serde_json::from_str(RECORDED).unwrap();
     let stamped = |timestamp: &str| {
         let statement = json!({
@@ -247,7 +274,7 @@ fn what_is_enforced_and_cannot_be_found_out_is_refused() {
     let good = envelope(&fixtures, "good");
     assert_eq!(
         judge(&fixtures, &stamped("always"), good),
-        Err(Refusal::Unsupported("timestamps"))
+        Err(Refusal::NoTimestamp)
     );
     assert_eq!(
         judge(&fixtures, &stamped("afterCertExpiry"), good),
