@@ -12,7 +12,7 @@ use ferro_cloud::Environment;
 use ferro_runtime::client::kubeconfig::{self, Trust, Unusable};
 use ferro_runtime::client::remote::{Broker, Description, Unreachable};
 use ferro_runtime::client::{self, ClientError, impersonate};
-use ferro_runtime::metrics::Metrics;
+use ferro_runtime::metrics::{Metrics, ObjectLabels};
 use ferro_runtime::process::chain;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use kube::{Api, Client};
@@ -134,6 +134,8 @@ pub struct TargetOptions {
     pub has_object_identities: bool,
     /// The longest that a token for a cluster is kept.
     pub token_age: Duration,
+    /// The kind of the objects that say where they are applied, as the metrics of tokens have it.
+    pub kind: &'static str,
     /// Counts the requests.
     pub metrics: Metrics,
 }
@@ -284,7 +286,15 @@ impl Targets {
         let data = map.data.unwrap_or_default();
         let description = Description::parse(&user.namespace, &data, &broker).map_err(failed)?;
         let fingerprint = Fingerprint::from(Sha256::digest(description.fingerprint().as_bytes()));
-        if let Some(known) = self.known(user, fingerprint) {
+        let known = self.known(user, fingerprint);
+        let object = ObjectLabels {
+            kind: options.kind.to_owned(),
+            name: user.name.clone(),
+            namespace: user.namespace.clone(),
+        };
+        options.metrics.token_looked_up(&object, known.is_some());
+        if let Some(known) = known {
+            options.metrics.token_answered(true);
             return Ok(known);
         }
         let manager = &options.ownership.manager;

@@ -82,7 +82,8 @@ impl TokenCache {
     }
 
     fn tell(&self, what: impl FnOnce(&dyn TokenObserver)) {
-        if let Some(observer) = &self.observer {
+        // A cache that keeps nothing is none.
+        if let Some(observer) = self.observer.as_ref().filter(|_| self.max_entries > 0) {
             what(observer.as_ref());
         }
     }
@@ -226,6 +227,11 @@ mod tests {
         let refused = async { Err::<Expiring<String>, _>(()) };
         assert_eq!(tokens.get(&[b"c"], refused).await, Err(()));
         assert_eq!(notes.take(), ["Bucket/n/b false", "answered false"]);
+        // A cache that is switched off has no metrics, as upstream.
+        let observer: Arc<dyn TokenObserver> = Arc::clone(&notes) as Arc<dyn TokenObserver>;
+        let none = TokenCache::new(0, Duration::from_secs(3600)).observed_by(observer);
+        get(&none, "a", "first", 3600).await;
+        assert_eq!(notes.take(), [""; 0]);
     }
 
     #[tokio::test]

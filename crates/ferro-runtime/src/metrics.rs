@@ -398,10 +398,9 @@ impl Metrics {
         self.token_evictions.get_or_create(&Vec::new()).inc();
     }
 
-    /// Notes how many tokens are in the cache.
-    pub fn tokens_kept(&self, count: usize) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.tokens.get_or_create(&Vec::new()).set(count);
+    /// Notes that so many tokens more are kept, or fewer. The caches of a process are counted together.
+    pub fn tokens_changed(&self, by: i64) {
+        self.tokens.get_or_create(&Vec::new()).inc_by(by);
     }
 
     /// Drops the series of an object that is gone.
@@ -504,7 +503,8 @@ mod tests {
         metrics.token_answered(true);
         metrics.token_answered(false);
         metrics.token_evicted();
-        metrics.tokens_kept(7);
+        metrics.tokens_changed(9);
+        metrics.tokens_changed(-2);
         let labels = r#"kind="Bucket",name="b",namespace="n",operation="reconcile""#;
         let found = text();
         for expected in [

@@ -47,7 +47,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferro_api::helm::HelmRelease;
-use ferro_api::{controller, label};
+use ferro_api::{FluxObject as _, controller, label};
 use ferro_apply::targets::{TargetOptions, Targets};
 use ferro_apply::{Cluster, Drift, LiveIndex, Mapper, Ownership};
 use ferro_release::{capabilities, objects, postrender, release, source, values};
@@ -225,6 +225,7 @@ fn target_options(
         default_remote_account: settings.shared.default_kubeconfig_service_account.clone(),
         has_object_identities: false,
         token_age: TOKEN_AGE,
+        kind: HelmRelease::KIND,
         metrics,
     }
 }

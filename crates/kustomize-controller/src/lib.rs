@@ -36,7 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferro_api::kustomize::Kustomization;
-use ferro_api::{controller, label};
+use ferro_api::{FluxObject as _, controller, label};
 use ferro_apply::targets::{TargetOptions, Targets};
 use ferro_apply::{Cluster, Drift, LiveIndex, Mapper, Ownership};
 use ferro_artifact::fetch::{Cache, CacheOptions};
@@ -191,6 +191,7 @@ fn target_options(
         default_remote_account: settings.shared.default_kubeconfig_service_account.clone(),
         has_object_identities: false,
         token_age: TOKEN_AGE,
+        kind: Kustomization::KIND,
         metrics,
     }
 }

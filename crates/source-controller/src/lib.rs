@@ -115,7 +115,7 @@ async fn act(
             process.flags.token_cache_max_size,
             process.flags.token_cache_max_duration,
         )
-        .observed_by(Arc::new(Counted(process.metrics.clone()))),
+        .observed_by(Arc::new(Counted::new(process.metrics.clone()))),
         environment: Environment::Process,
         default_account: flags.default_service_account.clone(),
         retry: None,

@@ -17,3 +17,4 @@ mod oracle;
 mod requests;
 mod server;
 mod support;
+mod targets;

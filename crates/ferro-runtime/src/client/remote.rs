@@ -176,11 +176,19 @@ impl Broker {
         user_agent: &str,
         metrics: &Metrics,
     ) -> Result<Client, Unreachable> {
-        let endpoint = self.endpoint(&description).await?;
+        let endpoint = match self.endpoint(&description).await {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                // Upstream looks a cluster up as it gets a token for it.
+                metrics.token_answered(false);
+                return Err(error);
+            }
+        };
         let tokens = Arc::new(Tokens {
             broker: self.clone(),
             description,
             kept: Mutex::new(None),
+            metrics: metrics.clone(),
         });
         // Who cannot have one should hear it now, and not with the first request.
         tokens.get().await?;
@@ -403,6 +411,15 @@ struct Tokens {
     broker: Broker,
     description: Description,
     kept: Mutex<Option<Expiring<HeaderValue>>>,
+    metrics: Metrics,
+}
+
+impl Drop for Tokens {
+    fn drop(&mut self) {
+        if self.kept.get_mut().is_some() {
+            self.metrics.tokens_changed(-1);
+        }
+    }
 }
 
 impl Tokens {
@@ -413,16 +430,21 @@ impl Tokens {
         if let Some(known) = kept.as_ref().filter(|known| known.until > now) {
             return Ok(known.value.clone());
         }
-        let fresh = self.broker.token(&self.description).await?;
+        let fresh = self.broker.token(&self.description).await;
+        self.metrics.token_answered(fresh.is_ok());
+        let fresh = fresh?;
         let life = fresh.until.duration_since(now).unwrap_or_default();
         let header = format!("Bearer {}", fresh.value.expose());
         let mut header = HeaderValue::try_from(header)
             .map_err(|_| ferro_cloud::Error::Credential("the token cannot be sent in a header".to_owned()))?;
         header.set_sensitive(true);
-        *kept = Some(Expiring {
+        let renewed = Expiring {
             value: header.clone(),
             until: now + life.mul_f64(USED).min(self.broker.max_age),
-        });
+        };
+        if kept.replace(renewed).is_none() {
+            self.metrics.tokens_changed(1);
+        }
         Ok(header)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use ferro_testkit::api::FakeApi;
+use prometheus_client::registry::Registry;
 use serde_json::json;
 
 pub(super) fn broker(client: Client) -> Broker {
@@ -154,10 +155,14 @@ async fn generic_cluster_is_reached_with_the_token_of_an_account() {
         &broker,
     )
     .unwrap();
-    let client = broker
-        .connect(description, "test", &Metrics::default())
-        .await
-        .unwrap();
+    let (metrics, mut registry) = (Metrics::default(), Registry::default());
+    metrics.register(&mut registry);
+    let counted = |line: &str| {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.lines().any(|it| it == line), "{line} not in {text}");
+    };
+    let client = broker.connect(description, "test", &metrics).await.unwrap();
     let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> = kube::Api::namespaced(client, "x");
     for _ in 0..2 {
         let map = maps.get("there").await.unwrap();
@@ -165,4 +170,21 @@ async fn generic_cluster_is_reached_with_the_token_of_an_account() {
     }
     // One token was enough.
     assert_eq!(*asked.lock().unwrap(), [json!(["there"])]);
+    counted(r#"gotk_token_cache_requests_total{status="success"} 1"#);
+    counted("gotk_token_cached_items{} 1");
+    drop(maps);
+    // The worker of the client ends on its own.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    counted("gotk_token_cached_items{} 0");
+    let nobody = [
+        ("provider", "generic"),
+        ("address", "https://a"),
+        ("serviceAccountName", "nobody"),
+    ];
+    let description = parse(&nobody, &broker).unwrap();
+    assert!(broker.connect(description, "test", &metrics).await.is_err());
+    counted(r#"gotk_token_cache_requests_total{status="failure"} 1"#);
+    counted("gotk_token_cached_items{} 0");
 }

@@ -1,6 +1,8 @@
 //! Logins that a cloud gives to who can prove to be somebody there (`spec/sources-and-images.md` section 8.4): the process, by where it runs, or
 //! the ServiceAccount that an object names.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use ferro_api::FluxObject;
 use ferro_api::source::{GitProvider, RegistryProvider};
 use ferro_cloud::git::CodeCommit;
@@ -35,7 +37,17 @@ pub(crate) struct Cloud {
 }
 
 /// Shows in the metrics of the process how the cache of tokens is used.
-pub(crate) struct Counted(pub(crate) Metrics);
+pub(crate) struct Counted {
+    metrics: Metrics,
+    kept: AtomicI64,
+}
+
+impl Counted {
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        let kept = AtomicI64::new(0);
+        Self { metrics, kept }
+    }
+}
 
 impl TokenObserver for Counted {
     fn looked_up(&self, user: &TokenUser, is_hit: bool) {
@@ -44,19 +56,21 @@ impl TokenObserver for Counted {
             name: user.name.clone(),
             namespace: user.namespace.clone(),
         };
-        self.0.token_looked_up(&object, is_hit);
+        self.metrics.token_looked_up(&object, is_hit);
     }
 
     fn answered(&self, has_token: bool) {
-        self.0.token_answered(has_token);
+        self.metrics.token_answered(has_token);
     }
 
     fn evicted(&self) {
-        self.0.token_evicted();
+        self.metrics.token_evicted();
     }
 
     fn keeps(&self, tokens: usize) {
-        self.0.tokens_kept(tokens);
+        let now = i64::try_from(tokens).unwrap_or(i64::MAX);
+        let before = self.kept.swap(now, Ordering::Relaxed);
+        self.metrics.tokens_changed(now.saturating_sub(before));
     }
 }
 
