@@ -28,6 +28,8 @@ const FOREIGN: [&str; 5] = [
 
 const DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
 const AUTHORITY_ACCESS: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01];
+/// `id-ad-ocsp`.
+const OCSP: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];
 const SCT_LIST: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0xd6, 0x79, 0x02, 0x04, 0x02];
 
 /// A certificate that cannot be used.
@@ -212,7 +214,8 @@ impl Certificate {
     /// Whether it says where to ask whether it is revoked.
     pub(crate) fn names_revocation(&self) -> bool {
         !self.is_self_issued()
-            && (self.extension(DISTRIBUTION_POINTS).is_some() || self.extension(AUTHORITY_ACCESS).is_some())
+            && (self.extension(DISTRIBUTION_POINTS).is_some()
+                || self.extension(AUTHORITY_ACCESS).is_some_and(names_ocsp))
     }
 
     /// The attributes of the subject, by the short names of RFC 4514.
@@ -296,6 +299,16 @@ impl Certificate {
             .as_ref()
             .is_none_or(|purposes| purposes.iter().any(|it| it == purpose || it == ANY_PURPOSE))
     }
+}
+
+/// Whether an extension tells where to ask by OCSP, and not only where the issuer is found; one that cannot be read may.
+fn names_ocsp(access: &[u8]) -> bool {
+    let descriptions = der::whole(access, der::SEQUENCE).and_then(|all| der::children(all.content));
+    descriptions.is_none_or(|descriptions| {
+        let method =
+            |it: &der::Tlv<'_>| der::take_tag(&mut { it.content }, der::OID).map(|oid| oid.content == OCSP);
+        descriptions.iter().any(|it| method(it) != Some(false))
+    })
 }
 
 fn oids(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {

@@ -139,6 +139,10 @@ func notary() map[string]any {
 		"rsa3072": newSignatory(rsaKey(3072), 99, nil), "rsa4096": newSignatory(rsaKey(4096), 99, nil),
 		"old-certificate": newSignatory(newKey(), 0, nil),
 		"somebody-else":   newSignatory(newKey(), 99, func(c *x509.Certificate) { c.Subject.Organization = []string{"Other"} }),
+		// Where its issuer is found says nothing of revocation; nobody listens at these addresses.
+		"issuer-named": newSignatory(newKey(), 99, func(c *x509.Certificate) { c.IssuingCertificateURL = []string{"http://127.0.0.1:1/ca"} }),
+		"asked-online": newSignatory(newKey(), 99, func(c *x509.Certificate) { c.OCSPServer = []string{"http://127.0.0.1:1/ocsp"} }),
+		"on-a-list":    newSignatory(newKey(), 99, func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"http://127.0.0.1:1/crl"} }),
 	}
 	for _, other := range others {
 		trusted = append(trusted, other.root)
