@@ -64,6 +64,25 @@ async fn requests_that_fail_are_told_by_the_phase() {
     }
 }
 
+#[test]
+fn token_services_are_for_s3_only() {
+    let sts = BucketSts::default();
+    for (provider, message) in [
+        (
+            BucketProvider::Gcp,
+            "STS configuration is not supported for 'gcp' bucket provider",
+        ),
+        (
+            BucketProvider::Azure,
+            "STS configuration is not supported for 'azure' bucket provider",
+        ),
+    ] {
+        let failure = access::check_sts(provider, &sts).unwrap_err();
+        assert_eq!(failure.reason, "InvalidSTSConfiguration");
+        assert_eq!(failure.message, message);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn token_services_that_do_not_fit_are_told() {
     let mut bench = Bench::new(&[("half", &[("username", "u")]), ("none", &[])]);
