@@ -11,9 +11,9 @@ pub(super) fn verify(
     signer: &[Certificate],
     trusted: &[Certificate],
 ) -> Result<(), Refusal> {
-    let malformed = Refusal::Timestamp("it is malformed");
-    let token = Token::parse_alone(token).ok_or(malformed.clone())?;
-    let info = Info::parse(token.content).ok_or(malformed)?;
+    const MALFORMED: Refusal = Refusal::Timestamp("it is malformed");
+    let token = Token::parse_alone(token).ok_or(MALFORMED)?;
+    let info = Info::parse(token.content).ok_or(MALFORMED)?;
     if !info.is_about(signature) {
         return Err(Refusal::Timestamp("it is about something else"));
     }

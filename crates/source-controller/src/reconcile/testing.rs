@@ -66,7 +66,7 @@ where
 {
     writer.apply_watcher_event(&watcher::Event::Apply(object.clone()));
     let (mut pass, mut drafts) = Pass::new(object.clone(), Interrupt::default(), recorder.clone());
-    let outcome = reconciler.reconcile(&mut pass).await;
+    let outcome = Box::pin(reconciler.reconcile(&mut pass)).await;
     reconciler.finish(&mut pass.object, &outcome);
     if let Some(token) = object.reconcile_requested_at().map(str::to_owned) {
         pass.object.set_last_handled_reconcile_at(&token);
