@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use ferro_api::helm::HelmRelease;
-use ferro_api::{controller, group};
+use ferro_api::{FluxObject as _, controller, group};
 use ferro_apply::targets::{Destination, TargetOptions, Targets};
 use ferro_apply::{Cluster, LiveIndex, Mapper, Owner, Ownership};
 use ferro_runtime::client::kubeconfig::Trust;
@@ -66,6 +66,7 @@ fn targets(home: &Client) -> Targets {
         default_remote_account: String::new(),
         has_object_identities: false,
         token_age: Duration::ZERO,
+        kind: HelmRelease::KIND,
         metrics: Metrics::default(),
     };
     Targets::new(local, options)
