@@ -1,5 +1,7 @@
 //! Release records: ours and those that Helm's own types read and write.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ferro_helm::record::{Record, Status, StoredChart, observation, observed_config, secret};
 use ferro_helm::values::resolve;
 use serde_json::{Map, Value as Json, json};
@@ -321,9 +323,18 @@ fn secrets_hold_records() {
 }
 
 #[test]
+fn large_records_are_packed_as_well_as_can_be() {
+    // The header of gzip says how (RFC 1952, XFL).
+    let effort = |record: &Record| STANDARD.decode(secret::encode(record).unwrap()).unwrap()[8];
+    let mut record = record();
+    assert_eq!(effort(&record), 0);
+    let mut random = Random::new(1);
+    record.manifest = (0..80_000).map(|_| format!("{:016x}", random.next())).collect();
+    assert_eq!(effort(&record), 2);
+}
+
+#[test]
 fn texts_that_hold_no_record_are_refused() {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
     let decode = |text: &[u8]| secret::decode(text).map_err(|error| error.to_string());
     assert!(decode(b"\xff").unwrap_err().starts_with("not base64"));
     let plain = STANDARD.encode("{\"name\":\"old\"}");
