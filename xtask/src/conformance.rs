@@ -43,3 +43,27 @@ pub fn build(name: &str) -> Result<PathBuf> {
     ensure!(output.status.success(), "the {name} does not compile: {told}");
     Ok(program)
 }
+
+/// Installs the storages that `ferro-bucket` is tested against, by the package clients of their languages. Nothing where these are not
+/// there: the tests say then that they were skipped.
+///
+/// # Errors
+/// When one cannot be installed.
+pub fn storages() -> Result<Option<PathBuf>> {
+    let is_there = |client: &&str| Command::new(client).arg("--version").output().is_ok();
+    if !["npm", "python3"].iter().all(is_there) {
+        return Ok(None);
+    }
+    let folder = program("storages");
+    let output = Command::new("sh")
+        .arg(paths::root().join("crates/ferro-bucket/tests/servers/install.sh"))
+        .arg(&folder)
+        .output()
+        .context("cannot start a shell")?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "the storages cannot be installed: {told}"
+    );
+    Ok(Some(folder))
+}

@@ -88,9 +88,10 @@ fn test_stages(stages: &mut Stages) {
         build::build()?;
         conformance::build("gitea").map(drop)
     });
-    let oracle = thread::spawn(|| {
+    let references = thread::spawn(|| {
         conformance::build("oracle")?;
-        conformance::build("signer").map(drop)
+        conformance::build("signer")?;
+        conformance::storages()
     });
 
     // The end-to-end tests are compiled with the rest, because Cargo would compile their dependencies anew for them alone.
@@ -106,7 +107,11 @@ fn test_stages(stages: &mut Stages) {
         end_to_end = output::run_for_test(cargo(&args), log, "tests/e2e")?;
         Ok(())
     });
-    stages.run("oracle and signer", |_| join(oracle));
+    let mut storages = None;
+    stages.run("oracle, signer and storages", |_| {
+        storages = join(references)?;
+        Ok(())
+    });
     stages.tests("tests", |log, tests| {
         let args = [
             "test",
@@ -121,6 +126,9 @@ fn test_stages(stages: &mut Stages) {
         command
             .env("FERRO_ORACLE", conformance::program("oracle"))
             .env("FERRO_SIGNER", conformance::program("signer"));
+        if let Some(storages) = &storages {
+            command.env("FERRO_STORAGE_SERVERS", storages);
+        }
         // The same questions in every run: a new one belongs to a search for faults, not in the way of a merge.
         command.env("PROPTEST_RNG_SEED", "20260101");
         output::run_tests(command, log, tests)
