@@ -86,6 +86,7 @@ fn test_stages(stages: &mut Stages) {
     // Beside the compilation, which leaves a core idle whenever it links or waits for one large crate.
     let servers = thread::spawn(|| {
         build::build()?;
+        conformance::build("registry")?;
         conformance::build("gitea").map(drop)
     });
     let references = thread::spawn(|| {
@@ -136,7 +137,7 @@ fn test_stages(stages: &mut Stages) {
     stages.run("build", |log| {
         output::run(programs::build_command(Profile::Quick), log)
     });
-    stages.run("control plane and Gitea", |_| join(servers));
+    stages.run("control plane and servers", |_| join(servers));
     stages.tests("end to end", |log, tests| {
         let program = end_to_end.context("no program of the end-to-end tests was compiled")?;
         let mut command = Command::new(program);
@@ -144,7 +145,8 @@ fn test_stages(stages: &mut Stages) {
         let mut command = for_end_to_end(command);
         command
             .env("FERRO_SIGNER", conformance::program("signer"))
-            .env("FERRO_GITEA", conformance::program("gitea"));
+            .env("FERRO_GITEA", conformance::program("gitea"))
+            .env("FERRO_REGISTRY", conformance::program("registry"));
         output::run_tests(command, log, tests)
     });
     stages.tests("demo", |log, tests| {
