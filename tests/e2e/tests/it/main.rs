@@ -31,6 +31,7 @@ mod sources_generated;
 mod sources_gitea;
 mod sources_kinds;
 mod sources_lfs;
+mod sources_registry;
 mod sources_replicas;
 mod sources_signed;
 mod tenants;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         sources_gitea::cases(),
         sources_kinds::cases(),
         sources_lfs::cases(),
+        sources_registry::cases(),
         sources_signed::cases(),
         apply::cases(),
         build::cases(),

@@ -33,7 +33,7 @@ pub(crate) fn cases() -> Vec<Entry> {
 }
 
 /// The stored artifact, checked: its bytes are those that its digest and size say.
-async fn artifact(case: &Case, object: &Value) -> Result<Vec<u8>> {
+pub(crate) async fn artifact(case: &Case, object: &Value) -> Result<Vec<u8>> {
     let artifact = &object["status"]["artifact"];
     let (status, bytes) = case.download(&text(artifact, "/url")).await?;
     ensure!(status == 200, "{}: status {status}", artifact["url"]);
@@ -54,7 +54,7 @@ async fn artifact(case: &Case, object: &Value) -> Result<Vec<u8>> {
 }
 
 /// The paths in an artifact and the contents of its files.
-fn files(artifact: &[u8]) -> Result<Vec<(String, String)>> {
+pub(crate) fn files(artifact: &[u8]) -> Result<Vec<(String, String)>> {
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(artifact));
     let mut files = Vec::new();
     for entry in archive.entries()? {

@@ -1,0 +1,207 @@
+//! Artifacts and charts of distribution, the registry that most others are made from, without TLS for everybody and with TLS
+//! for who has a password.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::{Case, Entry, Registry, Target, archive, cases};
+use serde_json::{Value, json};
+
+use super::sources::{artifact, failed_but_kept, files};
+
+pub(crate) fn cases() -> Vec<Entry> {
+    let all = cases!["sources_registry":
+        artifacts_of_distribution_are_followed_with_and_without_tls,
+        charts_of_distribution_are_followed_with_tls,
+    ];
+    // The program may have to be built first.
+    all.into_iter().map(|it| it.within(600)).collect()
+}
+
+const SOURCE: &str = "source.toolkit.fluxcd.io/v1";
+
+async fn start(case: &Case) -> Result<Option<Arc<Registry>>> {
+    let dir = case.dir()?;
+    let registry = case.blocking(move |world| Registry::start(world, &dir)).await?;
+    if registry.is_none() {
+        case.skip("no go to build the registry with");
+    }
+    Ok(registry.map(Arc::new))
+}
+
+/// Stores a file as `flux push artifact` does, and gives the revision that a source of the tag has.
+async fn push(case: &Case, registry: &Arc<Registry>, tag: &'static str, content: &str) -> Result<String> {
+    let (registry, layer) = (Arc::clone(registry), archive(&[("app.txt", content)])?);
+    let push = move |_: &_| {
+        let config = ("application/vnd.cncf.flux.config.v1+json", &b"{}"[..]);
+        let layer = ("application/vnd.cncf.flux.content.v1.tar+gzip", layer.as_slice());
+        registry.push("org/app", tag, config, layer)
+    };
+    Ok(format!("{tag}@{}", case.blocking(push).await?))
+}
+
+/// Stores a chart as `helm push` does.
+async fn push_chart(case: &Case, registry: &Arc<Registry>, version: &'static str) -> Result<()> {
+    let metadata = format!("apiVersion: v2\nname: app\nversion: {version}\n");
+    let (registry, layer) = (Arc::clone(registry), archive(&[("app/Chart.yaml", &metadata)])?);
+    let push = move |_: &_| {
+        let metadata = json!({"apiVersion": "v2", "name": "app", "version": version}).to_string();
+        let config = ("application/vnd.cncf.helm.config.v1+json", metadata.as_bytes());
+        let layer = (
+            "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+            layer.as_slice(),
+        );
+        registry.push("charts/app", version, config, layer)
+    };
+    case.blocking(push).await.map(drop)
+}
+
+async fn trust(case: &Case, registry: &Registry) -> Result<()> {
+    let authority = json!({"ca.crt": registry.authority()});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "authority"}, "stringData": authority});
+    case.apply_object(&secret).await
+}
+
+/// Writes the Secret with the password of the account.
+async fn password(case: &Case, registry: &Registry, password: &str) -> Result<()> {
+    let config = json!({".dockerconfigjson": registry.docker_config(password)});
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "account"},
+        "type": "kubernetes.io/dockerconfigjson", "stringData": config,
+    });
+    case.apply_object(&secret).await
+}
+
+async fn create(case: &Case, kind: &str, name: &str, spec: Value) -> Result<Target> {
+    let target = case.object(SOURCE, kind, name)?;
+    let object = json!({"apiVersion": SOURCE, "kind": kind, "metadata": {"name": name}, "spec": spec});
+    target.apply(&object).await?;
+    Ok(target)
+}
+
+/// Four sources: by tag and by version, without TLS and with it.
+async fn sources(case: &Case, registry: &Registry) -> Result<Vec<(Target, &'static str)>> {
+    let mut sources = Vec::new();
+    for (way, reference) in [
+        ("tag", json!({"tag": "latest"})),
+        ("semver", json!({"semver": "1.x"})),
+    ] {
+        let url = format!("oci://{}/org/app", registry.plain());
+        let plain = json!({"interval": "1h", "url": url, "ref": reference, "insecure": true});
+        let url = format!("oci://{}/org/app", registry.secured());
+        let secured = json!({
+            "interval": "1h", "url": url, "ref": reference,
+            "secretRef": {"name": "account"}, "certSecretRef": {"name": "authority"},
+        });
+        for (name, spec) in [("plain", plain), ("secured", secured)] {
+            let source = create(case, "OCIRepository", &format!("{name}-{way}"), spec).await?;
+            sources.push((source, way));
+        }
+    }
+    Ok(sources)
+}
+
+/// Waits until a source has the revision, and in it the file with this content.
+async fn stored(case: &Case, source: &Target, revision: &str, content: &str) -> Result<()> {
+    let message = format!("stored artifact for digest '{revision}'");
+    let object = source.expect("Ready", "True", "Succeeded", &message).await?;
+    let (status, files) = (&object["status"], files(&artifact(case, &object).await?)?);
+    ensure!(status["artifact"]["revision"] == revision, "{status}");
+    ensure!(files == [("app.txt".to_owned(), content.to_owned())], "{files:?}");
+    Ok(())
+}
+
+async fn artifacts_of_distribution_are_followed_with_and_without_tls(case: Case) -> Result<()> {
+    let Some(registry) = start(&case).await? else {
+        return Ok(());
+    };
+    trust(&case, &registry).await?;
+    password(&case, &registry, Registry::PASSWORD).await?;
+    let latest = push(&case, &registry, "latest", "latest one").await?;
+    let version = push(&case, &registry, "1.9.0", "1.9.0").await?;
+    let sources = sources(&case, &registry).await?;
+    for (source, way) in &sources {
+        match *way {
+            "tag" => stored(&case, source, &latest, "latest one").await?,
+            _ => stored(&case, source, &version, "1.9.0").await?,
+        }
+    }
+
+    let latest = push(&case, &registry, "latest", "latest two").await?;
+    let version = push(&case, &registry, "1.10.0", "1.10.0").await?;
+    push(&case, &registry, "2.0.0", "not in the range").await?;
+    for (source, way) in &sources {
+        source.request().await?;
+        match *way {
+            "tag" => stored(&case, source, &latest, "latest two").await?,
+            _ => stored(&case, source, &version, "1.10.0").await?,
+        }
+    }
+
+    password(&case, &registry, "wrong").await?;
+    let secured = |way: &str| case.object(SOURCE, "OCIRepository", &format!("secured-{way}"));
+    for (way, reason, revision) in [("tag", PULL_FAILED, &latest), ("semver", READ_FAILED, &version)] {
+        let source = secured(way)?;
+        source.request().await?;
+        failed_but_kept(&case, &source, reason, UNAUTHORIZED, revision).await?;
+    }
+    password(&case, &registry, Registry::PASSWORD).await?;
+    let source = secured("tag")?;
+    source.reconcile().await?;
+    stored(&case, &source, &latest, "latest two").await?;
+
+    // Nobody else knows the authority.
+    source.merge(&json!({"spec": {"certSecretRef": null}})).await?;
+    failed_but_kept(&case, &source, PULL_FAILED, UNKNOWN_AUTHORITY, &latest).await?;
+    let authority = json!({"certSecretRef": {"name": "authority"}});
+    source.merge(&json!({"spec": authority})).await?;
+    stored(&case, &source, &latest, "latest two").await
+}
+
+const PULL_FAILED: &str = "OCIArtifactPullFailed";
+const READ_FAILED: &str = "ReadOperationFailed";
+const UNAUTHORIZED: &str = "UNAUTHORIZED";
+const UNKNOWN_AUTHORITY: &str = "certificate";
+
+async fn charts_of_distribution_are_followed_with_tls(case: Case) -> Result<()> {
+    let Some(registry) = start(&case).await? else {
+        return Ok(());
+    };
+    trust(&case, &registry).await?;
+    password(&case, &registry, Registry::PASSWORD).await?;
+    push_chart(&case, &registry, "1.9.0").await?;
+    let spec = json!({
+        "type": "oci", "url": format!("oci://{}/charts", registry.secured()),
+        "secretRef": {"name": "account"}, "certSecretRef": {"name": "authority"},
+    });
+    create(&case, "HelmRepository", "app", spec).await?;
+    let source = json!({"kind": "HelmRepository", "name": "app"});
+    let spec = json!({"interval": "1h", "chart": "app", "version": "1.x", "sourceRef": source});
+    let chart = create(&case, "HelmChart", "app", spec).await?;
+    pulled(&case, &chart, "1.9.0").await?;
+
+    push_chart(&case, &registry, "1.10.0").await?;
+    push_chart(&case, &registry, "2.0.0").await?;
+    chart.request().await?;
+    pulled(&case, &chart, "1.10.0").await?;
+
+    password(&case, &registry, "wrong").await?;
+    chart.request().await?;
+    failed_but_kept(&case, &chart, "AuthenticationFailed", UNAUTHORIZED, "1.10.0").await?;
+    password(&case, &registry, Registry::PASSWORD).await?;
+    chart.reconcile().await?;
+    pulled(&case, &chart, "1.10.0").await
+}
+
+/// Waits until that version of the chart is stored.
+async fn pulled(case: &Case, chart: &Target, version: &str) -> Result<()> {
+    let message = format!("pulled 'app' chart with version '{version}'");
+    let object = chart
+        .expect("Ready", "True", "ChartPullSucceeded", &message)
+        .await?;
+    let files = files(&artifact(case, &object).await?)?;
+    let (name, metadata) = files.first().context("an empty chart")?;
+    let is_it = name == "app/Chart.yaml" && metadata.contains(&format!("version: {version}\n"));
+    ensure!(is_it, "{files:?}");
+    Ok(())
+}
