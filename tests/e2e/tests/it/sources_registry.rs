@@ -138,30 +138,51 @@ async fn artifacts_of_distribution_are_followed_with_and_without_tls(case: Case)
         }
     }
 
-    password(&case, &registry, "wrong").await?;
-    let secured = |way: &str| case.object(SOURCE, "OCIRepository", &format!("secured-{way}"));
-    for (way, reason, revision) in [("tag", PULL_FAILED, &latest), ("semver", READ_FAILED, &version)] {
-        let source = secured(way)?;
-        source.request().await?;
-        failed_but_kept(&case, &source, reason, UNAUTHORIZED, revision).await?;
-    }
-    password(&case, &registry, Registry::PASSWORD).await?;
-    let source = secured("tag")?;
-    source.reconcile().await?;
-    stored(&case, &source, &latest, "latest two").await?;
-
-    // Nobody else knows the authority.
-    source.merge(&json!({"spec": {"certSecretRef": null}})).await?;
-    failed_but_kept(&case, &source, PULL_FAILED, UNKNOWN_AUTHORITY, &latest).await?;
-    let authority = json!({"certSecretRef": {"name": "authority"}});
-    source.merge(&json!({"spec": authority})).await?;
-    stored(&case, &source, &latest, "latest two").await
+    refused(&case, &registry, &latest, &version).await
 }
 
+/// Who may not read is told so and keeps what there is, until it may again.
+async fn refused(case: &Case, registry: &Arc<Registry>, latest: &str, version: &str) -> Result<()> {
+    let secured = |way: &str| case.object(SOURCE, "OCIRepository", &format!("secured-{way}"));
+    let (source, versions) = (secured("tag")?, secured("semver")?);
+    password(case, registry, WRONG).await?;
+    let newer = push(case, registry, "latest", "latest three").await?;
+    source.request().await?;
+    kept(case, &source, PULL_FAILED, UNAUTHORIZED, latest).await?;
+    versions.request().await?;
+    kept(case, &versions, READ_FAILED, UNAUTHORIZED, version).await?;
+    password(case, registry, Registry::PASSWORD).await?;
+    source.request().await?;
+    stored(case, &source, &newer, "latest three").await?;
+
+    // What the registry does not have is no matter of access.
+    source.merge(&json!({"spec": {"ref": {"tag": "gone"}}})).await?;
+    kept(case, &source, PULL_FAILED, "MANIFEST_UNKNOWN", &newer).await?;
+    // Nobody else knows the authority.
+    let reference = json!({"tag": "latest"});
+    source
+        .merge(&json!({"spec": {"ref": reference, "certSecretRef": null}}))
+        .await?;
+    kept(case, &source, PULL_FAILED, UNKNOWN_AUTHORITY, &newer).await?;
+    let authority = json!({"certSecretRef": {"name": "authority"}});
+    source.merge(&json!({"spec": authority})).await?;
+    stored(case, &source, &newer, "latest three").await
+}
+
+/// The source says why it has nothing newer, but no password, and its artifact is still served.
+async fn kept(case: &Case, source: &Target, reason: &str, message: &str, revision: &str) -> Result<()> {
+    failed_but_kept(case, source, reason, message, revision).await?;
+    let object = source.get().await?;
+    let status = object["status"].to_string();
+    ensure!(!status.contains(WRONG), "{status}");
+    Ok(())
+}
+
+const WRONG: &str = "wrong-horse-battery";
 const PULL_FAILED: &str = "OCIArtifactPullFailed";
 const READ_FAILED: &str = "ReadOperationFailed";
 const UNAUTHORIZED: &str = "UNAUTHORIZED";
-const UNKNOWN_AUTHORITY: &str = "certificate";
+const UNKNOWN_AUTHORITY: &str = "invalid peer certificate: UnknownIssuer";
 
 async fn charts_of_distribution_are_followed_with_tls(case: Case) -> Result<()> {
     let Some(registry) = start(&case).await? else {
@@ -185,9 +206,9 @@ async fn charts_of_distribution_are_followed_with_tls(case: Case) -> Result<()> 
     chart.request().await?;
     pulled(&case, &chart, "1.10.0").await?;
 
-    password(&case, &registry, "wrong").await?;
+    password(&case, &registry, WRONG).await?;
     chart.request().await?;
-    failed_but_kept(&case, &chart, "AuthenticationFailed", UNAUTHORIZED, "1.10.0").await?;
+    kept(&case, &chart, "AuthenticationFailed", UNAUTHORIZED, "1.10.0").await?;
     password(&case, &registry, Registry::PASSWORD).await?;
     chart.reconcile().await?;
     pulled(&case, &chart, "1.10.0").await
