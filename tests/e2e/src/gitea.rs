@@ -4,10 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ferro_testkit::lfs;
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use xtask::process::{Process, until};
 use xtask::{paths, ports};
 
+use crate::reference;
 use crate::world::World;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -43,7 +43,8 @@ impl Gitea {
     /// # Errors
     /// When it does not compile or start.
     pub fn start(world: &World, dir: &Path) -> Result<Option<Self>> {
-        let Some(program) = program()? else {
+        // Its database is in C.
+        let Some(program) = reference::program("gitea", "FERRO_GITEA", &["go", "cc"])? else {
             return Ok(None);
         };
         let [http, ssh] =
@@ -256,23 +257,4 @@ fn static_root() -> Result<String> {
     let told = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "the module of Gitea: {told}");
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// The program that `FERRO_GITEA` names, or one that is built once.
-fn program() -> Result<Option<PathBuf>> {
-    static BUILT: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
-    built.clone().map_err(|error| anyhow!(error))
-}
-
-fn build() -> Result<Option<PathBuf>> {
-    if let Some(program) = std::env::var_os("FERRO_GITEA") {
-        return Ok(Some(program.into()));
-    }
-    // Its database is in C.
-    let is_missing = |program: &str| Command::new(program).arg("--version").output().is_err();
-    if is_missing("go") || is_missing("cc") {
-        return Ok(None);
-    }
-    xtask::conformance::build("gitea").map(Some)
 }

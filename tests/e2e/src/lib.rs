@@ -24,6 +24,7 @@ mod dump;
 mod gitea;
 mod object;
 mod process;
+mod reference;
 mod registry;
 mod repository;
 mod runner;

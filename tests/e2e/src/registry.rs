@@ -4,12 +4,11 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ferro_testkit::tls::Authority;
@@ -18,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use xtask::ports;
 use xtask::process::{Process, until};
 
+use crate::reference;
 use crate::world::World;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ impl Registry {
     /// # Errors
     /// When it does not compile or start.
     pub fn start(world: &World, dir: &Path) -> Result<Option<Self>> {
-        let Some(program) = program()? else {
+        let Some(program) = reference::program("registry", "FERRO_REGISTRY", &["go"])? else {
             return Ok(None);
         };
         let authority = Authority::new("registry");
@@ -196,21 +196,4 @@ fn serve(
         },
     )?;
     Ok(process)
-}
-
-/// The program that `FERRO_REGISTRY` names, or one that is built once.
-fn program() -> Result<Option<PathBuf>> {
-    static BUILT: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
-    built.clone().map_err(|error| anyhow!(error))
-}
-
-fn build() -> Result<Option<PathBuf>> {
-    if let Some(program) = std::env::var_os("FERRO_REGISTRY") {
-        return Ok(Some(program.into()));
-    }
-    if Command::new("go").arg("version").output().is_err() {
-        return Ok(None);
-    }
-    xtask::conformance::build("registry").map(Some)
 }

@@ -3,10 +3,11 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+
+use crate::reference;
 
 /// Registries and an instance of Sigstore, which end with this.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Signer {
     /// # Errors
     /// When it does not compile or start.
     pub fn start(dir: &Path) -> Result<Option<Self>> {
-        let Some(program) = program()? else {
+        let Some(program) = reference::program("signer", "FERRO_SIGNER", &["go"])? else {
             return Ok(None);
         };
         let mut process = Command::new(&program)
@@ -105,21 +106,4 @@ impl Drop for Signer {
         drop(self.process.kill());
         drop(self.process.wait());
     }
-}
-
-/// The program that `FERRO_SIGNER` names, or one that is built once.
-fn program() -> Result<Option<PathBuf>> {
-    static BUILT: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
-    built.clone().map_err(|error| anyhow!(error))
-}
-
-fn build() -> Result<Option<PathBuf>> {
-    if let Some(program) = std::env::var_os("FERRO_SIGNER") {
-        return Ok(Some(program.into()));
-    }
-    if Command::new("go").arg("version").output().is_err() {
-        return Ok(None);
-    }
-    xtask::conformance::build("signer").map(Some)
 }
