@@ -3,15 +3,15 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 
 use ferro_template::{Parsed, Templates, Unnamed};
 
 use super::program::Engine;
 use crate::chart::File;
 
-/// From so many bytes on a second thread is worth its while: below, it takes as long to start, to wake and to give back its memory as it saves.
-const SHARED_SIZE: usize = 512 << 10;
+/// From so many bytes on a second thread is worth its while: what is less is parsed in the time that it takes to start.
+const SHARED_SIZE: usize = 32 << 10;
 
 /// What became of a text.
 pub(super) type Parsing = Result<Parsed, ferro_template::Error>;
@@ -19,7 +19,8 @@ pub(super) type Parsing = Result<Parsed, ferro_template::Error>;
 /// Parses templates while a chart is being loaded: what is pushed is found again by its memory, which the chart shares.
 pub struct Ahead {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// Whether there is a second thread, or was to be.
+    is_shared: bool,
     /// The size of all texts.
     size: usize,
 }
@@ -35,6 +36,8 @@ struct State {
     waiting: VecDeque<Arc<[u8]>>,
     /// None for those that have errors.
     parsed: Vec<(Arc<[u8]>, Option<Unnamed>)>,
+    /// Whether the thread has a text in hand.
+    is_busy: bool,
     /// Whether nothing more is to come.
     is_closed: bool,
     /// Whether the thread has nothing to do; to wake one that has costs a system call, too.
@@ -50,7 +53,7 @@ impl Ahead {
                 state: Mutex::default(),
                 news: Condvar::new(),
             }),
-            thread: None,
+            is_shared: false,
             size: 0,
         }
     }
@@ -70,27 +73,24 @@ impl Ahead {
         drop(state);
         if is_idle {
             self.shared.news.notify_one();
-        } else if self.thread.is_none() && SHARED_SIZE <= self.size {
+        } else if !self.is_shared && SHARED_SIZE <= self.size {
+            self.is_shared = true;
             let shared = Arc::clone(&self.shared);
+            // Nobody waits for its end: where it has no processor to start on, that may take longer than all the rest.
             // Without a thread to have, all is parsed in the end.
-            self.thread = Builder::new().spawn(move || shared.work(true)).ok();
+            drop(Builder::new().spawn(move || shared.help()));
         }
     }
 
     /// Sees to it that these texts are parsed, and gives what became of each, in order.
-    pub(super) fn finish(mut self, wanted: &[(&str, &Arc<[u8]>)]) -> Vec<Parsing> {
+    pub(super) fn finish(self, wanted: &[(&str, &Arc<[u8]>)]) -> Vec<Parsing> {
         let texts: HashSet<usize> = wanted.iter().map(|(_, text)| address(text)).collect();
         let mut state = self.shared.lock();
         state.waiting.retain(|text| texts.contains(&address(text)));
         state.is_closed = true;
         drop(state);
         self.shared.news.notify_one();
-        self.shared.work(false);
-        if let Some(thread) = self.thread.take() {
-            // Should it have failed, what it left is parsed below.
-            drop(thread.join());
-        }
-        let parsed = std::mem::take(&mut self.shared.lock().parsed);
+        let parsed = self.shared.rest();
         let mut parsed: HashMap<usize, Unnamed> = parsed
             .into_iter()
             .filter_map(|(text, parsed)| Some((address(&text), parsed?)))
@@ -123,22 +123,62 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Parses what nobody has taken yet, and waits for more if it is to.
-    fn work(&self, waits: bool) {
+    /// Parses what nobody has taken yet, and gives all when the thread has done its last.
+    fn rest(&self) -> Vec<(Arc<[u8]>, Option<Unnamed>)> {
+        let mut state = self.lock();
+        while let Some(text) = state.waiting.pop_front() {
+            drop(state);
+            let parsed = self.parse(text);
+            state = self.lock();
+            state.parsed.push(parsed);
+        }
+        while state.is_busy {
+            state = self.wait(state);
+        }
+        std::mem::take(&mut state.parsed)
+    }
+
+    /// What the thread does: it parses, and waits for more until no more is to come.
+    fn help(&self) {
         let mut state = self.lock();
         loop {
             if let Some(text) = state.waiting.pop_front() {
+                state.is_busy = true;
                 drop(state);
-                let parsed = self.templates.parse_unnamed(Arc::clone(&text)).ok();
+                let busy = Busy(self);
+                let parsed = self.parse(text);
+                self.lock().parsed.push(parsed);
+                drop(busy);
                 state = self.lock();
-                state.parsed.push((text, parsed));
-            } else if waits && !state.is_closed {
-                state.is_idle = true;
-                state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.is_idle = false;
-            } else {
+            } else if state.is_closed {
                 return;
+            } else {
+                state.is_idle = true;
+                state = self.wait(state);
+                state.is_idle = false;
             }
+        }
+    }
+
+    fn parse(&self, text: Arc<[u8]>) -> (Arc<[u8]>, Option<Unnamed>) {
+        let parsed = self.templates.parse_unnamed(Arc::clone(&text)).ok();
+        (text, parsed)
+    }
+
+    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        self.news.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That the thread has a text in hand, until it is done or fails.
+struct Busy<'s>(&'s Shared);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.is_busy = false;
+        if state.is_closed {
+            self.0.news.notify_one();
         }
     }
 }
@@ -183,7 +223,7 @@ mod tests {
         for (_, text) in texts.iter().take(9) {
             ahead.push_text(text);
         }
-        assert!(ahead.thread.is_some());
+        assert!(ahead.is_shared);
         let wanted: Vec<_> = texts
             .iter()
             .skip(3)
