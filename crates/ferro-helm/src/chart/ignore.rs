@@ -40,10 +40,20 @@ pub struct Rules(Vec<Rule>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
-    pattern: String,
+    pattern: Pattern,
     scope: Scope,
     negated: bool,
     directories_only: bool,
+}
+
+/// What is matched. Most rules need no pattern, and each is asked about each file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pattern {
+    /// The whole.
+    Literal(String),
+    /// The end, behind anything but a slash: `*.bak`.
+    Suffix(String),
+    Glob(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +91,13 @@ impl Rules {
         if matches!(path, "" | "." | "./") {
             return false;
         }
+        let name = base(path);
         for rule in &self.0 {
-            let matches = (is_dir || !rule.directories_only) && rule.matches(path);
+            let subject = match rule.scope {
+                Scope::Path => path,
+                Scope::Name => name,
+            };
+            let matches = (is_dir || !rule.directories_only) && rule.pattern.matches(subject);
             if matches != rule.negated {
                 return true;
             }
@@ -100,7 +115,7 @@ impl Rules {
 impl Rule {
     fn default_hidden() -> Self {
         Self {
-            pattern: "templates/.?*".to_owned(),
+            pattern: Pattern::new("templates/.?*"),
             scope: Scope::Path,
             negated: false,
             directories_only: false,
@@ -115,7 +130,7 @@ impl Rule {
         if line.contains("**") {
             return Err(Error::DoubleStar);
         }
-        matches(line, "abc").ok_or(Error::BadPattern)?;
+        glob(line, "abc").ok_or(Error::BadPattern)?;
         let (negated, line) = strip(line, |line| line.strip_prefix('!'));
         let (directories_only, line) = strip(line, |line| line.strip_suffix('/'));
         let (is_rooted, line) = strip(line, |line| line.strip_prefix('/'));
@@ -125,32 +140,38 @@ impl Rule {
             Scope::Name
         };
         Ok(Some(Self {
-            pattern: line.to_owned(),
+            pattern: Pattern::new(line),
             scope,
             negated,
             directories_only,
         }))
     }
+}
 
-    fn matches(&self, path: &str) -> bool {
-        let subject = match self.scope {
-            Scope::Path => path,
-            Scope::Name => base(path),
-        };
-        matches(&self.pattern, subject).unwrap_or(false)
+impl Pattern {
+    fn new(pattern: &str) -> Self {
+        let is_literal = |text: &str| !text.contains(['*', '?', '[', '\\']);
+        match pattern.strip_prefix('*') {
+            _ if is_literal(pattern) => Self::Literal(pattern.to_owned()),
+            Some(suffix) if is_literal(suffix) => Self::Suffix(suffix.to_owned()),
+            _ => Self::Glob(pattern.to_owned()),
+        }
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Literal(literal) => literal == name,
+            Self::Suffix(suffix) => name
+                .strip_suffix(suffix.as_str())
+                .is_some_and(|rest| !rest.contains('/')),
+            Self::Glob(pattern) => glob(pattern, name).unwrap_or(false),
+        }
     }
 }
 
 /// Matches as Go's `filepath.Match`, which does not look at what follows a part that failed to match. A
 /// pattern that is malformed where it is looked at gives nothing.
-fn matches(pattern: &str, name: &str) -> Option<bool> {
-    let is_literal = |text: &str| !text.contains(['*', '?', '[', '\\']);
-    if is_literal(pattern) {
-        return Some(pattern == name);
-    }
-    if let Some(suffix) = pattern.strip_prefix('*').filter(|suffix| is_literal(suffix)) {
-        return Some(name.strip_suffix(suffix).is_some_and(|rest| !rest.contains('/')));
-    }
+fn glob(pattern: &str, name: &str) -> Option<bool> {
     if let Ok(matches) = path::matches(pattern, name) {
         return Some(matches);
     }
