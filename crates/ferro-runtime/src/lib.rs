@@ -29,6 +29,7 @@ pub mod leader;
 pub mod logging;
 pub mod metrics;
 mod pass;
+mod pprof;
 pub mod process;
 pub mod reconcile;
 pub mod server;

@@ -1,4 +1,4 @@
-//! The two small HTTP servers of every controller process: metrics, and health with readiness.
+//! The two small HTTP servers of every controller process: metrics with profiles, and health with readiness.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -103,9 +103,12 @@ pub async fn serve_health(listener: TcpListener, readiness: Readiness, stop: Can
     serve(listener, router, stop).await;
 }
 
-/// Serves `/metrics` until `stop`.
+/// Serves `/metrics`, and profiles below `/debug/pprof/`, until `stop`.
 pub async fn serve_metrics(listener: TcpListener, registry: Arc<Mutex<Registry>>, stop: CancellationToken) {
-    let router = Router::new().route("/metrics", get(metrics)).with_state(registry);
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .merge(crate::pprof::routes())
+        .with_state(registry);
     serve(listener, router, stop).await;
 }
 
