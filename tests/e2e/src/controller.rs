@@ -20,6 +20,8 @@ pub struct Setup {
     pub dir: PathBuf,
     /// The kubeconfig that it uses.
     pub kubeconfig: PathBuf,
+    /// Arguments before all flags of the tests, which win over them.
+    pub arguments: Vec<String>,
     /// Further flags.
     pub flags: Vec<String>,
     /// The value of RUNTIME_NAMESPACE.
@@ -70,7 +72,8 @@ impl Controller {
             xtask::ports::free()?,
         ];
         let (metrics, health, storage) = (ports[0], ports[1], ports[2]);
-        let mut flags = vec![
+        let mut flags = setup.arguments.clone();
+        flags.extend([
             format!("--kubeconfig={}", setup.kubeconfig.display()),
             format!("--metrics-addr=127.0.0.1:{metrics}"),
             format!("--health-addr=127.0.0.1:{health}"),
@@ -78,7 +81,7 @@ impl Controller {
             "--min-retry-delay=200ms".to_owned(),
             "--max-retry-delay=2s".to_owned(),
             "--requeue-dependency=1s".to_owned(),
-        ];
+        ]);
         let program = setup.program.as_str();
         let serves = matches!(program, "source-controller" | "source-watcher" | "ferroflux");
         let unpacks = matches!(program, "kustomize-controller" | "source-watcher" | "ferroflux");
@@ -203,6 +206,18 @@ impl Controller {
     #[must_use]
     pub const fn storage_port(&self) -> u16 {
         self.storage
+    }
+
+    /// The port of its metrics.
+    #[must_use]
+    pub const fn metrics_port(&self) -> u16 {
+        self.metrics
+    }
+
+    /// The port of its health.
+    #[must_use]
+    pub const fn health_port(&self) -> u16 {
+        self.health
     }
 
     /// Its metrics, in Prometheus' text format.

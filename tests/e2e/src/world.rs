@@ -126,6 +126,7 @@ impl World {
             program: program.to_owned(),
             dir: self.dir.join(program),
             kubeconfig: self.kubeconfig.clone(),
+            arguments: Vec::new(),
             flags: flags.iter().map(|&it| it.to_owned()).collect(),
             namespace: "default".to_owned(),
         }

@@ -22,6 +22,8 @@ mod helm_releases;
 mod helm_waits;
 mod helm_witness;
 mod hostile;
+mod install;
+mod install_rights;
 mod prune;
 mod resilience;
 mod scale;
@@ -66,8 +68,10 @@ fn main() -> ExitCode {
         cli_objects::cases(),
         cli_releases::cases(),
         hostile::cases(),
+        install::cases(),
         // The longest of those that share a world, when the others are over: they fill the machine.
         scale::cases(),
+        install_rights::cases(),
         sources_replicas::cases(),
         watcher_replicas::cases(),
         concurrency::cases(),
