@@ -1,5 +1,5 @@
 // Command registry is distribution, the registry that most others are made from, with what the tests configure: its
-// filesystem driver, and accounts of an htpasswd file.
+// filesystem driver, accounts of an htpasswd file, and tokens of a token service.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 
 	"github.com/distribution/distribution/v3/registry"
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd"
+	_ "github.com/distribution/distribution/v3/registry/auth/token"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 )
 

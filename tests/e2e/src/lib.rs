@@ -31,6 +31,7 @@ mod repository;
 mod runner;
 mod signer;
 mod tls;
+mod tokens;
 mod world;
 
 pub use archive::archive;
@@ -45,4 +46,5 @@ pub use repository::{Repository, config_map, kustomization_yaml};
 pub use runner::{Entry, main};
 pub use signer::Signer;
 pub use tls::TlsProxy;
+pub use tokens::Tokens;
 pub use world::World;

@@ -1,5 +1,5 @@
-//! Distribution, the program of `tests/conformance/registry`: one store of artifacts, read and written by everybody over HTTP
-//! and by one account over TLS.
+//! Distribution, the program of `tests/conformance/registry`: one store of artifacts, read and written by everybody over HTTP,
+//! and over TLS by those who have what it wants: a password, a token, a certificate.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -11,13 +11,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ferro_testkit::tls::Authority;
+use ferro_testkit::tls::{Authority, Pair};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use xtask::ports;
 use xtask::process::{Process, until};
 
 use crate::reference;
+use crate::tokens::Tokens;
 use crate::world::World;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,8 +29,17 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub struct Registry {
     plain: SocketAddr,
     secured: SocketAddr,
-    authority: String,
+    authority: Authority,
+    tokens: Option<Tokens>,
     _processes: [Process; 2],
+}
+
+/// What the server with TLS wants of its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    Password,
+    Token,
+    Certificate,
 }
 
 impl Registry {
@@ -45,6 +55,26 @@ impl Registry {
     /// # Errors
     /// When it does not compile or start.
     pub fn start(world: &World, dir: &Path) -> Result<Option<Self>> {
+        Self::guarded(world, dir, Guard::Password)
+    }
+
+    /// The same, with tokens of a service that asks for the password.
+    ///
+    /// # Errors
+    /// When it does not compile or start.
+    pub fn with_tokens(world: &World, dir: &Path) -> Result<Option<Self>> {
+        Self::guarded(world, dir, Guard::Token)
+    }
+
+    /// The same, with certificates of clients that the authority signed.
+    ///
+    /// # Errors
+    /// When it does not compile or start.
+    pub fn with_client_certificates(world: &World, dir: &Path) -> Result<Option<Self>> {
+        Self::guarded(world, dir, Guard::Certificate)
+    }
+
+    fn guarded(world: &World, dir: &Path, guard: Guard) -> Result<Option<Self>> {
         let Some(program) = reference::program("registry", "FERRO_REGISTRY", &["go"])? else {
             return Ok(None);
         };
@@ -52,17 +82,33 @@ impl Registry {
         let pair = authority.server(&[]);
         std::fs::write(dir.join("tls.crt"), &pair.certificate)?;
         std::fs::write(dir.join("tls.key"), &pair.key)?;
+        std::fs::write(dir.join("ca.crt"), authority.pem())?;
         std::fs::write(dir.join("accounts"), Self::ACCOUNTS)?;
+        let tokens = match guard {
+            Guard::Token => Some(Tokens::start(&authority, Self::USER, Self::PASSWORD)?),
+            _ => None,
+        };
+        if let Some(tokens) = &tokens {
+            std::fs::write(dir.join("keys.json"), tokens.keys().to_string())?;
+        }
         let [plain, secured] =
             [ports::free()?, ports::free()?].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let processes = [
             serve(world, &program, dir, "plain", plain, &json!({}))?,
-            serve(world, &program, dir, "secured", secured, &secrets(dir))?,
+            serve(
+                world,
+                &program,
+                dir,
+                "secured",
+                secured,
+                &guards(dir, guard, tokens.as_ref()),
+            )?,
         ];
         Ok(Some(Self {
             plain,
             secured,
-            authority: authority.pem(),
+            authority,
+            tokens,
             _processes: processes,
         }))
     }
@@ -81,8 +127,20 @@ impl Registry {
 
     /// The authority that signed the certificate, in PEM.
     #[must_use]
-    pub fn authority(&self) -> &str {
-        &self.authority
+    pub fn authority(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// The service of tokens, where there is one.
+    #[must_use]
+    pub const fn tokens(&self) -> Option<&Tokens> {
+        self.tokens.as_ref()
+    }
+
+    /// A certificate for a client, signed by the authority.
+    #[must_use]
+    pub fn client_certificate(&self) -> Pair {
+        self.authority.client(Self::USER)
     }
 
     /// A file of Docker's with this password of the account at the address with TLS.
@@ -152,11 +210,19 @@ fn digest(content: &[u8]) -> String {
 }
 
 /// What the configuration of the server with TLS has and the other's has not.
-fn secrets(dir: &Path) -> Value {
-    json!({
-        "tls": {"certificate": dir.join("tls.crt"), "key": dir.join("tls.key")},
-        "auth": {"htpasswd": {"realm": "e2e", "path": dir.join("accounts")}},
-    })
+fn guards(dir: &Path, guard: Guard, tokens: Option<&Tokens>) -> Value {
+    let mut tls = json!({"certificate": dir.join("tls.crt"), "key": dir.join("tls.key")});
+    if guard == Guard::Certificate {
+        tls["clientcas"] = json!([dir.join("ca.crt")]);
+    }
+    let auth = match (guard, tokens) {
+        (Guard::Password, _) => json!({"htpasswd": {"realm": "e2e", "path": dir.join("accounts")}}),
+        (Guard::Token, Some(tokens)) => json!({"token": {
+            "realm": tokens.realm(), "service": Tokens::SERVICE, "issuer": Tokens::ISSUER, "jwks": dir.join("keys.json"),
+        }}),
+        _ => Value::Null,
+    };
+    json!({"tls": tls, "auth": auth})
 }
 
 /// Starts a server on the store in `dir`, and waits until it listens.
@@ -166,13 +232,13 @@ fn serve(
     dir: &Path,
     name: &str,
     address: SocketAddr,
-    secrets: &Value,
+    guards: &Value,
 ) -> Result<Process> {
     let configuration = json!({
         "version": "0.1",
         "storage": {"filesystem": {"rootdirectory": dir.join("store")}},
-        "http": {"addr": address, "secret": "e2e", "relativeurls": true, "tls": secrets["tls"]},
-        "auth": secrets["auth"],
+        "http": {"addr": address, "secret": "e2e", "relativeurls": true, "tls": guards["tls"]},
+        "auth": guards["auth"],
     });
     // JSON is YAML, too.
     let file = dir.join(format!("{name}.yml"));

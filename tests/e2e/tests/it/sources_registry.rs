@@ -1,10 +1,13 @@
 //! Artifacts and charts of distribution, the registry that most others are made from, without TLS for everybody and with TLS
-//! for who has a password.
+//! for who has a password, a token or a certificate.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::{Case, Entry, Registry, Target, archive, cases};
+use e2e::{Case, Entry, Registry, Target, Tokens, World, archive, cases};
+use ferro_testkit::tls::{Authority, Pair};
 use serde_json::{Value, json};
 
 use super::sources::{artifact, failed_but_kept, files};
@@ -13,6 +16,8 @@ pub(crate) fn cases() -> Vec<Entry> {
     let all = cases!["sources_registry":
         artifacts_of_distribution_are_followed_with_and_without_tls,
         charts_of_distribution_are_followed_with_tls,
+        registry_with_tokens_is_asked_with_those_of_its_service,
+        registry_with_client_certificates_is_asked_with_one,
     ];
     // The program may have to be built first.
     all.into_iter().map(|it| it.within(600)).collect()
@@ -20,9 +25,12 @@ pub(crate) fn cases() -> Vec<Entry> {
 
 const SOURCE: &str = "source.toolkit.fluxcd.io/v1";
 
-async fn start(case: &Case) -> Result<Option<Arc<Registry>>> {
+/// How a registry is started.
+type Start = fn(&World, &Path) -> Result<Option<Registry>>;
+
+async fn start(case: &Case, start: Start) -> Result<Option<Arc<Registry>>> {
     let dir = case.dir()?;
-    let registry = case.blocking(move |world| Registry::start(world, &dir)).await?;
+    let registry = case.blocking(move |world| start(world, &dir)).await?;
     if registry.is_none() {
         case.skip("no go to build the registry with");
     }
@@ -112,7 +120,7 @@ async fn stored(case: &Case, source: &Target, revision: &str, content: &str) -> 
 }
 
 async fn artifacts_of_distribution_are_followed_with_and_without_tls(case: Case) -> Result<()> {
-    let Some(registry) = start(&case).await? else {
+    let Some(registry) = start(&case, Registry::start).await? else {
         return Ok(());
     };
     trust(&case, &registry).await?;
@@ -185,7 +193,7 @@ const UNAUTHORIZED: &str = "UNAUTHORIZED";
 const UNKNOWN_AUTHORITY: &str = "invalid peer certificate: UnknownIssuer";
 
 async fn charts_of_distribution_are_followed_with_tls(case: Case) -> Result<()> {
-    let Some(registry) = start(&case).await? else {
+    let Some(registry) = start(&case, Registry::start).await? else {
         return Ok(());
     };
     trust(&case, &registry).await?;
@@ -225,4 +233,153 @@ async fn pulled(case: &Case, chart: &Target, version: &str) -> Result<()> {
     let is_it = name == "app/Chart.yaml" && metadata.contains(&format!("version: {version}\n"));
     ensure!(is_it, "{files:?}");
     Ok(())
+}
+
+/// The OCIRepository and the chart of a HelmRepository at the address with TLS; `more` is merged into the specs of both.
+async fn artifact_and_chart(case: &Case, registry: &Registry, more: &Value) -> Result<(Target, Target)> {
+    let with = |mut spec: Value| {
+        for (key, value) in more.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
+        }
+        spec
+    };
+    let url = format!("oci://{}/org/app", registry.secured());
+    let spec = with(json!({"interval": "1h", "url": url, "ref": {"tag": "latest"}}));
+    let artifact = create(case, "OCIRepository", "app", spec).await?;
+    let url = format!("oci://{}/charts", registry.secured());
+    create(
+        case,
+        "HelmRepository",
+        "app",
+        with(json!({"type": "oci", "url": url})),
+    )
+    .await?;
+    let source = json!({"kind": "HelmRepository", "name": "app"});
+    let spec = json!({"interval": "1h", "chart": "app", "version": "1.x", "sourceRef": source});
+    let chart = create(case, "HelmChart", "app", spec).await?;
+    Ok((artifact, chart))
+}
+
+async fn registry_with_tokens_is_asked_with_those_of_its_service(case: Case) -> Result<()> {
+    let Some(registry) = start(&case, Registry::with_tokens).await? else {
+        return Ok(());
+    };
+    let tokens = registry.tokens().context("no service of tokens")?;
+    trust(&case, &registry).await?;
+    password(&case, &registry, Registry::PASSWORD).await?;
+    let first = push(&case, &registry, "latest", "latest one").await?;
+    push_chart(&case, &registry, "1.9.0").await?;
+    // Clients keep a token for minutes that the registry refuses soon.
+    tokens.let_live(LIFE);
+    let access = json!({"secretRef": {"name": "account"}, "certSecretRef": {"name": "authority"}});
+    let (artifact, chart) = artifact_and_chart(&case, &registry, &access).await?;
+    stored(&case, &artifact, &first, "latest one").await?;
+    pulled(&case, &chart, "1.9.0").await?;
+    let scopes = tokens.take_scopes();
+    for scope in ["repository:org/app:pull", "repository:charts/app:pull"] {
+        ensure!(scopes.iter().any(|it| it == scope), "{scope}: {scopes:?}");
+    }
+
+    // An expired token is replaced, and nobody hears of it.
+    tokio::time::sleep(LIFE + Duration::from_secs(2)).await;
+    let second = push(&case, &registry, "latest", "latest two").await?;
+    push_chart(&case, &registry, "1.10.0").await?;
+    artifact.request().await?;
+    chart.request().await?;
+    stored(&case, &artifact, &second, "latest two").await?;
+    pulled(&case, &chart, "1.10.0").await?;
+    let scopes = tokens.take_scopes();
+    ensure!(
+        scopes.iter().any(|it| it == "repository:org/app:pull"),
+        "{scopes:?}"
+    );
+    for (target, warning) in [(&artifact, PULL_FAILED), (&chart, "AuthenticationFailed")] {
+        let events = target.events().await?;
+        ensure!(events.iter().all(|it| it.reason != warning), "{events:?}");
+    }
+
+    only_the_password_gets_tokens(&case, &registry, tokens, [&artifact, &chart], &second).await
+}
+
+/// How long the registry takes a token.
+const LIFE: Duration = Duration::from_secs(10);
+
+async fn only_the_password_gets_tokens(
+    case: &Case,
+    registry: &Arc<Registry>,
+    tokens: &Tokens,
+    [artifact, chart]: [&Target; 2],
+    revision: &str,
+) -> Result<()> {
+    password(case, registry, WRONG).await?;
+    let third = push(case, registry, "latest", "latest three").await?;
+    push_chart(case, registry, "1.11.0").await?;
+    artifact.request().await?;
+    kept(case, artifact, PULL_FAILED, UNAUTHORIZED, revision).await?;
+    chart.request().await?;
+    kept(case, chart, "AuthenticationFailed", UNAUTHORIZED, "1.10.0").await?;
+    ensure!(tokens.take_refused() > 0, "nobody was refused");
+    ensure!(tokens.take_scopes().is_empty(), "somebody got a token");
+    password(case, registry, Registry::PASSWORD).await?;
+    artifact.request().await?;
+    chart.request().await?;
+    stored(case, artifact, &third, "latest three").await?;
+    pulled(case, chart, "1.11.0").await
+}
+
+/// Writes the Secret with the authority, and with the certificate of a client if there is one.
+async fn certificate(case: &Case, registry: &Registry, identity: Option<&Pair>) -> Result<()> {
+    let mut data = json!({"ca.crt": registry.authority()});
+    if let Some(identity) = identity {
+        data["tls.crt"] = json!(identity.certificate);
+        data["tls.key"] = json!(identity.key);
+    }
+    // What is left out must go, too.
+    let secret = case.object("v1", "Secret", "identity")?;
+    if secret.find().await?.is_some() {
+        secret.delete().await?;
+    }
+    case.apply_object(
+        &json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "identity"}, "stringData": data}),
+    )
+    .await
+}
+
+async fn registry_with_client_certificates_is_asked_with_one(case: Case) -> Result<()> {
+    let Some(registry) = start(&case, Registry::with_client_certificates).await? else {
+        return Ok(());
+    };
+    let first = push(&case, &registry, "latest", "latest one").await?;
+    push_chart(&case, &registry, "1.9.0").await?;
+    certificate(&case, &registry, None).await?;
+    let access = json!({"certSecretRef": {"name": "identity"}});
+    let (artifact, chart) = artifact_and_chart(&case, &registry, &access).await?;
+    for (identity, alert) in [
+        (None, "CertificateRequired"),
+        (
+            Some(Authority::new("another").client(Registry::USER)),
+            "UnknownCA",
+        ),
+    ] {
+        certificate(&case, &registry, identity.as_ref()).await?;
+        artifact.reconcile().await?;
+        artifact.expect("Ready", "False", PULL_FAILED, alert).await?;
+        chart.reconcile().await?;
+        chart.expect("Ready", "False", "ChartPullError", alert).await?;
+    }
+    let identity = registry.client_certificate();
+    certificate(&case, &registry, Some(&identity)).await?;
+    artifact.reconcile().await?;
+    stored(&case, &artifact, &first, "latest one").await?;
+    chart.reconcile().await?;
+    pulled(&case, &chart, "1.9.0").await?;
+
+    // Who comes without it keeps what there was.
+    certificate(&case, &registry, None).await?;
+    let second = push(&case, &registry, "latest", "latest two").await?;
+    artifact.request().await?;
+    kept(&case, &artifact, PULL_FAILED, "CertificateRequired", &first).await?;
+    certificate(&case, &registry, Some(&identity)).await?;
+    artifact.request().await?;
+    stored(&case, &artifact, &second, "latest two").await
 }
