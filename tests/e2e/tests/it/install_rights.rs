@@ -14,7 +14,7 @@ use super::helm_releases::{Charts, SOUND, release};
 pub(crate) fn cases() -> Vec<Entry> {
     let all = cases!["install_rights":
         controllers_need_no_more_than_their_roles_grant,
-        controllers_without_the_rights_of_administrators_apply_with_those_of_accounts,
+        controllers_that_are_no_administrators_apply_with_accounts,
     ];
     all.into_iter().map(|it| it.alone().within(600)).collect()
 }
@@ -158,6 +158,7 @@ async fn controllers_need_no_more_than_their_roles_grant(case: Case) -> Result<(
     case.apply(FORMER).await?;
     let installed = Installed::start(&case, "").await?;
     probes_are_answered(&case, &installed).await?;
+    command_lines_are_beside_the_metrics(&case, &installed).await?;
     let flows = Flows::start(&case, &json!({})).await?;
     flows.are_ready(&case).await?;
     leases_are_held(&case).await?;
@@ -204,6 +205,18 @@ async fn probes_are_answered(case: &Case, installed: &Installed) -> Result<()> {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+    Ok(())
+}
+
+async fn command_lines_are_beside_the_metrics(case: &Case, installed: &Installed) -> Result<()> {
+    for controller in &installed.controllers {
+        let port = controller.metrics_port();
+        let url = format!("http://127.0.0.1:{port}/debug/pprof/cmdline");
+        let (status, words) = case.download(&url).await?;
+        let words = String::from_utf8_lossy(&words);
+        let is_it = status == 200 && words.contains("\0--enable-leader-election\0");
+        ensure!(is_it, "{}: {status} {words}", controller.name());
     }
     Ok(())
 }
@@ -440,9 +453,7 @@ async fn viewers_and_editors_have_flux_objects(case: &Case) -> Result<()> {
 
 /// Without the binding to cluster-admin the roles of kustomize-controller and helm-controller are what they do in their own name;
 /// objects are applied with the rights of accounts. One of them goes the way by a description of the cluster, with a token.
-async fn controllers_without_the_rights_of_administrators_apply_with_those_of_accounts(
-    case: Case,
-) -> Result<()> {
+async fn controllers_that_are_no_administrators_apply_with_accounts(case: Case) -> Result<()> {
     const GATES: &str = "ExternalArtifact=true,ObjectLevelWorkloadIdentity=true";
     let mut installed = Installed::start(&case, GATES).await?;
     // Those that had the rights, and may have used them, are replaced by others.
