@@ -18,12 +18,27 @@ const BLOCKED: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
 /// So many frames at most are those of the signal handler: the trampoline that it was called by is among them.
 const HANDLER_FRAMES: usize = 8;
 
+/// What the sampler's tables take, in bytes: those of one profile, and those for the next. With what the allocator keeps.
+const TABLES: u64 = 256 << 20;
+/// Where a container with the second version of control groups sees its own.
+const CONTROL_GROUP: &str = "/sys/fs/cgroup";
+
 /// A profile could not be made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProfileError {
     /// Another one is being made.
     #[error("another CPU profile is being made; try again when it is over")]
     Busy,
+    /// The container may not have so much memory: the process would be killed.
+    #[error(
+        "a CPU profile takes up to {} MiB of memory, and the container has {} MiB left to its limit",
+        TABLES >> 20,
+        left >> 20
+    )]
+    Memory {
+        /// What is left, in bytes.
+        left: u64,
+    },
     /// The sampler does not work.
     #[error("cannot sample stacks: {0}")]
     Sampler(#[from] pprof::Error),
@@ -42,10 +57,14 @@ static SAMPLER: Mutex<()> = Mutex::const_new(());
 /// it the sampling, when the future is dropped.
 ///
 /// # Errors
-/// When a profile is being made already, or the timer cannot be set.
+/// When a profile is being made already, memory is short, or the timer cannot be set.
 pub(super) async fn profile(duration: Duration) -> Result<Vec<u8>, ProfileError> {
     let busy = |_: TryLockError| ProfileError::Busy;
     let turn: MutexGuard<'static, ()> = SAMPLER.try_lock().map_err(busy)?;
+    let read = |name: &str| std::fs::read_to_string(format!("{CONTROL_GROUP}/{name}")).ok();
+    if let Some(left) = memory_left(read).filter(|left| *left < TABLES) {
+        return Err(ProfileError::Memory { left });
+    }
     let guard = pprof::ProfilerGuardBuilder::default()
         .frequency(FREQUENCY)
         .blocklist(&BLOCKED)
@@ -60,6 +79,15 @@ pub(super) async fn profile(duration: Duration) -> Result<Vec<u8>, ProfileError>
         packed(stacks, start, duration)
     });
     packed.await.map_err(|_| ProfileError::Lost)?
+}
+
+/// What a container has left of its memory, in bytes; nothing where it has no limit, or does not tell. `read` gives the files of its
+/// control group. Only what cannot be given back counts as used: pages of files can.
+fn memory_left(read: impl Fn(&str) -> Option<String>) -> Option<u64> {
+    let limit: u64 = read("memory.max")?.trim().parse().ok()?;
+    let statistics = read("memory.stat")?;
+    let used = statistics.lines().find_map(|it| it.strip_prefix("anon "));
+    Some(limit.saturating_sub(used?.trim().parse().ok()?))
 }
 
 /// The addresses of each stack that was seen, its innermost first, and how often.
@@ -176,6 +204,26 @@ mod tests {
         let files: Vec<_> = found.iter().map(|it| (it.file.as_str(), it.offset)).collect();
         assert_eq!(files, [("/bin/program", 0x10_0000), ("/lib/libc.so.6", 0x2000)]);
         assert!(found[1].contains(0x7f00_0000_0000) && !found[1].contains(0x7f00_0010_0000));
+    }
+
+    #[test]
+    fn memory_that_is_left_is_that_of_the_container() {
+        let left = |limit: &'static str| {
+            memory_left(move |name| match name {
+                "memory.max" => Some(limit.to_owned()),
+                "memory.stat" => Some("file 900\nanon 300\nanon_thp 7\n".to_owned()),
+                _ => None,
+            })
+        };
+        assert_eq!(left("1000\n"), Some(700));
+        assert_eq!(left("200\n"), Some(0));
+        assert_eq!(left("max\n"), None);
+        assert_eq!(memory_left(|_| None), None);
+        let told = ProfileError::Memory { left: 100 << 20 }.to_string();
+        assert_eq!(
+            told,
+            "a CPU profile takes up to 256 MiB of memory, and the container has 100 MiB left to its limit"
+        );
     }
 
     #[test]

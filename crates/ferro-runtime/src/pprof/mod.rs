@@ -97,6 +97,9 @@ async fn profile(RawQuery(query): RawQuery) -> Response {
             (head, profile).into_response()
         }
         Err(error @ cpu::ProfileError::Busy) => (StatusCode::CONFLICT, format!("{error}\n")).into_response(),
+        Err(error @ cpu::ProfileError::Memory { .. }) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }
