@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod archives;
 pub mod chart;
 mod http;
 pub mod index;
@@ -38,6 +39,7 @@ mod repository;
 mod select;
 pub mod url;
 
+pub use crate::archives::Archives;
 pub use crate::http::{FetchError, Fetched, HttpOptions, HttpRepository, Limits, Validators, VersionError};
 pub use oci::{OciError, OciRepository};
 pub use repository::{Repository, RepositoryError};

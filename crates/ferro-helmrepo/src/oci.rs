@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ferro_oci::media_type::{HELM_CHART, HELM_PROVENANCE};
 use ferro_oci::{Access, Client, Descriptor, Digest, Identifier, Pool, Repository};
 
+use crate::archives::Archives;
 use crate::index::ChartVersion;
 use crate::select::{TagError, full_version, select_tag};
 
@@ -60,6 +61,7 @@ pub struct OciRepository {
     timeout: Duration,
     limit: u64,
     pinned: Option<Box<(ChartVersion, Digest)>>,
+    archives: Option<Archives>,
 }
 
 impl OciRepository {
@@ -81,6 +83,17 @@ impl OciRepository {
             timeout,
             limit,
             pinned: None,
+            archives: None,
+        }
+    }
+
+    /// The same place, whose charts are not fetched again while `archives` has them. Who shares these must reach a host of the same name
+    /// at the same place, and trust the same authorities to say so.
+    #[must_use]
+    pub fn with_archives(self, archives: Archives) -> Self {
+        Self {
+            archives: Some(archives),
+            ..self
         }
     }
 
@@ -105,8 +118,12 @@ impl OciRepository {
     }
 
     fn client(&self, chart: &str) -> Result<Client, OciError> {
-        let repository = Repository::parse(&format!("{}/{chart}", self.base), self.is_insecure)?;
-        Ok(self.pool.client(&repository, &self.access)?)
+        Ok(self.pool.client(&self.repository(chart)?, &self.access)?)
+    }
+
+    fn repository(&self, chart: &str) -> Result<Repository, OciError> {
+        let name = format!("{}/{chart}", self.base);
+        Ok(Repository::parse(&name, self.is_insecure)?)
     }
 
     /// The version of `chart` that `version` asks for. One with all of its numbers is taken as it is.
@@ -171,9 +188,31 @@ impl OciRepository {
                 reference: format!("{}/{}:{tag}", self.base, version.name),
                 media_type,
             })?;
-            Ok(client.blob(layer).await?.bytes(limit).await?)
+            Box::pin(self.content(&client, &version.name, layer, limit)).await
         };
         self.in_time(work).await
+    }
+
+    /// What a manifest that the registry has just given describes.
+    async fn content(
+        &self,
+        client: &Client,
+        chart: &str,
+        layer: &Descriptor,
+        limit: u64,
+    ) -> Result<Bytes, OciError> {
+        let repository = self.repository(chart)?;
+        let is_as_described = |kept: &Bytes| kept.len() as u64 == layer.size && layer.size <= limit;
+        let archives = self.archives.as_ref();
+        let kept = archives.and_then(|archives| archives.get(&repository, &layer.digest));
+        if let Some(kept) = kept.filter(is_as_described) {
+            return Ok(kept);
+        }
+        let fetched = client.blob(layer).await?.bytes(limit).await?;
+        if let Some(archives) = archives {
+            archives.keep(&repository, &layer.digest, fetched.clone());
+        }
+        Ok(fetched)
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, OciError>>) -> Result<T, OciError> {

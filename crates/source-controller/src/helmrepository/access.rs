@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use ferro_api::secret_key as key;
 use ferro_api::source::{HelmRepository, RegistryProvider};
-use ferro_helmrepo::{HttpOptions, HttpRepository, Limits, OciRepository, Repository};
+use ferro_helmrepo::{Archives, HttpOptions, HttpRepository, Limits, OciRepository, Repository};
 use ferro_http::{Auth, ClientOptions, TlsOptions};
 use ferro_oci::{Access as RegistryAccess, Credentials, Keyring, Pool};
 use kube::ResourceExt;
@@ -14,12 +14,16 @@ use crate::auth::cloud::{Asker, Cloud};
 use crate::auth::{self, ContentError, SecretData, registry};
 use crate::reconcile::namespaced;
 
+/// Bytes of charts from registries that are kept for a minute, as many HelmCharts often want the same.
+const ARCHIVES: usize = 4 << 20;
+
 /// What the clients of all Helm repositories share.
 #[derive(Clone)]
 pub(crate) struct Access {
     cloud: Cloud,
     limits: Limits,
     pool: Pool,
+    archives: Archives,
     /// The client for repositories that need nothing of their own; it keeps connections.
     plain: Arc<OnceLock<ferro_http::Client>>,
 }
@@ -50,6 +54,7 @@ impl Access {
             cloud,
             limits,
             pool: Pool::default(),
+            archives: Archives::new(ARCHIVES),
             plain: Arc::default(),
         }
     }
@@ -113,6 +118,8 @@ impl Access {
         }
         let certificates = self.certificates(object).await?;
         let secret = self.secret(object).await?;
+        // Whose word it is that a host is the one that it is called may make a difference.
+        let shares_archives = certificates.is_none();
         let http = http_options(certificates.unwrap_or_default());
         let credentials = match &secret {
             Some(secret) => registry_credentials(url, secret, object.spec.insecure)?,
@@ -121,14 +128,11 @@ impl Access {
         let access = RegistryAccess { http, credentials };
         let timeout = object.spec.timeout_or_default().to_std();
         let (pool, limit) = (self.pool.clone(), self.limits.chart);
-        Ok(OciRepository::new(
-            url,
-            object.spec.insecure,
-            pool,
-            access,
-            timeout,
-            limit,
-        ))
+        let found = OciRepository::new(url, object.spec.insecure, pool, access, timeout, limit);
+        Ok(match shares_archives {
+            true => found.with_archives(self.archives.clone()),
+            false => found,
+        })
     }
 
     /// A login that a cloud gives; a HelmRepository names no ServiceAccount, so the process asks for itself.

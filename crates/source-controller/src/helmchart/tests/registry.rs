@@ -144,6 +144,50 @@ async fn credentials_of_the_repository_are_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn chart_that_many_want_is_fetched_once_by_who_may() {
+    let registry = Registry::with(|request| {
+        (request.header("authorization") != "Basic dTpodW50ZXIy").then(|| {
+            refusal(401, "UNAUTHORIZED", "authentication required")
+                .header("www-authenticate", "Basic realm=x")
+        })
+    });
+    let mut bench = Bench::new();
+    let packed = push(&registry, "1.0.0");
+    bench.secret("basic", &[("username", "u"), ("password", "hunter2")]);
+    let mut source = source(&registry);
+    source.spec.secret_ref = reference("basic");
+    bench.add(&mut source).await;
+    let pulled = async |bench: &mut Bench, registry: &Registry| {
+        registry.take_seen();
+        let mut object = object(ChartSourceKind::HelmRepository, "app");
+        let outcome = bench.pass(&mut object).await;
+        let (mut blobs, mut manifests) = (0, 0);
+        for line in registry.take_seen() {
+            blobs += usize::from(line.contains("/blobs/"));
+            manifests += usize::from(line.contains("/manifests/"));
+        }
+        (object, outcome, blobs, manifests > 0)
+    };
+    let (first, outcome, blobs, _) = pulled(&mut bench, &registry).await;
+    assert_eq!((outcome, blobs > 0), (Outcome::Done, true));
+    // The next one asks what the version is, as whom it may, and has the rest.
+    let (second, outcome, blobs, asked) = pulled(&mut bench, &registry).await;
+    assert_eq!((outcome, blobs, asked), (Outcome::Done, 0, true));
+    assert_eq!(
+        second.artifact().unwrap().digest,
+        first.artifact().unwrap().digest
+    );
+    assert!(std::fs::read(bench.stored(&second)).unwrap() == packed);
+
+    // Who may not ask gets nothing of what is kept for others.
+    source.spec.secret_ref = None;
+    bench.add(&mut source).await;
+    let (object, outcome, ..) = pulled(&mut bench, &registry).await;
+    assert!(matches!(outcome, Outcome::Backoff { .. }), "{outcome:?}");
+    assert_eq!(object.artifact(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn registry_that_lies_keeps_the_last_good_chart() {
     let evil = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let is_evil = Arc::clone(&evil);
