@@ -19,7 +19,11 @@ pub const PLATFORM: &[&str] = &[CLOUD_PLATFORM, "https://www.googleapis.com/auth
 /// What federated tokens are asked for, of which others are made.
 const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
-const STS: &str = "https://sts.googleapis.com/v1/token";
+const STS: &str = "https://sts.googleapis.com";
+const CREDENTIALS: &str = "https://iamcredentials.googleapis.com";
+/// Where other addresses for Google's APIs are named, as `gcloud` has it.
+const STS_ENV: &str = "CLOUDSDK_API_ENDPOINT_OVERRIDES_STS";
+const CREDENTIALS_ENV: &str = "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS";
 const METADATA: &str = "metadata.google.internal";
 
 /// A token that opens Google's doors.
@@ -111,25 +115,26 @@ impl ServiceAccountKey {
 pub struct Federation {
     /// The workload identity provider, as Google's token service names it.
     pub audience: String,
-    /// The address of the token service; Google's where empty.
+    /// The whole URL of the token service.
     pub token_url: String,
     /// The service account to act as: the whole URL that makes its tokens; empty for none.
     pub impersonation_url: String,
 }
 
 impl Federation {
-    /// The one for `audience`, acting as the service account of that address.
+    /// The one for `audience` at Google's token service, acting as the service account of that address.
     #[must_use]
-    pub fn new(audience: String, account: Option<&str>) -> Self {
+    pub fn new(env: &Environment, audience: String, account: Option<&str>) -> Self {
         let impersonation_url = account.map(|account| {
             format!(
-                "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{}:generateAccessToken",
+                "{}/v1/projects/-/serviceAccounts/{}:generateAccessToken",
+                base(env, CREDENTIALS_ENV, CREDENTIALS),
                 crate::transport::encode(account)
             )
         });
         Self {
             audience,
-            token_url: String::new(),
+            token_url: token_url(env),
             impersonation_url: impersonation_url.unwrap_or_default(),
         }
     }
@@ -144,10 +149,6 @@ impl Federation {
         scopes: &[&str],
         subject: &Secret<String>,
     ) -> Result<Token> {
-        let url = match self.token_url.as_str() {
-            "" => STS,
-            url => url,
-        };
         let is_direct = self.impersonation_url.is_empty();
         let scope = if is_direct {
             scopes.join(" ")
@@ -165,7 +166,10 @@ impl Federation {
             ("subject_token", subject.expose().as_str()),
             ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
         ];
-        let answer: TokenAnswer = ask_json(transport, "Google token exchange", || post(url, &pairs)).await?;
+        let answer: TokenAnswer = ask_json(transport, "Google token exchange", || {
+            post(&self.token_url, &pairs)
+        })
+        .await?;
         let federated = answer.into_token();
         if is_direct {
             return Ok(federated);
@@ -201,6 +205,16 @@ impl Federation {
             moment => Expiring::until(token, moment),
         })
     }
+}
+
+/// The address of one of Google's APIs: Google's own, unless the environment names another.
+fn base(env: &Environment, variable: &str, google: &str) -> String {
+    let named = env.get(variable).unwrap_or_else(|| google.to_owned());
+    named.trim_end_matches('/').to_owned()
+}
+
+fn token_url(env: &Environment) -> String {
+    format!("{}/v1/token", base(env, STS_ENV, STS))
 }
 
 /// A file of application default credentials.
@@ -251,7 +265,10 @@ pub async fn ambient(
     let subject = read_token(&account.credential_source.file).await?;
     let federation = Federation {
         audience: account.audience,
-        token_url: account.token_url,
+        token_url: match account.token_url {
+            url if url.is_empty() => token_url(env),
+            url => url,
+        },
         impersonation_url: account.service_account_impersonation_url,
     };
     federation.exchange(transport, scopes, &subject).await

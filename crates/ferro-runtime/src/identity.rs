@@ -239,7 +239,7 @@ impl Account<'_> {
             return Err(self.unnamed(&invalid(GCP_ACCOUNT, email, pattern)));
         }
         let token = self.proof(&kubernetes).await?;
-        let federation = Federation::new(exchanged, email);
+        let federation = Federation::new(env, exchanged, email);
         let found = federation.exchange(transport, scopes, &token).await;
         found.map_err(|error| self.refused(&error))
     }

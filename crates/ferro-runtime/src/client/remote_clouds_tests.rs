@@ -1,7 +1,7 @@
 //! Clusters of clouds whose services are on the loopback interface: where a cluster is is looked up, and it is asked over TLS, with a token
 //! of the kind that it takes.
 
-use super::tests::{broker, cluster_with_account, parse};
+use super::tests::{Asked, broker, cluster_with_account, parse};
 use super::*;
 use ferro_testkit::http::{Response, Server};
 use ferro_testkit::tls::{Authority, server_config};
@@ -234,6 +234,146 @@ async fn aks_cluster_without_azures_identities_is_refused() {
     ];
     let expected = format!("AKS cluster {AKS} does not have Microsoft Entra ID integration enabled");
     assert_eq!(ask(&broker, &data).await, Err(expected));
+}
+
+const POOL: &str = "projects/1/locations/global/workloadIdentityPools/p/providers/q";
+const ROBOT: &str = "flux@acme.iam.gserviceaccount.com";
+/// As Google's API for tokens of service accounts has the robot's.
+const ROBOT_TOKEN: &str =
+    "/v1/projects/-/serviceAccounts/flux%40acme.iam.gserviceaccount.com:generateAccessToken";
+
+/// Google with the cluster `prod` at `endpoint`: tokens for `audience` alone are exchanged, for `scope` alone, and the robot is acted as by
+/// those who come with what they were exchanged for. Who gets in is who has the token `opens`.
+fn google(prod: &ApiServer, audience: &'static str, scope: &'static str, opens: &'static str) -> Server {
+    let endpoint = prod.server.address().to_string();
+    let described =
+        json!({ "endpoint": endpoint, "masterAuth": { "clusterCaCertificate": prod.encoded_ca() } });
+    Server::start(move |request| match request.path.as_str() {
+        "/computeMetadata/v1/project/project-id" => Response::new(200, "acme"),
+        "/computeMetadata/v1/instance/attributes/cluster-location" => Response::new(200, "europe-west1"),
+        "/computeMetadata/v1/instance/attributes/cluster-name" => Response::new(200, "here"),
+        "/v1/token" => {
+            let form: BTreeMap<String, String> =
+                url::form_urlencoded::parse(&request.body).into_owned().collect();
+            let expected = [
+                ("audience", audience),
+                ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+                (
+                    "requested_token_type",
+                    "urn:ietf:params:oauth:token-type:access_token",
+                ),
+                ("scope", scope),
+                ("subject_token", "hunter2"),
+                ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+            ];
+            let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            assert_eq!(form, expected.into());
+            answer(&json!({ "access_token": "federated", "expires_in": 3600, "token_type": "Bearer" }))
+        }
+        ROBOT_TOKEN => {
+            assert_eq!(request.header("authorization"), "Bearer federated");
+            let body: Value = serde_json::from_slice(&request.body).unwrap();
+            assert_eq!(
+                body,
+                json!({ "lifetime": "3600s", "scope": PLATFORM.split(' ').collect::<Vec<_>>() })
+            );
+            answer(&json!({ "accessToken": "robot", "expireTime": "2999-01-01T00:00:00Z" }))
+        }
+        "/v1/projects/p/locations/europe-west1/clusters/prod" => {
+            assert_eq!(request.header("authorization"), format!("Bearer {opens}"));
+            answer(&described)
+        }
+        other => panic!("{other}"),
+    })
+}
+
+const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
+const PLATFORM: &str =
+    "https://www.googleapis.com/auth/cloud-platform https://www.googleapis.com/auth/userinfo.email";
+
+/// A broker for whom Google is this server, and who asks as the ServiceAccount with these annotations.
+fn in_google(google: &Server, annotations: &Value) -> (Broker, Asked) {
+    let (accounts, asked) = cluster_with_account(annotations);
+    let mut broker = broker(accounts);
+    broker.environment = Environment::of(&[
+        ("GCE_METADATA_HOST", &google.address().to_string()),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CONTAINER", &google.url("/")),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_STS", &google.url("/")),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS", &google.url("/")),
+    ]);
+    (broker, asked)
+}
+
+const AS_DEPLOYER: [(&str, &str); 3] = [
+    ("provider", "gcp"),
+    ("cluster", GKE),
+    ("serviceAccountName", "deployer"),
+];
+
+#[tokio::test]
+async fn gke_cluster_is_asked_as_the_robot_that_an_account_stands_for() {
+    const AUDIENCE: &str =
+        "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q";
+    let prod = ApiServer::start(|token| token == "robot");
+    let google = google(&prod, AUDIENCE, CLOUD_PLATFORM, "robot");
+    let annotations = json!({ "gcp.auth.fluxcd.io/workload-identity-provider": POOL,
+        "iam.gke.io/gcp-service-account": ROBOT });
+    let (broker, asked) = in_google(&google, &annotations);
+    ask(&broker, &AS_DEPLOYER).await.unwrap();
+    // Where the cluster is, and the token for it.
+    assert_eq!(*asked.lock().unwrap(), [json!([AUDIENCE]), json!([AUDIENCE])]);
+}
+
+#[tokio::test]
+async fn gke_cluster_is_asked_by_an_account_that_stands_for_itself() {
+    const AUDIENCE: &str = "identitynamespace:acme.svc.id.goog:https://container.googleapis.com/v1/projects/acme/locations/europe-west1/clusters/here";
+    let prod = ApiServer::start(|token| token == "federated");
+    let google = google(&prod, AUDIENCE, PLATFORM, "federated");
+    let (broker, asked) = in_google(&google, &json!({}));
+    ask(&broker, &AS_DEPLOYER).await.unwrap();
+    // Within Google's clusters a token is for the pool, and exchanged for one of the cluster.
+    let pool = json!(["acme.svc.id.goog"]);
+    assert!(asked.lock().unwrap().iter().all(|it| *it == pool));
+}
+
+#[tokio::test]
+async fn annotations_for_google_are_checked_before_a_token_is_made() {
+    let prod = ApiServer::start(|_| false);
+    let google = google(&prod, "", "", "");
+    let refused = async |annotations: Value| {
+        let (broker, asked) = in_google(&google, &annotations);
+        let error = ask(&broker, &AS_DEPLOYER).await.unwrap_err();
+        assert!(asked.lock().unwrap().is_empty());
+        error
+    };
+    assert_eq!(
+        refused(json!({ "gcp.auth.fluxcd.io/workload-identity-provider": "q" })).await,
+        r"failed to get provider audience: invalid gcp.auth.fluxcd.io/workload-identity-provider annotation: 'q'. must match ^projects/\d{1,30}/locations/global/workloadIdentityPools/[^/]{1,100}/providers/[^/]{1,100}$"
+    );
+    let error = refused(json!({ "gcp.auth.fluxcd.io/workload-identity-provider": POOL,
+        "iam.gke.io/gcp-service-account": "flux@evil.example.com" }))
+    .await;
+    let expected = "failed to get provider identity from service account 'apps/deployer' annotations: invalid iam.gke.io/gcp-service-account annotation: 'flux@evil.example.com'. ";
+    assert!(error.starts_with(expected), "{error}");
+}
+
+#[tokio::test]
+async fn refusal_of_googles_token_service_names_the_account() {
+    let google = Server::start(|request| match request.path.as_str() {
+        "/v1/token" => answer(&json!({ "access_token": "federated", "expires_in": 3600 })),
+        ROBOT_TOKEN => Response::new(
+            403,
+            r#"{"error":{"code":403,"message":"Permission 'iam.serviceAccounts.getAccessToken' denied","status":"PERMISSION_DENIED"}}"#,
+        ),
+        other => panic!("{other}"),
+    });
+    let annotations = json!({ "gcp.auth.fluxcd.io/workload-identity-provider": POOL,
+        "iam.gke.io/gcp-service-account": ROBOT });
+    let (broker, _) = in_google(&google, &annotations);
+    assert_eq!(
+        ask(&broker, &AS_DEPLOYER).await.unwrap_err(),
+        "failed to create provider access token for service account 'apps/deployer': Google service account impersonation: 403 Forbidden: Permission 'iam.serviceAccounts.getAccessToken' denied"
+    );
 }
 
 #[tokio::test]
