@@ -130,6 +130,8 @@ pub struct TargetOptions {
     pub default_account: String,
     /// The service account that gets tokens for clusters whose ConfigMap names none; empty for the controller itself.
     pub default_remote_account: String,
+    /// Whether there is a service account that the process itself runs as, to get such tokens for.
+    pub has_own_account: bool,
     /// Whether ConfigMaps may name service accounts.
     pub has_object_identities: bool,
     /// The longest that a token for a cluster is kept.
@@ -276,6 +278,7 @@ impl Targets {
             client: self.local.client.clone(),
             environment: Environment::Process,
             default_account: options.default_remote_account.clone(),
+            has_own_account: options.has_own_account,
             has_object_identities: options.has_object_identities,
             max_age: options.token_age,
         };

@@ -189,6 +189,7 @@ fn target_options(
         },
         default_account: settings.account.default_service_account.clone(),
         default_remote_account: settings.shared.default_kubeconfig_service_account.clone(),
+        has_own_account: true,
         has_object_identities: false,
         token_age: TOKEN_AGE,
         kind: Kustomization::KIND,

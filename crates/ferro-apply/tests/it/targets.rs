@@ -73,6 +73,7 @@ async fn tokens_for_clusters_are_counted_by_their_users() {
             trust: Trust::default(),
             default_account: String::new(),
             default_remote_account: String::new(),
+            has_own_account: true,
             has_object_identities: true,
             token_age: Duration::from_secs(3600),
             kind: "Kustomization",

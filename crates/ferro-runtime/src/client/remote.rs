@@ -33,6 +33,8 @@ pub struct Broker {
     pub environment: Environment,
     /// The ServiceAccount of those who name none; empty for the controller itself.
     pub default_account: String,
+    /// Whether the process runs as a ServiceAccount that stands for those who name none: a controller does, a user's program does not.
+    pub has_own_account: bool,
     /// Whether objects may have identities of their own.
     pub has_object_identities: bool,
     /// The longest that a token is kept.
@@ -74,6 +76,11 @@ pub enum Unreachable {
         "to use the serviceAccountName of a ConfigMap please enable the ObjectLevelWorkloadIdentity feature gate in the controller"
     )]
     Gate,
+    /// Nobody is named, and there is nobody to stand in.
+    #[error(
+        "the ConfigMap has no key 'serviceAccountName': only a controller has a service account of its own to get a token for"
+    )]
+    Nobody,
     /// The address is none to which a token may be sent.
     #[error("the address '{0}' of the API server is no https URL")]
     Address(String),
@@ -245,6 +252,9 @@ impl Broker {
     /// A token for the cluster.
     async fn token(&self, described: &Description) -> Result<Expiring<Secret<String>>, Unreachable> {
         let own = match described.provider {
+            Provider::Generic if described.account.is_empty() && !self.has_own_account => {
+                return Err(Unreachable::Nobody);
+            }
             Provider::Generic if described.account.is_empty() => Some(crate::identity::own().await?),
             _ => None,
         };

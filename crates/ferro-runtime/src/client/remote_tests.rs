@@ -10,6 +10,7 @@ pub(super) fn broker(client: Client) -> Broker {
         client,
         environment: Environment::of(&[]),
         default_account: String::new(),
+        has_own_account: false,
         has_object_identities: true,
         max_age: Duration::from_secs(3600),
     }
@@ -71,6 +72,19 @@ async fn accounts_of_objects_need_their_gate() {
         parse(&named, &broker)
             .unwrap_err()
             .contains("ObjectLevelWorkloadIdentity")
+    );
+}
+
+#[tokio::test]
+async fn who_is_no_controller_has_no_account_of_its_own() {
+    let broker = broker_of_nobody();
+    let generic = [("provider", "generic"), ("address", "https://127.0.0.1:1")];
+    let description = parse(&generic, &broker).unwrap();
+    let error = broker.connect(description, "test", &Metrics::default()).await;
+    let error = error.err().unwrap().to_string();
+    assert!(
+        error.starts_with("the ConfigMap has no key 'serviceAccountName': "),
+        "{error}"
     );
 }
 

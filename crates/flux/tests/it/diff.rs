@@ -12,6 +12,8 @@ use crate::script::{Outcome, Step, flux};
 
 const HR: &str = "/apis/helm.toolkit.fluxcd.io/v2/namespaces/flux-system/helmreleases/app";
 const SECRET: &str = "/api/v1/namespaces/flux-system/secrets/remote";
+const DESCRIPTION: &str = "/api/v1/namespaces/flux-system/configmaps/remote";
+const ACCOUNT: &str = "/api/v1/namespaces/flux-system/serviceaccounts/deployer";
 const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\ndata: {key: \"{{ .Values.key }}\", kube: {{ .Capabilities.KubeVersion }}}\n";
 
 fn chart() -> tempfile::TempDir {
@@ -47,6 +49,11 @@ fn kubeconfig(server: &str, user: &str) -> Value {
          clusters: [{{name: c, cluster: {{server: '{server}'}}}}]\nusers: [{{name: u, user: {user}}}]\n"
     );
     json!({ "metadata": { "name": "remote" }, "data": { "value": STANDARD.encode(text) } })
+}
+
+/// A ConfigMap that describes a cluster.
+fn description(data: &Value) -> Value {
+    json!({ "metadata": { "name": "remote" }, "data": data })
 }
 
 /// Who asked for what.
@@ -146,6 +153,49 @@ async fn release_in_another_cluster_is_compared_with_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn cluster_that_a_config_map_describes_is_asked_with_a_token_of_its_account() {
+    let (server, asked) = remote();
+    let spec =
+        json!({ "kubeConfig": { "configMapRef": { "name": "remote" } }, "serviceAccountName": "tenant" });
+    let url = server.url("");
+    let data = json!({ "provider": "generic", "address": url, "serviceAccountName": "deployer" });
+    let account = json!({ "metadata": { "name": "deployer", "namespace": "flux-system" } });
+    let token = json!({ "metadata": {}, "spec": { "audiences": [] },
+        "status": { "token": "there", "expirationTimestamp": "2999-01-01T00:00:00Z" } });
+    let script = || {
+        vec![
+            Step::get(HR, &release(&spec)),
+            Step::get(DESCRIPTION, &description(&data)),
+            Step::get(ACCOUNT, &account),
+            // Once for all requests there.
+            Step::ask(&format!("{ACCOUNT}/token"), &token),
+            values(),
+        ]
+    };
+    for (flags, user) in [
+        ("", ""),
+        (
+            " --as-service-account",
+            "system:serviceaccount:flux-system:tenant",
+        ),
+    ] {
+        let outcome = diff(flags, script()).await;
+        assert!(
+            outcome.out.contains("-  key: old\n") && outcome.out.contains("+  key: from-here\n"),
+            "{} {}",
+            outcome.out,
+            outcome.err
+        );
+        assert_eq!(outcome.code, 1);
+        assert_eq!(outcome.bodies[0]["spec"]["audiences"], json!([url]));
+        let asked = std::mem::take(&mut *asked.lock().unwrap());
+        let objects = asked.iter().filter(|(line, _)| line.contains("/v1/"));
+        assert!(objects.map(|(_, user)| user).all(|it| it == user), "{asked:?}");
+        assert!(!asked.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn clusters_that_cannot_be_looked_into_are_named() {
     let by_secret = json!({ "kubeConfig": { "secretRef": { "name": "remote" } } });
     let refused = async |flags: &str, spec: &Value, more: Vec<Step>| {
@@ -167,12 +217,35 @@ async fn clusters_that_cannot_be_looked_into_are_named() {
         error.contains("unable to read KubeConfig secret 'flux-system/remote' error: "),
         "{error}"
     );
-    let described = json!({ "kubeConfig": { "configMapRef": { "name": "eks" } } });
-    let error = refused("", &described, vec![]).await;
+    let described = json!({ "kubeConfig": { "configMapRef": { "name": "remote" } } });
+    let error = refused("", &described, vec![Step::missing(DESCRIPTION)]).await;
     assert!(
-        error.contains("the ConfigMap 'eks' describes, for which only controllers have tokens"),
+        error.contains("unable to read KubeConfig ConfigMap 'flux-system/remote' error: "),
         "{error}"
     );
+    let generic = json!({ "provider": "generic", "address": "https://127.0.0.1:1" });
+    let error = refused(
+        "",
+        &described,
+        vec![Step::get(DESCRIPTION, &description(&generic))],
+    )
+    .await;
+    assert!(
+        error.contains(
+            "KubeConfig ConfigMap 'flux-system/remote': the ConfigMap has no key 'serviceAccountName': "
+        ),
+        "{error}"
+    );
+    let mut named = generic.clone();
+    named["serviceAccountName"] = "deployer".into();
+    let forbidden = Step::get(ACCOUNT, &Value::Null).failing(403, "Forbidden", "you may not");
+    let script = vec![Step::get(DESCRIPTION, &description(&named)), forbidden];
+    let error = refused("", &described, script).await;
+    let expected =
+        "no token for the cluster: it takes the right to create tokens of the ConfigMap's service account";
+    assert!(error.contains(expected), "{error}");
+    let expected = "failed to get service account 'flux-system/deployer': you may not";
+    assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
     let error = refused(" --as-service-account", &json!({}), vec![]).await;
     assert!(
         error.contains("--as-service-account: spec.serviceAccountName is not set"),

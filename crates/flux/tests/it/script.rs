@@ -93,6 +93,11 @@ impl Step {
         }
     }
 
+    /// Expects a question that is posted and creates nothing.
+    pub(crate) fn ask(path: &str, answer: &Value) -> Self {
+        Self::new(Method::POST, path, answer)
+    }
+
     /// Expects an object to be replaced.
     pub(crate) fn put(path: &str, object: &Value) -> Self {
         Self {

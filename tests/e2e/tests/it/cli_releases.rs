@@ -1,10 +1,12 @@
 //! `flux build helmrelease` and `flux diff helmrelease`: what is printed is what helm-controller then does.
 
 use anyhow::{Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use e2e::{Case, Entry, cases};
 use serde_json::{Value, json};
 
-use crate::helm_releases::{Charts, SOUND, has, release};
+use crate::helm_releases::{Charts, HELM, SOUND, has, release};
 
 pub(crate) fn cases() -> Vec<Entry> {
     cases!["cli_releases":
@@ -13,6 +15,7 @@ pub(crate) fn cases() -> Vec<Entry> {
         diff_tells_what_an_upgrade_does,
         diff_masks_secrets_and_names_what_would_be_refused,
         diff_of_a_client_side_release_takes_fields_away,
+        release_in_a_cluster_that_a_config_map_describes_is_compared,
     ]
 }
 
@@ -253,4 +256,88 @@ async fn diff_of_a_client_side_release_takes_fields_away(case: Case) -> Result<(
         output.stdout
     );
     Ok(())
+}
+
+/// The API server's address and authority from the kubeconfig of the tests.
+fn api_server(case: &Case) -> Result<(String, String)> {
+    let kubeconfig: Value = serde_saphyr::from_str(&std::fs::read_to_string(case.world().kubeconfig())?)?;
+    let cluster = &kubeconfig["clusters"][0]["cluster"];
+    let text = |key: &str| cluster[key].as_str().unwrap_or_default().to_owned();
+    let authority = STANDARD.decode(text("certificate-authority-data"))?;
+    Ok((text("server"), String::from_utf8(authority)?))
+}
+
+async fn release_in_a_cluster_that_a_config_map_describes_is_compared(case: Case) -> Result<()> {
+    let charts = Charts::start();
+    charts.publish("1.0.0", RICH)?;
+    charts.source(&case).await?;
+    release(&case, &[("values", json!({"key": "one"}))])
+        .await?
+        .ready()
+        .await?;
+    // The same release as of another cluster, which is this one by another way.
+    let (address, authority) = api_server(&case)?;
+    let mut described = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "remote"}, "data": {
+        "provider": "generic", "address": address, "ca.crt": authority,
+        "audiences": "https://kubernetes.default.svc", "serviceAccountName": "deployer",
+    }});
+    case.apply_object(&described).await?;
+    let manifest = json!({"apiVersion": HELM, "kind": "HelmRelease", "metadata": {"name": "app"}, "spec": {
+        "interval": "1h", "values": {"key": "two"}, "kubeConfig": {"configMapRef": {"name": "remote"}},
+        "chart": {"spec": {"chart": "app", "sourceRef": {"kind": "HelmRepository", "name": "app"}}},
+    }});
+    let dir = case.dir()?;
+    let file = dir.join("hr.yaml");
+    std::fs::write(&file, manifest.to_string())?;
+    std::fs::create_dir_all(dir.join("chart/templates"))?;
+    for (name, text) in [
+        ("Chart.yaml", "apiVersion: v2\nname: app\nversion: 1.0.0\n"),
+        ("templates/map.yaml", RICH),
+    ] {
+        std::fs::write(dir.join("chart").join(name), text)?;
+    }
+    let file = format!("--helmrelease-file={}", file.display());
+    let chart = format!("--chart-path={}", dir.join("chart").display());
+    let args = ["diff", "hr", "app", &file, &chart];
+    let refused = async |expected: &str| -> Result<()> {
+        let output = case.flux(&args).await?;
+        ensure!(
+            output.code == 2 && output.stderr.contains(expected),
+            "{expected}: {output:?}"
+        );
+        Ok(())
+    };
+    let ns = case.namespace();
+    refused(&format!(
+        "failed to get service account '{ns}/deployer': serviceaccounts \"deployer\" not found"
+    ))
+    .await?;
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "deployer"}});
+    case.apply_object(&account).await?;
+    // There with the rights of the account, which has none yet.
+    refused(&format!("\"system:serviceaccount:{ns}:deployer\" cannot list")).await?;
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": format!("{ns}-deployer")},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": ns}]});
+    case.apply_object(&binding).await?;
+    let output = case.flux(&args).await?;
+    ensure!(
+        output.code == 1 && output.stdout.contains("\n-  key: one\n+  key: two\n"),
+        "{output:?}"
+    );
+    let built = case
+        .flux(&["build", "hr", "app", &file, &chart])
+        .await?
+        .success()?
+        .stdout;
+    let map = document(&built, "ConfigMap", "app")?;
+    ensure!(
+        map["data"]["key"] == "two" && map["data"]["lookup"] == "default",
+        "{map}"
+    );
+    // A token is got for whom the ConfigMap names; nobody stands in on a workstation.
+    described["data"]["serviceAccountName"] = "".into();
+    case.apply_object(&described).await?;
+    refused("the ConfigMap has no key 'serviceAccountName'").await
 }

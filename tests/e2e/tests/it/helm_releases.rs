@@ -24,12 +24,12 @@ pub(crate) fn cases() -> Vec<Entry> {
 }
 
 const SOURCE: &str = "source.toolkit.fluxcd.io/v1";
-const HELM: &str = "helm.toolkit.fluxcd.io/v2";
+pub(crate) const HELM: &str = "helm.toolkit.fluxcd.io/v2";
 
 /// A template that the API server accepts.
 pub(crate) const SOUND: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\ndata:\n  key: {{ .Values.key | quote }}\n  chart: {{ .Chart.Version | quote }}\n";
 /// A template with a value that the API server refuses.
-const BROKEN: &str =
+pub(crate) const BROKEN: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\ndata:\n  key: [one]\n";
 
 /// Files and who serves them.
