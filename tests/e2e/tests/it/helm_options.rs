@@ -23,7 +23,7 @@ fn deployment(stage: &str) -> String {
 }
 
 /// A Job whose pods end, or come to the given stage.
-fn job(name: &str, annotations: &str, stage: &str) -> String {
+pub(crate) fn job(name: &str, annotations: &str, stage: &str) -> String {
     format!(
         "---\napiVersion: batch/v1\nkind: Job\nmetadata:\n  name: {name}\n  annotations: {{{annotations}}}\n\
          spec:\n  backoffLimit: 0\n  template:\n    metadata: {{annotations: {{test-stage: {stage}}}}}\n    \

@@ -154,12 +154,17 @@ async fn release_that_waits_for_its_window_goes_on_when_the_window_is_edited(cas
     has_history(&object, &["2 deployed", "1 superseded"])
 }
 
-/// The record in a Secret, changed and packed again.
-fn repacked(packed: &str, change: impl FnOnce(&mut Value)) -> Result<String> {
+/// The record in a Secret.
+pub(crate) fn unpacked(packed: &str) -> Result<Value> {
     let text = STANDARD.decode(STANDARD.decode(packed)?)?;
     let mut json = String::new();
     GzDecoder::new(text.as_slice()).read_to_string(&mut json)?;
-    let mut record: Value = serde_json::from_str(&json)?;
+    Ok(serde_json::from_str(&json)?)
+}
+
+/// The record in a Secret, changed and packed again.
+fn repacked(packed: &str, change: impl FnOnce(&mut Value)) -> Result<String> {
+    let mut record = unpacked(packed)?;
     change(&mut record);
     let mut packer = GzEncoder::new(Vec::new(), Compression::default());
     packer.write_all(record.to_string().as_bytes())?;

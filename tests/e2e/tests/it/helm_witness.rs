@@ -8,8 +8,10 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use e2e::{Case, Entry, Target, cases};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
-use crate::helm_releases::{Charts, SOUND, chart, has, has_history, history, release};
+use crate::helm_releases::{Charts, SOUND, chart, has, has_history, history, record, release};
+use crate::helm_waits::unpacked;
 
 /// Building a `helm` takes minutes where nothing of it is there.
 const SECONDS: u64 = 1200;
@@ -20,6 +22,7 @@ pub(crate) fn cases() -> Vec<Entry> {
         helm_4_reads_what_is_released,
         release_of_helm_3_is_taken_over,
         release_of_helm_4_is_taken_over,
+        release_as_upstream_leaves_it_is_adopted_as_it_is,
     ];
     all.into_iter().map(|it| it.within(SECONDS)).collect()
 }
@@ -320,4 +323,113 @@ async fn release_of_helm_is_taken_over(case: Case, version: Version) -> Result<(
     let values = helm.json(&["get", "values", "app"]).await?;
     ensure!(values == json!({"key": "three"}), "{values}");
     Ok(())
+}
+
+fn digest(text: &str) -> String {
+    let hex: String = Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("sha256:{hex}")
+}
+
+/// Of a record, what upstream has the digest of in its history: these fields in this order, and a line feed.
+fn observed(record: &Value) -> String {
+    let fields = |object: &Value, keys: &[&str]| {
+        let there = keys.iter().filter(|key| !object[**key].is_null());
+        let fields: Vec<String> = there.map(|key| format!("{key:?}:{}", object[*key])).collect();
+        format!("{{{}}}", fields.join(","))
+    };
+    let times = ["first_deployed", "last_deployed", "deleted"];
+    let info = fields(
+        &record["info"],
+        &[&times[..], &["description", "status", "notes"]].concat(),
+    );
+    let metadata = fields(&record["chart"]["metadata"], &["name", "version", "apiVersion"]);
+    format!(
+        "{{\"name\":{},\"version\":{},\"info\":{info},\"chartMetadata\":{metadata},\"config\":{},\"manifest\":{},\"hooks\":null,\"namespace\":{}}}\n",
+        record["name"], record["version"], record["config"], record["manifest"], record["namespace"]
+    )
+}
+
+/// The status that upstream's controller has after it has installed the chart of a record with the value `one`.
+fn left_by_upstream(record: &Value) -> Value {
+    let second = |key: &str| {
+        let time = record["info"][key].as_str().unwrap_or_default();
+        format!("{}Z", time.get(..19).unwrap_or_default())
+    };
+    let values = digest("key: one\n");
+    let snapshot = json!({
+        "apiVersion": "v2", "action": "install", "name": "app", "namespace": record["namespace"], "version": 1,
+        "status": "deployed", "chartName": "app", "chartVersion": "1.0.0", "configDigest": values,
+        "digest": digest(&observed(record)), "firstDeployed": second("first_deployed"), "lastDeployed": second("last_deployed"),
+    });
+    let condition = |kind: &str| {
+        json!({"type": kind, "status": "True", "reason": "InstallSucceeded", "message": "as upstream has it",
+            "observedGeneration": 2, "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    };
+    json!({
+        "observedGeneration": 2, "lastAttemptedGeneration": 2, "lastAttemptedRevision": "1.0.0",
+        "lastAttemptedReleaseAction": "install", "lastAttemptedConfigDigest": values,
+        "storageNamespace": record["namespace"], "history": [snapshot],
+        "conditions": [condition("Ready"), condition("Released")],
+    })
+}
+
+async fn release_as_upstream_leaves_it_is_adopted_as_it_is(case: Case) -> Result<()> {
+    let Some(helm) = Helm::of(&case, Version::Four).await? else {
+        return Ok(());
+    };
+    let _offered = Charts::offered(&case, SOUND).await?;
+    let package = case.dir()?.join("app-1.0.0.tgz");
+    std::fs::write(&package, chart("1.0.0", SOUND)?)?;
+    let package = package.to_string_lossy().into_owned();
+    helm.run(&["install", "app", &package, "--set", "key=one"])
+        .await?;
+    let (stored, map) = (record(&case, 1)?, case.config_map("app")?);
+    let before = (stored.get().await?, map.get().await?);
+    let packed = before.0["data"]["release"].as_str().context("a record")?;
+    let status = left_by_upstream(&unpacked(packed)?);
+
+    let more = [
+        ("suspend", json!(true)),
+        ("values", json!({"key": "one"})),
+        ("driftDetection", json!({"mode": "enabled"})),
+    ];
+    let release = release(&case, &more).await?;
+    release.merge_status(&json!({"status": status})).await?;
+    release.merge(&json!({"spec": {"suspend": false}})).await?;
+    let told = "No drift detected against the cluster state";
+    let object = release
+        .expect("Drifted", "False", "NoDriftDetected", told)
+        .await?;
+    ensure!(
+        object["status"]["history"] == status["history"],
+        "{} is not {}",
+        object["status"]["history"],
+        status["history"]
+    );
+    let ready = e2e::condition(&object, "Ready").context("a condition")?;
+    ensure!(ready["message"] == "as upstream has it", "{ready}");
+    let version = |object: &Value| e2e::text(object, "/metadata/resourceVersion");
+    ensure!(
+        version(&before.0) == version(&stored.get().await?),
+        "the record was written"
+    );
+    ensure!(
+        version(&before.1) == version(&map.get().await?),
+        "the object was written"
+    );
+    let revisions = helm.history().await?;
+    ensure!(revisions == ["1 deployed"], "{revisions:?}");
+
+    // It goes on from there.
+    release
+        .merge(&json!({"spec": {"values": {"key": "two"}}}))
+        .await?;
+    key_is(&case, "two").await?;
+    let object = release
+        .expect("Ready", "True", "UpgradeSucceeded", "app.v2 with chart app@1.0.0")
+        .await?;
+    has_history(&object, &["2 deployed", "1 superseded"])
 }

@@ -16,6 +16,7 @@ mod drift;
 mod health;
 mod helm_charts;
 mod helm_diff;
+mod helm_failures;
 mod helm_killed;
 mod helm_options;
 mod helm_releases;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         helm_releases::cases(),
         helm_charts::cases(),
         helm_options::cases(),
+        helm_failures::cases(),
         helm_diff::cases(),
         helm_waits::cases(),
         helm_witness::cases(),
