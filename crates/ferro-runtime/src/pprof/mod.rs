@@ -4,7 +4,8 @@
 //! What Go's runtime knows and Rust's does not (goroutines, an allocator that samples) is answered by 501 and the reason. Stacks are
 //! taken in a signal handler of the crate `pprof`, a hundred times for a second of CPU time and only while somebody asks for a
 //! profile; until then nothing is set up. From then on the tables of that crate, some 200 MB with what the allocator keeps, stay:
-//! they are static.
+//! they are static. That, and that a profile without symbols tells nobody much, is why profiles are a feature (`profile`) which released
+//! programs do not have.
 
 use axum::Router;
 use axum::extract::{Path, RawQuery};
@@ -21,7 +22,7 @@ mod message;
 
 const INDEX: &str = "/debug/pprof/
 
-profile?seconds=30  CPU profile of the next seconds, 300 at most: go tool pprof http://…/debug/pprof/profile
+profile?seconds=30  CPU profile of the next seconds, 300 at most, in programs built with `ferro-runtime/profile`: go tool pprof http://…/debug/pprof/profile
 cmdline             the command line, its words ended by NUL
 ";
 
@@ -77,7 +78,7 @@ async fn other(Path(name): Path<String>) -> Response {
 
 #[cfg(not(feature = "profile"))]
 async fn profile(RawQuery(_): RawQuery) -> Response {
-    let reason = "no CPU profile: this program was built without the feature `profile`\n";
+    let reason = "no CPU profile: this program was built without the feature `ferro-runtime/profile`\n";
     (StatusCode::NOT_IMPLEMENTED, reason).into_response()
 }
 

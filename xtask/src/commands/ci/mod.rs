@@ -15,6 +15,9 @@ use super::{checks, programs};
 use output::Tests;
 use stages::Stages;
 
+/// What released programs do not have, and tests are for nevertheless.
+const OPTIONAL: &str = "--features=ferro-runtime/profile";
+
 /// Formatting, the rules of the house, clippy.
 pub(crate) fn lint() -> ExitCode {
     let mut stages = Stages::default();
@@ -74,6 +77,7 @@ fn lint_stages(stages: &mut Stages) {
             "clippy",
             "--workspace",
             "--all-targets",
+            OPTIONAL,
             "--locked",
             "--",
             "--deny=warnings",
@@ -101,6 +105,7 @@ fn test_stages(stages: &mut Stages) {
         let args = [
             "test",
             "--workspace",
+            OPTIONAL,
             "--locked",
             "--no-run",
             "--message-format=json-render-diagnostics",
@@ -118,6 +123,7 @@ fn test_stages(stages: &mut Stages) {
             "test",
             "--workspace",
             "--exclude=e2e",
+            OPTIONAL,
             "--locked",
             "--no-fail-fast",
             "--",
