@@ -1,7 +1,8 @@
 //! The whole way from a reference to a commit with its files.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ferro_artifact::digest::Algorithm;
@@ -23,6 +24,8 @@ use crate::{Auth, Error, Remote, Result, Scheme, semver};
 
 /// How deep submodules may nest.
 const MAX_SUBMODULE_DEPTH: usize = 10;
+/// The directory of a cache with those of submodules.
+const MODULES: &str = "modules";
 /// How many submodules a checkout may have.
 const MAX_SUBMODULES: usize = 256;
 /// How many tags with equal versions are compared by date.
@@ -102,6 +105,7 @@ pub fn pull_blocking(
             interrupt: &interrupt,
             directory,
             modules: Vec::new(),
+            used: BTreeSet::new(),
         };
         pull.run(&target)
     };
@@ -171,6 +175,8 @@ struct Pull<'a> {
     interrupt: &'a Arc<Interrupt>,
     directory: &'a Path,
     modules: Vec<Module>,
+    /// The caches of their submodules.
+    used: BTreeSet<PathBuf>,
 }
 
 impl Pull<'_> {
@@ -300,6 +306,7 @@ impl Pull<'_> {
         });
         if self.options.recurse_submodules {
             self.submodules(0, self.remote, b"", &[], 1)?;
+            keep_only(&self.directory.join(MODULES), &self.used, 2);
         }
         let sparse = self.options.sparse.clone();
         Ok(Box::new(Checkout::new(
@@ -454,16 +461,17 @@ impl Pull<'_> {
         Ok(declared)
     }
 
-    fn fetch_submodule(&self, remote: &Remote, commit: ObjectId) -> Result<Module> {
+    fn fetch_submodule(&mut self, remote: &Remote, commit: ObjectId) -> Result<Module> {
         self.interrupt.check()?;
         let name = format!("{}@{commit}", remote.url.url().without_credentials());
         let name = Algorithm::Sha256.digest(name.as_bytes());
         // One directory a commit: the same submodule may occur twice in a checkout.
         let directory = self
             .directory
-            .join("modules")
+            .join(MODULES)
             .join(name.hex())
             .join(self.modules.len().to_string());
+        self.used.insert(directory.clone());
         let url = remote.url.url().without_credentials();
         let resolved = Resolved {
             commit,
@@ -488,6 +496,23 @@ impl Pull<'_> {
             children: BTreeMap::new(),
             _repository: repository,
         })
+    }
+}
+
+/// Removes what lies so many levels below `directory` and is not `used`: submodules of other commits, which are not fetched again. What cannot be
+/// removed goes with the cache.
+fn keep_only(directory: &Path, used: &BTreeSet<PathBuf>, levels: usize) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if levels > 1 {
+            keep_only(&path, used, levels - 1);
+            // Goes if nothing is left in it.
+            drop(fs::remove_dir(&path));
+        } else if !used.contains(&path)
+            && let Err(error) = fs::remove_dir_all(&path)
+        {
+            tracing::debug!(%error, path = %path.display(), "a submodule stays in the cache");
+        }
     }
 }
 

@@ -191,3 +191,43 @@ fn pull_submodule_failures_name_the_submodule() {
         "{error}"
     );
 }
+
+#[test]
+fn pull_keeps_the_caches_of_the_submodules_that_are_there_only() {
+    let (app, lib) = (Repository::new(), Repository::new());
+    let first = lib.publish("lib.yaml", "1");
+    app.publish("app.yaml", "app");
+    link(&app, "lib", "../lib", &first);
+    let server = GitServer::start(&[("app", &app), ("lib", &lib)], Access::default());
+    let cache = tempfile::tempdir().unwrap();
+    let remote = remote(&server.url("app"));
+    let kept = || -> Vec<_> {
+        let modules = std::fs::read_dir(cache.path().join("modules"))
+            .into_iter()
+            .flatten();
+        let mut modules: Vec<_> = modules.map(|entry| entry.unwrap().file_name()).collect();
+        modules.sort();
+        modules
+    };
+    pull(&remote, cache.path(), &recursive()).unwrap();
+    let mut seen = vec![kept()];
+    for content in ["2", "3", "4"] {
+        let commit = lib.publish("lib.yaml", content);
+        app.git(&["update-index", "--cacheinfo", &format!("160000,{commit},lib")]);
+        app.git(&["commit", "-q", "-m", "Move on"]);
+        app.push();
+        let files = pull(&remote, cache.path(), &recursive()).unwrap().files();
+        assert!(files.paths().contains(&"lib/lib.yaml"), "{files:?}");
+        assert_eq!(kept().len(), 1);
+        assert!(!seen.contains(&kept()));
+        seen.push(kept());
+    }
+    // What is still there is not fetched again.
+    app.write("app.yaml", "changed");
+    app.git(&["commit", "-q", "-m", "Change", "app.yaml"]);
+    app.push();
+    server.take_seen();
+    pull(&remote, cache.path(), &recursive()).unwrap();
+    assert_eq!(Some(&kept()), seen.last());
+    assert!(server.take_seen().iter().all(|seen| seen.line.contains("/app/")));
+}
