@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 
 use ferro_http::SafeUrl;
 
+use crate::known_hosts::CertificateProblem;
+
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -66,6 +68,14 @@ pub enum Error {
     HostKeyRevoked {
         /// The host as it was looked up.
         host: String,
+    },
+    /// The server shows a host certificate that does not count.
+    #[error("ssh: handshake failed: {problem}")]
+    HostCertificate {
+        /// The host as it was looked up.
+        host: String,
+        /// What is wrong with it.
+        problem: CertificateProblem,
     },
     /// The two sides share no algorithm.
     #[error("ssh: handshake failed: no common algorithm for {kind}")]

@@ -4,8 +4,10 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use russh::keys::ssh_key::PublicKey;
-use russh::keys::{Algorithm, HashAlg};
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::ssh_key::{Certificate, PublicKey};
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 
 /// What a `known_hosts` file says of a key that a server shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,33 @@ pub(crate) enum Verdict {
     Revoked,
 }
 
+/// What is wrong with a host certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateProblem {
+    /// It is for users.
+    #[error("ssh: certificate presented as a host key is not one for hosts")]
+    Kind,
+    /// `known_hosts` has no line `@cert-authority` with who signed it.
+    #[error("ssh: no authorities for hostname")]
+    Authority,
+    /// It, its key or its authority is revoked by `known_hosts`.
+    #[error("ssh: certificate is revoked")]
+    Revoked,
+    /// It says something that must be understood.
+    #[error("ssh: unsupported critical option in certificate")]
+    CriticalOption,
+    /// It is for other hosts.
+    #[error("ssh: the host is not in the set of valid principals of the certificate")]
+    Principal,
+    /// Its time has not come, or is over.
+    #[error("ssh: certificate is not valid at this time")]
+    Time,
+    /// It was not signed by its authority.
+    #[error("ssh: certificate signature does not verify")]
+    Signature,
+}
+
 /// The parsed lines of a `known_hosts` file.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownHosts {
@@ -28,9 +57,20 @@ pub(crate) struct KnownHosts {
 
 #[derive(Debug, Clone)]
 struct Line {
-    is_revoked: bool,
+    meaning: Meaning,
     hosts: Hosts,
     key: PublicKey,
+}
+
+/// What a line says of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// It is the hosts'.
+    Host,
+    /// It signs certificates of the hosts.
+    Authority,
+    /// It must not be used.
+    Revoked,
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +82,7 @@ enum Hosts {
 impl KnownHosts {
     /// Reads a file; the error is the number of the first malformed line.
     ///
-    /// Lines with key types that we do not know, and certificate authorities, are left out.
+    /// Lines with markers and key types that we do not know are left out.
     pub(crate) fn parse(text: &str) -> Result<Self, usize> {
         let mut lines = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -55,18 +95,17 @@ impl KnownHosts {
             let (Some(hosts), Some(kind), Some(key)) = (fields.next(), fields.next(), fields.next()) else {
                 return Err(index + 1);
             };
-            if !matches!(marker, None | Some("@revoked")) {
-                continue;
-            }
+            let meaning = match marker {
+                None => Meaning::Host,
+                Some("@cert-authority") => Meaning::Authority,
+                Some("@revoked") => Meaning::Revoked,
+                Some(_) => continue,
+            };
             let hosts = Hosts::parse(hosts).ok_or(index + 1)?;
             let is_supported =
                 Algorithm::from_str(kind).is_ok_and(|kind| !matches!(kind, Algorithm::Other(_)));
             match PublicKey::from_openssh(&format!("{kind} {key}")) {
-                Ok(key) => lines.push(Line {
-                    is_revoked: marker.is_some(),
-                    hosts,
-                    key,
-                }),
+                Ok(key) => lines.push(Line { meaning, hosts, key }),
                 Err(_) if !is_supported => {}
                 Err(_) => return Err(index + 1),
             }
@@ -74,31 +113,74 @@ impl KnownHosts {
         Ok(Self { lines })
     }
 
+    /// The lines about a host.
+    fn of(&self, host: &str, port: u16) -> impl Iterator<Item = &Line> {
+        let name = lookup_name(host, port);
+        self.lines.iter().filter(move |line| line.hosts.matches(&name))
+    }
+
     /// Judges the key of a host.
     pub(crate) fn judge(&self, host: &str, port: u16, key: &PublicKey) -> Verdict {
-        let name = lookup_name(host, port);
         let mut verdict = Verdict::Unknown;
-        for line in self.lines.iter().filter(|line| line.hosts.matches(&name)) {
+        for line in self.of(host, port) {
             let is_same = line.key.key_data() == key.key_data();
-            match (line.is_revoked, is_same) {
-                (true, true) => return Verdict::Revoked,
-                (false, true) => verdict = Verdict::Known,
-                (false, false) if verdict == Verdict::Unknown => verdict = Verdict::Mismatch,
-                (true | false, false) => {}
+            match (line.meaning, is_same) {
+                (Meaning::Revoked, true) => return Verdict::Revoked,
+                (Meaning::Host, true) => verdict = Verdict::Known,
+                (Meaning::Host, false) if verdict == Verdict::Unknown => verdict = Verdict::Mismatch,
+                _ => {}
             }
         }
         verdict
     }
 
+    /// Judges the certificate of a host at a time in seconds, as Go's library does.
+    ///
+    /// # Errors
+    /// When it does not count.
+    pub(crate) fn judge_certificate(
+        &self,
+        host: &str,
+        port: u16,
+        certificate: &Certificate,
+        now: u64,
+    ) -> Result<(), CertificateProblem> {
+        if certificate.cert_type() != CertType::Host {
+            return Err(CertificateProblem::Kind);
+        }
+        let has = |meaning: Meaning, key: &KeyData| {
+            let is_it = |line: &Line| line.meaning == meaning && line.key.key_data() == key;
+            self.of(host, port).any(is_it)
+        };
+        let authority = certificate.signature_key();
+        if !has(Meaning::Authority, authority) {
+            return Err(CertificateProblem::Authority);
+        }
+        if has(Meaning::Revoked, authority) || has(Meaning::Revoked, certificate.public_key()) {
+            return Err(CertificateProblem::Revoked);
+        }
+        // None is defined for hosts.
+        if !certificate.critical_options().is_empty() {
+            return Err(CertificateProblem::CriticalOption);
+        }
+        // Without its port; who names nobody is for all.
+        let name = lookup_name(host, 22);
+        let principals = certificate.valid_principals();
+        if !principals.is_empty() && !principals.iter().any(|it| it.eq_ignore_ascii_case(&name)) {
+            return Err(CertificateProblem::Principal);
+        }
+        if !(certificate.valid_after()..certificate.valid_before()).contains(&now) {
+            return Err(CertificateProblem::Time);
+        }
+        let fingerprint = authority.fingerprint(HashAlg::Sha256);
+        let verified = certificate.validate_at(now, [&fingerprint]);
+        verified.map_err(|_| CertificateProblem::Signature)
+    }
+
     /// The host key algorithms for which the file has keys of this host; an RSA key serves three.
     pub(crate) fn algorithms(&self, host: &str, port: u16) -> Vec<Algorithm> {
-        let name = lookup_name(host, port);
         let mut algorithms = Vec::new();
-        for line in self
-            .lines
-            .iter()
-            .filter(|line| !line.is_revoked && line.hosts.matches(&name))
-        {
+        for line in self.of(host, port).filter(|line| line.meaning == Meaning::Host) {
             let own = match line.key.algorithm() {
                 Algorithm::Rsa { .. } => [Some(HashAlg::Sha512), Some(HashAlg::Sha256), None]
                     .map(|hash| Algorithm::Rsa { hash })
@@ -113,7 +195,37 @@ impl KnownHosts {
         }
         algorithms
     }
+
+    /// The algorithms of certificates that this host may show: none where there is no authority for it, so that it shows its key.
+    pub(crate) fn certificate_algorithms(&self, host: &str, port: u16) -> &'static [Algorithm] {
+        let mut lines = self.of(host, port);
+        if lines.any(|line| line.meaning == Meaning::Authority) {
+            &CERTIFIED
+        } else {
+            &[]
+        }
+    }
 }
+
+/// The kinds of keys that a certificate may be about.
+const CERTIFIED: [Algorithm; 6] = [
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP256,
+    },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP384,
+    },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP521,
+    },
+    Algorithm::Rsa {
+        hash: Some(HashAlg::Sha512),
+    },
+    Algorithm::Rsa {
+        hash: Some(HashAlg::Sha256),
+    },
+];
 
 impl Hosts {
     fn parse(field: &str) -> Option<Self> {

@@ -59,6 +59,7 @@ pub use checkout::Checkout;
 pub use error::{Error, Result};
 pub use gix_hash::ObjectId;
 pub use interrupt::Context;
+pub use known_hosts::CertificateProblem;
 pub use lfs::LfsObjects;
 pub use object::{Commit, Person, Tag};
 pub use pull::{Limits, PullOptions, Pulled, forget, list_refs_blocking, pull_blocking};

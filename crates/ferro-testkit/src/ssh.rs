@@ -53,6 +53,28 @@ impl KeyPair {
     }
 }
 
+impl KeyPair {
+    /// Has this key sign a certificate for another one. The arguments are those of `ssh-keygen -s` (`-h` for hosts, `-n` for whom, `-V` for how
+    /// long).
+    pub fn certify(&self, key: &Self, arguments: &[&str]) -> String {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let authority = directory.path().join("authority");
+        write_private(&authority, &self.private);
+        let public = directory.path().join("key.pub");
+        std::fs::write(&public, format!("{} test\n", key.public)).expect("a file");
+        let output = Command::new("ssh-keygen")
+            .args(["-q", "-I", "test", "-s"])
+            .arg(&authority)
+            .args(arguments)
+            .arg(&public)
+            .output()
+            .expect("ssh-keygen runs");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{complaint}");
+        std::fs::read_to_string(directory.path().join("key-cert.pub")).expect("a certificate")
+    }
+}
+
 /// An SSH server for one user key, with the host keys given.
 #[derive(Debug)]
 pub struct SshServer {

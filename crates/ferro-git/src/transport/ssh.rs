@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use gix_transport::Protocol;
@@ -25,6 +26,8 @@ const DEFAULT_PORT: u16 = 22;
 const DEFAULT_USER: &str = "git";
 /// The program that serves fetches.
 const UPLOAD: &str = "git-upload-pack";
+/// How names of algorithms of certificates end.
+const CERTIFICATE_SUFFIX: &str = "-cert-v01@openssh.com";
 /// How much of what a server complains about is kept.
 const MAX_COMPLAINT: usize = 4096;
 
@@ -198,11 +201,14 @@ fn configuration(
         ]);
         preferred.kex = Cow::Owned(names);
     }
-    let algorithms = if options.host_key_algorithms.is_empty() {
-        known_hosts.algorithms(&endpoint.host, endpoint.port)
+    let (algorithms, certified) = if options.host_key_algorithms.is_empty() {
+        let (host, port) = (&endpoint.host, endpoint.port);
+        let certified = known_hosts.certificate_algorithms(host, port);
+        (known_hosts.algorithms(host, port), certified.to_vec())
     } else {
         parse_algorithms(&options.host_key_algorithms)?
     };
+    preferred.host_key_certificates = Cow::Owned(certified);
     // A host that is not known gets to show a key, so that the error can name it.
     if !algorithms.is_empty() {
         preferred.key = Cow::Owned(algorithms);
@@ -214,14 +220,25 @@ fn configuration(
     })
 }
 
-fn parse_algorithms(names: &[String]) -> Result<Vec<Algorithm>> {
-    let parse = |name: &String| match name.parse() {
-        Ok(Algorithm::Other(_)) | Err(_) => Err(Error::NoCommonAlgorithm {
-            kind: format!("host key: '{name}' is not supported"),
-        }),
-        Ok(algorithm) => Ok(algorithm),
-    };
-    names.iter().map(parse).collect()
+/// The algorithms of keys, and those of keys in certificates.
+fn parse_algorithms(names: &[String]) -> Result<(Vec<Algorithm>, Vec<Algorithm>)> {
+    let (mut plain, mut certified) = (Vec::new(), Vec::new());
+    for name in names {
+        let (parsed, list) = if name.ends_with(CERTIFICATE_SUFFIX) {
+            (Algorithm::new_certificate(name).ok(), &mut certified)
+        } else {
+            (name.parse::<Algorithm>().ok(), &mut plain)
+        };
+        match parsed {
+            Some(Algorithm::Other(_)) | None => {
+                return Err(Error::NoCommonAlgorithm {
+                    kind: format!("host key: '{name}' is not supported"),
+                });
+            }
+            Some(algorithm) => list.push(algorithm),
+        }
+    }
+    Ok((plain, certified))
 }
 
 /// Opens a channel to the server.
@@ -293,7 +310,7 @@ async fn authenticate(handle: &mut Handle<HostKeyCheck>, user: &str, key: Arc<Pr
     Err(Error::SshAuthenticationFailed)
 }
 
-/// Compares the server's key with `known_hosts`.
+/// Compares the server's key or certificate with `known_hosts`.
 struct HostKeyCheck {
     host: String,
     port: u16,
@@ -314,11 +331,17 @@ impl client::Handler for HostKeyCheck {
     type Error = Refusal;
 
     async fn check_server_key(&mut self, server: &PublicKeyOrCertificate) -> Result<bool, Refusal> {
-        let PublicKeyOrCertificate::PublicKey { key, .. } = server else {
-            let reason = "the server shows a host certificate, which is not supported".to_owned();
-            return Err(Refusal(Error::UnexpectedAnswer { reason }));
-        };
         let host = lookup_name(&self.host, self.port);
+        let key = match server {
+            PublicKeyOrCertificate::PublicKey { key, .. } => key,
+            PublicKeyOrCertificate::Certificate(certificate) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let (known_hosts, now) = (&self.known_hosts, now.as_secs());
+                let judged = known_hosts.judge_certificate(&self.host, self.port, certificate, now);
+                let refused = |problem| Refusal(Error::HostCertificate { host, problem });
+                return judged.map(|()| true).map_err(refused);
+            }
+        };
         let offered = format!("{} {}", key.algorithm(), key.fingerprint(HashAlg::Sha256));
         match self.known_hosts.judge(&self.host, self.port, key) {
             Verdict::Known => Ok(true),

@@ -162,6 +162,139 @@ fn pull_host_key_must_be_known() {
 }
 
 #[test]
+fn pull_host_certificate_of_a_known_authority() {
+    require_sshd!();
+    let user = KeyPair::generate("ed25519", "", &[]);
+    let kinds = [
+        ("ed25519", "ed25519"),
+        ("rsa", "ecdsa"),
+        ("ecdsa", "rsa"),
+        ("ed25519", "rsa"),
+    ];
+    for (host_kind, authority_kind) in kinds {
+        let authority = KeyPair::generate(authority_kind, "", &[]);
+        let fixture = certified(
+            host_kind,
+            &user,
+            &authority,
+            &["-h", "-n", "127.0.0.1,git.example.com"],
+        );
+        let known = |lines: &str| with(fixture.remote(&user), |auth| auth.known_hosts = lines.to_owned());
+        let public = &authority.public;
+        works(&known(&format!("@cert-authority [127.0.0.1]:* {public}")));
+        works(&known(&format!("@cert-authority *,!other.example.com {public}")));
+        // The key itself may be known as well, or alone: then that is what it shows.
+        let key = fixture.server.known_hosts(&fixture.host);
+        works(&known(&format!("@cert-authority * {public}\n{key}")));
+        works(&known(&key));
+    }
+}
+
+#[test]
+fn pull_host_certificates_that_do_not_count_are_refused() {
+    require_sshd!();
+    use ferro_git::CertificateProblem as Problem;
+    let user = KeyPair::generate("ed25519", "", &[]);
+    let (authority, other) = (
+        KeyPair::generate("ed25519", "", &[]),
+        KeyPair::generate("ed25519", "", &[]),
+    );
+    let here = "127.0.0.1";
+    let cases: [(&[&str], Problem); 5] = [
+        (&["-n", here], Problem::Kind),
+        (&["-h", "-n", "git.example.com"], Problem::Principal),
+        (&["-h", "-n", here, "-V", "20200101:20210101"], Problem::Time),
+        (&["-h", "-n", here, "-V", "20900101:20910101"], Problem::Time),
+        (
+            &["-h", "-n", here, "-O", "critical:x@example.com=y"],
+            Problem::CriticalOption,
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let fixture = certified("ed25519", &user, &authority, arguments);
+        let error = fails(&with(fixture.remote(&user), |auth| {
+            auth.known_hosts = format!("@cert-authority * {}", authority.public);
+        }));
+        let is_it = matches!(error, Error::HostCertificate { problem, .. } if problem == expected);
+        // Servers may keep to themselves what is no certificate of a host.
+        let is_unseen = expected == Problem::Kind && matches!(error, Error::HostKeyUnknown { .. });
+        assert!(is_it || is_unseen, "{arguments:?}: {error:?}");
+    }
+    let fixture = certified("ed25519", &user, &authority, &["-h"]);
+    let fails_with = |lines: &str| {
+        fails(&with(fixture.remote(&user), |auth| {
+            lines.clone_into(&mut auth.known_hosts);
+        }))
+    };
+    let (ours, theirs, key) = (&authority.public, &other.public, &fixture.host.public);
+    for (lines, expected) in [
+        (format!("@cert-authority * {theirs}"), Problem::Authority),
+        (
+            format!("@cert-authority * {theirs}\n@cert-authority git.example.com {ours}"),
+            Problem::Authority,
+        ),
+        (
+            format!("@cert-authority * {theirs}\n* {ours}"),
+            Problem::Authority,
+        ),
+        (
+            format!("@cert-authority * {ours}\n@revoked * {ours}"),
+            Problem::Revoked,
+        ),
+        (
+            format!("@revoked * {key}\n@cert-authority * {ours}"),
+            Problem::Revoked,
+        ),
+    ] {
+        let error = fails_with(&lines);
+        assert!(
+            matches!(error, Error::HostCertificate { problem, .. } if problem == expected),
+            "{lines}: {error:?}"
+        );
+    }
+    // An authority for other hosts has this one show its key.
+    let error = fails_with(&format!("@cert-authority git.example.com {ours}"));
+    assert!(matches!(error, Error::HostKeyUnknown { .. }), "{error:?}");
+}
+
+#[test]
+fn pull_host_certificate_by_configured_algorithms() {
+    require_sshd!();
+    let user = KeyPair::generate("ed25519", "", &[]);
+    let authority = KeyPair::generate("ed25519", "", &[]);
+    let fixture = certified("ed25519", &user, &authority, &["-h"]);
+    let with_algorithms = |names: &[&str]| {
+        let mut remote = with(fixture.remote(&user), |auth| {
+            auth.known_hosts = format!("@cert-authority * {}", authority.public);
+        });
+        remote.ssh.host_key_algorithms = names.iter().map(|name| (*name).to_owned()).collect();
+        remote
+    };
+    works(&with_algorithms(&["ssh-ed25519-cert-v01@openssh.com"]));
+    let error = fails(&with_algorithms(&["ssh-ed25519"]));
+    assert!(matches!(error, Error::HostKeyUnknown { .. }), "{error:?}");
+    let error = fails(&with_algorithms(&["ssh-nothing-cert-v01@openssh.com"]));
+    assert!(matches!(error, Error::NoCommonAlgorithm { .. }), "{error:?}");
+}
+
+/// A server whose key has a certificate.
+fn certified(kind: &str, user: &KeyPair, authority: &KeyPair, arguments: &[&str]) -> Fixture {
+    let repository = Repository::new();
+    repository.publish("a.yaml", "1");
+    let host = KeyPair::generate(kind, "", &[]);
+    // The server reads it again for each connection.
+    let path = repository.work().join("host-cert.pub");
+    std::fs::write(&path, authority.certify(&host, arguments)).unwrap();
+    let option = format!("HostCertificate {}", path.display());
+    let server = SshServer::start(&[&host], &[user], &[&option]);
+    Fixture {
+        repository,
+        server,
+        host,
+    }
+}
+
+#[test]
 fn pull_host_key_of_another_kind_is_asked_for_by_known_hosts() {
     require_sshd!();
     // The server has two keys; known_hosts lists the one that it would not show first.
