@@ -194,6 +194,7 @@ impl Kinds<'_> {
         let options = BucketOptions {
             cloud: self.cloud.clone(),
             memory,
+            scratch: std::env::temp_dir(),
         };
         let reconciler = BucketReconciler::new(self.shared(), options, controller.store.clone());
         self.run(controller, Telling::new(reconciler, dependants.clone()))

@@ -4,6 +4,7 @@
 //! zero, modes are one of three, and the compressor gets its input in blocks of one size so that its output
 //! does not depend on how the content was read.
 
+mod files;
 mod gzip;
 mod header;
 mod writer;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ignore::Matcher;
 use crate::tree::{self, Budget, Content, Directory, EntryKind, TreeError};
 
+pub use files::FileArchive;
 pub use writer::ArchiveWriter;
 
 /// Entries of an archive, and of a tree that is archived, excluded ones included.
@@ -52,6 +54,26 @@ pub struct ArchiveStats {
     pub bytes: u64,
 }
 
+impl ArchiveStats {
+    /// Counts an entry, unless it is too much.
+    fn add(
+        &mut self,
+        size: u64,
+        limits: &ArchiveLimits,
+        path: impl FnOnce() -> String,
+    ) -> Result<(), ArchiveError> {
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(size);
+        if self.bytes > limits.max_bytes {
+            return Err(ArchiveError::TooLarge {
+                limit: limits.max_bytes,
+                path: path(),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Why an archive could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -68,6 +90,12 @@ pub enum ArchiveError {
     #[error("tree entry '{path}' occurs twice")]
     DuplicateName {
         /// The path of the entry.
+        path: String,
+    },
+    /// A file came after one that belongs behind it.
+    #[error("file '{path}' is out of order")]
+    OutOfOrder {
+        /// The path of the file.
         path: String,
     },
     /// A file could not be read to its end, or changed its size meanwhile.
@@ -177,21 +205,14 @@ impl<W: Write> Walk<'_, W> {
         self.count(size)?;
         self.stats.files += 1;
         let name = self.path.join(&b'/');
-        let mut source = ReadOnly {
-            inner: &mut reader,
-            error: None,
-        };
-        let written = self
-            .writer
-            .file(&name, content.is_executable(), size, &mut source);
-        match (written, source.error) {
-            (Ok(()), _) => Ok(()),
-            (Err(_), Some(source)) => Err(ArchiveError::Content {
-                path: self.display(),
-                source,
-            }),
-            (Err(error), None) => Err(ArchiveError::Write(error)),
-        }
+        copy_file(
+            &mut self.writer,
+            &name,
+            content.is_executable(),
+            size,
+            &mut reader,
+            || tree::display_path(&self.path),
+        )
     }
 
     fn is_excluded(&self, is_dir: bool) -> bool {
@@ -200,19 +221,33 @@ impl<W: Write> Walk<'_, W> {
     }
 
     fn count(&mut self, size: u64) -> Result<(), ArchiveError> {
-        self.stats.entries += 1;
-        self.stats.bytes = self.stats.bytes.saturating_add(size);
-        if self.stats.bytes > self.limits.max_bytes {
-            return Err(ArchiveError::TooLarge {
-                limit: self.limits.max_bytes,
-                path: self.display(),
-            });
-        }
-        Ok(())
+        self.stats
+            .add(size, &self.limits, || tree::display_path(&self.path))
     }
 
     fn display(&self) -> String {
         tree::display_path(&self.path)
+    }
+}
+
+/// Adds a file, and tells who failed: the reader of its content, or the archive's writer.
+fn copy_file<W: Write>(
+    writer: &mut ArchiveWriter<W>,
+    name: &[u8],
+    is_executable: bool,
+    size: u64,
+    content: &mut dyn std::io::Read,
+    path: impl FnOnce() -> String,
+) -> Result<(), ArchiveError> {
+    let mut source = ReadOnly {
+        inner: content,
+        error: None,
+    };
+    let written = writer.file(name, is_executable, size, &mut source);
+    match (written, source.error) {
+        (Ok(()), _) => Ok(()),
+        (Err(_), Some(source)) => Err(ArchiveError::Content { path: path(), source }),
+        (Err(error), None) => Err(ArchiveError::Write(error)),
     }
 }
 

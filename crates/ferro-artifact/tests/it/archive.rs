@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use ferro_artifact::archive::{ArchiveError, ArchiveLimits, ArchiveStats, archive_blocking};
+use ferro_artifact::archive::{ArchiveError, ArchiveLimits, ArchiveStats, FileArchive, archive_blocking};
 use ferro_artifact::fetch::{UnpackLimits, extract_blocking};
 use ferro_artifact::ignore::{Matcher, parse_patterns};
 use ferro_artifact::tree::{
@@ -370,4 +370,70 @@ fn archive_of_a_large_directory_is_unpacked_whole() {
         let text = fs::read_to_string(unpacked.path().join(format!("{index:02}.txt"))).unwrap();
         assert!(text == content(index), "{index}");
     }
+}
+
+#[test]
+fn files_that_come_one_by_one_make_the_archive_of_their_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = format!("deep/{}leaf", "name/".repeat(40));
+    let mut paths = [
+        "a-b", "a.b", "a/b", "a/b-c", "a/c/d/e", "a0", "empty", "ä/ö", &long,
+    ];
+    for path in paths {
+        write(dir.path(), path, if path == "empty" { "" } else { path });
+    }
+    paths.sort_unstable_by(|a, b| Path::new(a).cmp(Path::new(b)));
+    let (expected, stats) = archive(&DiskDirectory::new(dir.path()), &Matcher::default()).unwrap();
+    let cancel = CancellationToken::new();
+    let mut files = FileArchive::start_blocking(Vec::new(), ArchiveLimits::default(), &cancel).unwrap();
+    for path in paths {
+        let content = fs::read(dir.path().join(path)).unwrap();
+        let size = content.len() as u64;
+        files
+            .file_blocking(Path::new(path), size, &mut content.as_slice())
+            .unwrap();
+    }
+    assert_eq!(files.finish_blocking().unwrap(), (expected, stats));
+}
+
+#[test]
+fn files_that_no_folder_could_have_are_refused() {
+    let cancel = CancellationToken::new();
+    let limits = ArchiveLimits {
+        max_entries: 5,
+        max_bytes: 10,
+    };
+    let refused = |paths: &[&str]| {
+        let mut files = FileArchive::start_blocking(Vec::new(), limits, &cancel).unwrap();
+        let mut results = paths
+            .iter()
+            .map(|path| files.file_blocking(Path::new(path), 3, &mut &b"abc"[..]));
+        results.find_map(Result::err).map(|error| error.to_string())
+    };
+    assert_eq!(refused(&["a/b", "c"]), None);
+    for (paths, expected) in [
+        (&["b", "a"][..], "file 'a' is out of order"),
+        (&["a-b", "a/b"], "file 'a/b' is out of order"),
+        (&["a", "a"], "tree entry 'a' occurs twice"),
+        (&["a", "a/b"], "tree entry 'a/b' occurs twice"),
+        (&["../a"], "tree entry '../a' has a name that no archive may hold"),
+        (&["/a"], "tree entry '/a' has a name that no archive may hold"),
+        (&["a//b"], "tree entry 'a//b' has a name that no archive may hold"),
+        (&["a\0"], "tree entry 'a\0' has a name that no archive may hold"),
+        (&[""], "tree entry '' has a name that no archive may hold"),
+        (
+            &["a", "b", "c", "d"],
+            "files of more than 10 bytes in total, exceeded at 'd'",
+        ),
+        (&["a/b/c/d/e"], "more than 5 files and directories"),
+    ] {
+        assert_eq!(refused(paths).as_deref(), Some(expected));
+    }
+    let mut files = FileArchive::start_blocking(Vec::new(), limits, &cancel).unwrap();
+    assert!(files.file_blocking(Path::new("a"), 4, &mut &b"abc"[..]).is_err());
+    cancel.cancel();
+    let cut = files
+        .file_blocking(Path::new("b"), 3, &mut &b"abc"[..])
+        .unwrap_err();
+    assert!(matches!(cut, ArchiveError::Tree(TreeError::Cancelled)), "{cut}");
 }

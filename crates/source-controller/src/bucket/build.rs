@@ -1,49 +1,30 @@
-//! From files to a stored artifact, on one thread: what did not change is taken out of the last artifact, the folder is archived, and the link to
-//! the newest artifact is set.
+//! From what was received to a stored artifact, on one thread: what did not change is taken out of the last artifact on the way, and the link
+//! to the newest artifact is set.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
 use ferro_api::meta::{Artifact, Time};
 use ferro_api::reason;
-use ferro_artifact::archive::{ArchiveError, ArchiveLimits, archive_blocking};
-use ferro_artifact::ignore::{IGNORE_FILE, Matcher};
+use ferro_artifact::digest::{Digest, DigestError};
+use ferro_artifact::ignore::IGNORE_FILE;
 use ferro_artifact::storage::{ArtifactPath, PublishError, Storage, StorageError, Stored};
-use ferro_artifact::tree::{DiskDirectory, TreeError};
 use ferro_bucket::Listed;
 use ferro_http::describe;
-use flate2::read::MultiGzDecoder;
 use k8s_openapi::jiff::Timestamp;
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::download::path_of;
 use super::index::Index;
+use super::listing::Found;
 use super::memory::{BucketMemory, Record};
+use super::plan::{PathError, Plan, WriteError};
+use super::spool::Spool;
 use crate::reconcile::Failure;
 
 /// The name of the link to the newest artifact.
 pub(super) const LATEST: &str = "latest.tar.gz";
-
-/// A folder for the files of a pass, with the bucket's ignore file in it.
-///
-/// # Errors
-/// When it cannot be made.
-pub(super) fn folder_blocking(prefix: &str, ignore_file: Option<&[u8]>) -> Result<TempDir, Failure> {
-    let made = TempDir::with_prefix(prefix).and_then(|folder| {
-        if let Some(content) = ignore_file {
-            fs::write(folder.path().join(IGNORE_FILE), content)?;
-        }
-        Ok(folder)
-    });
-    made.map_err(|error| {
-        let message = format!("failed to create temporary working directory: {error}");
-        Failure::storage(reason::DIRECTORY_CREATION_FAILED, message)
-    })
-}
 
 /// The last artifact, and what it was made of.
 pub(super) struct Last {
@@ -52,81 +33,66 @@ pub(super) struct Last {
 }
 
 impl Last {
-    /// Puts the objects that are still of the version that went into the last artifact into `folder`. Returns those that are not there: all,
-    /// if the artifact cannot be read.
-    pub(super) fn reuse_blocking(
-        &self,
-        storage: &Storage,
-        objects: BTreeMap<String, Listed>,
-        folder: &Path,
-        cancel: &CancellationToken,
-    ) -> Result<Vec<Listed>, Failure> {
-        let is_same = |listed: &Listed| {
-            !listed.etag.is_empty() && self.record.etags.get(&listed.key) == Some(&listed.etag)
-        };
-        let (same, mut changed): (Vec<Listed>, Vec<Listed>) = objects.into_values().partition(is_same);
-        if same.is_empty() {
-            return Ok(changed);
-        }
-        let mut wanted: BTreeMap<_, _> = same
-            .into_iter()
-            .map(|listed| (path_of(&listed.key), listed))
-            .collect();
-        let taken = storage
-            .open_blocking(&self.path)
-            .map_err(io::Error::other)
-            .and_then(|file| take(file, &mut wanted, folder, cancel));
-        if cancel.is_cancelled() {
-            return Err(Failure::plain("the pass was cut short".to_owned()));
-        }
-        if let Err(error) = taken {
-            tracing::warn!(%error, "objects of the last artifact are fetched again");
-        }
-        changed.extend(wanted.into_values());
-        Ok(changed)
+    /// Whether this version of the object can be taken out of the artifact. Names with line ends are not read back from archives.
+    fn has(&self, listed: &Listed) -> bool {
+        let is_same = self.record.etags.get(&listed.key) == Some(&listed.etag);
+        is_same && !listed.etag.is_empty() && !listed.key.contains('\n')
     }
 }
 
-/// Unpacks what is wanted; what was unpacked is wanted no longer. A file that could not be unpacked whole is removed.
-fn take(
-    archive: fs::File,
-    wanted: &mut BTreeMap<std::path::PathBuf, Listed>,
-    folder: &Path,
-    cancel: &CancellationToken,
-) -> io::Result<()> {
-    let mut archive = tar::Archive::new(MultiGzDecoder::new(io::BufReader::with_capacity(
-        1 << 16,
-        archive,
-    )));
-    let mut made = std::path::PathBuf::new();
-    for entry in archive.entries()? {
-        if cancel.is_cancelled() {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        let mut entry = entry?;
-        let path = entry.path()?.into_owned();
-        if !entry.header().entry_type().is_file() || !wanted.contains_key(&path) {
-            continue;
-        }
-        let target = folder.join(&path);
-        if let Some(parent) = target.parent().filter(|parent| *parent != made) {
-            fs::create_dir_all(parent)?;
-            made = parent.to_owned();
-        }
-        let copied = fs::File::create_new(&target).and_then(|mut file| io::copy(&mut entry, &mut file));
-        if let Err(error) = copied {
-            drop(fs::remove_file(&target));
-            return Err(error);
-        }
-        wanted.remove(&path);
-        if wanted.is_empty() {
-            break;
-        }
-    }
-    Ok(())
+/// What an artifact will be made of.
+pub(super) struct Draft {
+    pub plan: Plan,
+    pub spool: Spool,
+    /// Where what is kept comes from.
+    last: Option<Last>,
 }
 
-/// All that is needed to make an artifact of a folder.
+impl Draft {
+    /// Begins with what the last artifact has of the objects that were found, and the bucket's ignore file. Returns what has to be received.
+    ///
+    /// # Errors
+    /// When there is no room for temporary files, or an object has no place in an archive.
+    pub(super) fn begin_blocking(
+        scratch: &Path,
+        last: Option<Last>,
+        found: Found,
+    ) -> Result<(Self, Vec<Listed>), BeginError> {
+        let spool = Spool::create_blocking(scratch).map_err(BeginError::Scratch)?;
+        let mut plan = Plan::default();
+        if let Some(content) = found.ignore_file {
+            let place = spool.put_blocking(&content).map_err(BeginError::Scratch)?;
+            plan.expect(IGNORE_FILE)
+                .map_err(|error| BeginError::Path(IGNORE_FILE.to_owned(), error))?;
+            plan.receive(IGNORE_FILE, place);
+        }
+        let mut changed = Vec::new();
+        for (key, listed) in found.objects {
+            let is_kept = last.as_ref().is_some_and(|last| last.has(&listed));
+            let planned = if is_kept {
+                plan.keep(&key)
+            } else {
+                plan.expect(&key)
+            };
+            planned.map_err(|error| BeginError::Path(key, error))?;
+            if !is_kept {
+                changed.push(listed);
+            }
+        }
+        Ok((Self { plan, spool, last }, changed))
+    }
+}
+
+/// Why a draft could not be begun.
+#[derive(Debug)]
+pub(super) enum BeginError {
+    /// Temporary files cannot be made.
+    Scratch(io::Error),
+    /// The object of that key has no place in an archive.
+    Path(String, PathError),
+}
+
+/// All that is needed to make an artifact.
 pub(super) struct Job {
     pub storage: Storage,
     pub memory: BucketMemory,
@@ -134,7 +100,7 @@ pub(super) struct Job {
     pub directory: ArtifactPath,
     pub namespace: String,
     pub name: String,
-    pub folder: TempDir,
+    pub draft: Draft,
     pub index: Index,
     pub origin: String,
 }
@@ -147,11 +113,11 @@ pub(super) struct Built {
 }
 
 impl Job {
-    /// Does the work.
+    /// Does the work. `None` where the last artifact, of which something is kept, has turned out to be another file than it was.
     ///
     /// # Errors
     /// With the condition and the text that the reference gives to each fault.
-    pub(super) fn run_blocking(self, cancel: &CancellationToken) -> Result<Built, Failure> {
+    pub(super) fn run_blocking(self, cancel: &CancellationToken) -> Result<Option<Built>, Failure> {
         let digest = self.index.digest(self.storage.algorithm());
         let path = self
             .directory
@@ -161,7 +127,14 @@ impl Job {
             .storage
             .lock_blocking(&path)
             .map_err(|error| not_locked(&error))?;
-        let stored = self.publish_blocking(&path, cancel)?;
+        let stored = match self.publish_blocking(&path, cancel) {
+            Ok(stored) => stored,
+            Err(PublishError::Content(error @ WriteError::Last(_))) => {
+                tracing::warn!(error = %describe(&error), "all objects are fetched again");
+                return Ok(None);
+            }
+            Err(error) => return Err(not_archived(&error)),
+        };
         let latest = self
             .storage
             .link_blocking(&path, LATEST)
@@ -181,28 +154,44 @@ impl Job {
             etags: self.index.etags().clone(),
         };
         self.memory.record_blocking(&self.namespace, &self.name, &record);
-        Ok(Built { artifact, latest })
+        Ok(Some(Built { artifact, latest }))
     }
 
-    fn publish_blocking(&self, path: &ArtifactPath, cancel: &CancellationToken) -> Result<Stored, Failure> {
-        let tree = DiskDirectory::new(self.folder.path());
+    fn publish_blocking(
+        &self,
+        path: &ArtifactPath,
+        cancel: &CancellationToken,
+    ) -> Result<Stored, PublishError<WriteError>> {
+        let Draft { plan, spool, last } = &self.draft;
         let published = self.storage.publish_blocking(path, |out| {
-            archive_blocking(&tree, &Matcher::default(), ArchiveLimits::default(), cancel, out)?;
-            // Past this point the file is put in place, which is too late for a pass that was cut short.
-            if cancel.is_cancelled() {
-                return Err(ArchiveError::from(TreeError::Cancelled));
-            }
-            Ok(())
+            let last = last.as_ref().map(|last| self.open_blocking(last)).transpose()?;
+            plan.write_blocking(spool, last, cancel, out)
         });
-        published.map(|(stored, ())| stored).map_err(|error| {
-            let cause = match &error {
-                PublishError::Storage(error) => describe(error),
-                PublishError::Content(error) => describe(error),
-            };
-            let message = format!("unable to archive artifact to storage: {cause}");
-            Failure::storage(reason::ARCHIVE_OPERATION_FAILED, message)
-        })
+        published.map(|(stored, ())| stored)
     }
+
+    fn open_blocking(&self, last: &Last) -> Result<(File, Digest), WriteError> {
+        let unusable = WriteError::Last;
+        let digest = last
+            .record
+            .digest
+            .parse()
+            .map_err(|error: DigestError| unusable(io::Error::other(error)))?;
+        let file = self
+            .storage
+            .open_blocking(&last.path)
+            .map_err(|error| unusable(io::Error::other(error)))?;
+        Ok((file, digest))
+    }
+}
+
+fn not_archived(error: &PublishError<WriteError>) -> Failure {
+    let cause = match error {
+        PublishError::Storage(error) => describe(error),
+        PublishError::Content(error) => describe(error),
+    };
+    let message = format!("unable to archive artifact to storage: {cause}");
+    Failure::storage(reason::ARCHIVE_OPERATION_FAILED, message)
 }
 
 fn not_locked(error: &StorageError) -> Failure {

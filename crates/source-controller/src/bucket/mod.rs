@@ -9,14 +9,16 @@ mod download;
 mod index;
 mod listing;
 mod memory;
+mod plan;
 mod provider;
+mod spool;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use ferro_api::meta::Artifact;
 use ferro_api::source::{Bucket, BucketProvider};
 use ferro_api::{FluxObject, condition, reason};
 use ferro_artifact::storage::ArtifactPath;
@@ -25,11 +27,12 @@ use ferro_runtime::events::Severity;
 use ferro_runtime::reconcile::{Outcome, Pass, Reconciler};
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
-use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::memory::BucketMemory;
 
-use self::build::{Built, Job, LATEST, Last};
+use self::build::{BeginError, Built, Draft, Job, LATEST, Last};
+use self::download::Received;
 use self::index::Index;
 use self::listing::{Found, Wanted};
 use self::provider::Way;
@@ -45,6 +48,8 @@ pub(crate) struct BucketOptions {
     pub cloud: Cloud,
     /// What artifacts were made of.
     pub memory: BucketMemory,
+    /// The directory for what is received, until it is archived.
+    pub scratch: PathBuf,
 }
 
 /// The reconciler of Bucket.
@@ -107,30 +112,20 @@ impl Source for BucketReconciler {
             .map_err(|error| Failure::storage(reason::INVALID_PATH, error.to_string()))?;
         self.renew_url(&mut pass.object, &directory);
         let secrets = access::read(&self.shared.client, &pass.object).await?;
-        let (bucket, found) = self.look(&pass.object, &secrets).await?;
-        let etags = found.objects.values();
-        let listed = Index::new(
-            etags
-                .map(|object| (object.key.clone(), object.etag.clone()))
-                .collect(),
-        );
-        if is_stored(&pass.object, &listed) {
-            conditions::delete(&mut pass.object, condition::FETCH_FAILED);
-            return Ok(self.unchanged(&mut pass.object, &listed));
+        if let Some(settled) = self.make(pass, &secrets, &directory, Reuse::Last).await? {
+            return Ok(settled);
         }
-        let (folder, index) = self
-            .fetch(&pass.object, &bucket, found, listed, &directory)
-            .await?;
-        announce(pass, &self.revision(&index));
-        conditions::delete(&mut pass.object, condition::FETCH_FAILED);
-        if is_stored(&pass.object, &index) {
-            return Ok(self.unchanged(&mut pass.object, &index));
-        }
-        let message = settled_message(&pass.object, &index);
-        let built = self.build(&pass.object, folder, index, directory).await?;
-        record(pass, built);
-        Ok(Settled { message, no_op: None })
+        let settled = self.make(pass, &secrets, &directory, Reuse::Nothing).await?;
+        settled.ok_or_else(|| Failure::plain("the artifact cannot be made of the objects alone".to_owned()))
     }
+}
+
+/// What may be taken instead of being fetched.
+#[derive(Clone, Copy)]
+enum Reuse {
+    /// What the last artifact has.
+    Last,
+    Nothing,
 }
 
 impl BucketReconciler {
@@ -190,7 +185,60 @@ impl BucketReconciler {
             .map_err(|_| late())?
     }
 
-    /// Brings together the files of the artifact. The index that is returned is that of what was received, which may be newer than what was
+    /// The artifact that the object has, where it is known what that was made of.
+    async fn last(&self, object: &Bucket, directory: &ArtifactPath) -> Result<Option<Last>, Failure> {
+        let Some(artifact) = object.artifact().cloned() else {
+            return Ok(None);
+        };
+        let (namespace, name) = id(object);
+        let (memory, origin, own) = (self.options.memory.clone(), origin(object), directory.clone());
+        let recall = move |_: &CancellationToken| {
+            let path = ArtifactPath::parse(&artifact.path).ok()?;
+            let record = memory.recall_blocking(&namespace, &name, &artifact.digest)?;
+            let is_usable = record.origin == origin && own.sibling(path.file()).ok()? == path;
+            is_usable.then_some(Last { path, record })
+        };
+        self.shared.off_thread(recall).await
+    }
+
+    /// Makes the artifact what the bucket holds, with what is the same in the last one. `None` if that is not what it was.
+    async fn make(
+        &self,
+        pass: &mut Pass<Bucket>,
+        secrets: &access::Secrets,
+        directory: &ArtifactPath,
+        reuse: Reuse,
+    ) -> Result<Option<Settled>, Failure> {
+        let (bucket, found) = self.look(&pass.object, secrets).await?;
+        let etags = found.objects.values();
+        let listed = Index::new(
+            etags
+                .map(|object| (object.key.clone(), object.etag.clone()))
+                .collect(),
+        );
+        if is_stored(&pass.object, &listed) {
+            conditions::delete(&mut pass.object, condition::FETCH_FAILED);
+            return Ok(Some(self.unchanged(&mut pass.object, &listed)));
+        }
+        let last = match reuse {
+            Reuse::Last => self.last(&pass.object, directory).await?,
+            Reuse::Nothing => None,
+        };
+        let (draft, index) = self.fetch(&pass.object, &bucket, found, listed, last).await?;
+        announce(pass, &self.revision(&index));
+        conditions::delete(&mut pass.object, condition::FETCH_FAILED);
+        if is_stored(&pass.object, &index) {
+            return Ok(Some(self.unchanged(&mut pass.object, &index)));
+        }
+        let message = settled_message(&pass.object, &index);
+        let Some(built) = self.build(&pass.object, draft, index, directory).await? else {
+            return Ok(None);
+        };
+        record(pass, built);
+        Ok(Some(Settled { message, no_op: None }))
+    }
+
+    /// Receives what the last artifact has not. The index that is returned is that of what was received, which may be newer than what was
     /// listed.
     async fn fetch(
         &self,
@@ -198,71 +246,52 @@ impl BucketReconciler {
         bucket: &ferro_bucket::Bucket,
         found: Found,
         mut index: Index,
-        directory: &ArtifactPath,
-    ) -> Result<(TempDir, Index), Failure> {
-        let last = object.artifact().cloned();
-        let (folder, changed) = self.reuse(object, last, found, directory).await?;
+        last: Option<Last>,
+    ) -> Result<(Draft, Index), Failure> {
         let name = &object.spec.bucket_name;
         let failed = |cause: String| failed(format!("fetch from bucket '{name}' failed: {cause}"));
-        let work = download::download(bucket, changed, folder.path());
+        let scratch = self.options.scratch.clone();
+        let begun = self
+            .shared
+            .off_thread(move |_| Draft::begin_blocking(&scratch, last, found))
+            .await?;
+        let (mut draft, changed) = begun.map_err(|error| match error {
+            BeginError::Path(key, error) => failed(format!("failed to get '{key}' object: {error}")),
+            BeginError::Scratch(error) => no_scratch(&error),
+        })?;
+        let work = download::download(bucket, changed, &draft.spool);
         let received = tokio::time::timeout(object.spec.timeout_or_default().to_std(), work)
             .await
             .map_err(|_| failed(too_long(object)))?
             .map_err(failed)?;
-        for (key, etag) in received {
+        for (key, received) in received {
+            let etag = received.map(|Received { etag, place }| {
+                draft.plan.receive(&key, place);
+                etag
+            });
             if etag.is_none() {
                 tracing::info!("indexed object '{key}' disappeared from '{name}' bucket");
             }
             index.note(&key, etag);
         }
-        Ok((folder, index))
-    }
-
-    /// Makes a folder, with what can be taken out of the last artifact in it. Returns what has to be fetched.
-    async fn reuse(
-        &self,
-        object: &Bucket,
-        last: Option<Artifact>,
-        found: Found,
-        directory: &ArtifactPath,
-    ) -> Result<(TempDir, Vec<ferro_bucket::Listed>), Failure> {
-        let (namespace, name) = id(object);
-        let (storage, memory) = (self.shared.storage.clone(), self.options.memory.clone());
-        let origin = origin(object);
-        let own = directory.clone();
-        let work = move |cancel: &tokio_util::sync::CancellationToken| {
-            let prefix = format!("bucket-{namespace}-{name}-");
-            let folder = build::folder_blocking(&prefix, found.ignore_file.as_deref())?;
-            let known = last.and_then(|artifact| {
-                let path = ArtifactPath::parse(&artifact.path).ok()?;
-                let record = memory.recall_blocking(&namespace, &name, &artifact.digest)?;
-                let is_usable = record.origin == origin && own.sibling(path.file()).ok()? == path;
-                is_usable.then_some(Last { path, record })
-            });
-            let changed = match known {
-                Some(last) => last.reuse_blocking(&storage, found.objects, folder.path(), cancel)?,
-                None => found.objects.into_values().collect(),
-            };
-            Ok((folder, changed))
-        };
-        self.shared.off_thread(work).await?
+        Ok((draft, index))
     }
 
     async fn build(
         &self,
         object: &Bucket,
-        folder: TempDir,
+        draft: Draft,
         index: Index,
-        directory: ArtifactPath,
-    ) -> Result<Built, Failure> {
+        directory: &ArtifactPath,
+    ) -> Result<Option<Built>, Failure> {
         let (namespace, name) = id(object);
         let job = Job {
             storage: self.shared.storage.clone(),
             memory: self.options.memory.clone(),
-            directory,
+            directory: directory.clone(),
             namespace,
             name,
-            folder,
+            draft,
             index,
             origin: origin(object),
         };
@@ -303,6 +332,11 @@ fn origin(object: &Bucket) -> String {
 
 fn failed(message: String) -> Failure {
     Failure::fetch(reason::BUCKET_OPERATION_FAILED, message)
+}
+
+fn no_scratch(error: &std::io::Error) -> Failure {
+    let message = format!("failed to create temporary working directory: {error}");
+    Failure::storage(reason::DIRECTORY_CREATION_FAILED, message)
 }
 
 fn too_long(object: &Bucket) -> String {

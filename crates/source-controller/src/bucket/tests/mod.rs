@@ -2,6 +2,7 @@
 //! loopback interface.
 
 mod artifact;
+mod reuse;
 mod storage;
 mod trouble;
 mod vocabulary;
@@ -102,6 +103,7 @@ impl Bench {
         let options = BucketOptions {
             cloud: Cloud::for_test(shared.client.clone(), environment, gates),
             memory: BucketMemory::at(root.path().join("memory")).unwrap(),
+            scratch: root.path().to_owned(),
         };
         let (store, writer) = reflector::store();
         let reconciler = BucketReconciler::new(shared, options, store);

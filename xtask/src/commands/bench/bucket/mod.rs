@@ -34,7 +34,7 @@ const INTRODUCTION: &str = "\
 
 A Bucket of manifests in a storage that speaks S3 on the same machine; requests are signed.
 source-controller runs with `--concurrent=4`; what it stored is downloaded and compared after each look.
-It brings the files together in a folder among the temporary ones, so the file system has its share in the times.
+What it downloads goes through one temporary file; what did not change is taken out of the last artifact.
 
 * **first**: from the request that creates the Bucket until it is ready.
 * **changed**: one object of a hundred has another content, and the Bucket is asked to reconcile; until it has.
