@@ -7,6 +7,7 @@
 //! * [`cosign`]: signatures of images and charts in registries, by a key or by an identity.
 //! * [`notation`]: the same, by certificates and a trust policy.
 //! * [`provenance`]: packages of Helm charts with a `.prov` file beside them.
+//! * [`revocation`]: whether certificates are revoked, by OCSP and lists.
 //! * [`openpgp`]: detached signatures against keyrings, by the rules of the library that Flux uses (ProtonMail's go-crypto).
 //! * [`tuf`]: metadata of a repository of The Update Framework, from which trust in keyless signatures is renewed.
 //! * [`sshsig`]: signatures of `ssh-keygen -Y sign` against authorized keys.
@@ -30,6 +31,7 @@ mod key;
 pub mod notation;
 pub mod openpgp;
 pub mod provenance;
+pub mod revocation;
 pub mod sshsig;
 mod timestamp;
 pub mod tuf;

@@ -222,7 +222,7 @@ fn hash(algorithm: &[u8]) -> Option<Hash> {
 }
 
 /// A time in UTC: the second, and the nanoseconds after it.
-fn time_of(text: &[u8]) -> Option<(i64, i128)> {
+pub(crate) fn time_of(text: &[u8]) -> Option<(i64, i128)> {
     let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());

@@ -15,6 +15,8 @@ const MAX_CHECKS: usize = 64;
 pub(crate) const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
 /// `id-kp-timeStamping`.
 pub(crate) const TIME_STAMPING: &str = "1.3.6.1.5.5.7.3.8";
+/// `id-kp-OCSPSigning`.
+pub(crate) const OCSP_SIGNING: &str = "1.3.6.1.5.5.7.3.9";
 const ANY_PURPOSE: &str = "2.5.29.37.0";
 
 /// What certificates of servers, clients, mail, timestamps and OCSP are for.
@@ -23,13 +25,9 @@ const FOREIGN: [&str; 5] = [
     "1.3.6.1.5.5.7.3.2",
     "1.3.6.1.5.5.7.3.4",
     TIME_STAMPING,
-    "1.3.6.1.5.5.7.3.9",
+    OCSP_SIGNING,
 ];
 
-const DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
-const AUTHORITY_ACCESS: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01];
-/// `id-ad-ocsp`.
-const OCSP: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];
 const SCT_LIST: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0xd6, 0x79, 0x02, 0x04, 0x02];
 
 /// A certificate that cannot be used.
@@ -60,6 +58,7 @@ pub(crate) struct Certificate {
     path_length: Option<usize>,
     may_sign_certificates: Option<bool>,
     may_sign_data: Option<bool>,
+    may_sign_lists: Option<bool>,
     purposes: Option<Vec<String>>,
     are_purposes_critical: bool,
     /// Extensions by the content of their OIDs.
@@ -108,6 +107,7 @@ impl Certificate {
             path_length: path_length.and_then(|length| usize::try_from(length).ok()),
             may_sign_certificates: usage.as_ref().map(|it| it.value.key_cert_sign()),
             may_sign_data: usage.as_ref().map(|it| it.value.digital_signature()),
+            may_sign_lists: usage.as_ref().map(|it| it.value.crl_sign()),
             are_purposes_critical: parsed.extensions().iter().any(|it| {
                 it.critical && matches!(it.parsed_extension(), ParsedExtension::ExtendedKeyUsage(_))
             }),
@@ -211,11 +211,32 @@ impl Certificate {
         self.issuer == issuer.subject && self.is_signed_by(issuer)
     }
 
-    /// Whether it says where to ask whether it is revoked.
-    pub(crate) fn names_revocation(&self) -> bool {
-        !self.is_self_issued()
-            && (self.extension(DISTRIBUTION_POINTS).is_some()
-                || self.extension(AUTHORITY_ACCESS).is_some_and(names_ocsp))
+    /// The subject (DER).
+    pub(crate) fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// The content of the serial number.
+    pub(crate) fn serial(&self) -> &[u8] {
+        &self.serial
+    }
+
+    /// The public key without what kind of key it is.
+    pub(crate) fn key_bits(&self) -> Option<&[u8]> {
+        let mut fields = der::whole(self.key.to_der(), der::SEQUENCE)?.content;
+        der::take_tag(&mut fields, der::SEQUENCE)?;
+        der::bit_string(der::whole(fields, der::BIT_STRING)?.content)
+    }
+
+    /// Whether it says that it is for `purpose`, and not only that it may be used for all.
+    pub(crate) fn is_made_for(&self, purpose: &str) -> bool {
+        let purposes = self.purposes.as_deref().unwrap_or_default();
+        purposes.iter().any(|it| it == purpose)
+    }
+
+    /// Whether it may sign lists of what it has revoked.
+    pub(crate) fn may_sign_lists(&self) -> bool {
+        self.is_ca && self.may_sign_lists != Some(false)
     }
 
     /// The attributes of the subject, by the short names of RFC 4514.
@@ -301,16 +322,6 @@ impl Certificate {
     }
 }
 
-/// Whether an extension tells where to ask by OCSP, and not only where the issuer is found; one that cannot be read may.
-fn names_ocsp(access: &[u8]) -> bool {
-    let descriptions = der::whole(access, der::SEQUENCE).and_then(|all| der::children(all.content));
-    descriptions.is_none_or(|descriptions| {
-        let method =
-            |it: &der::Tlv<'_>| der::take_tag(&mut { it.content }, der::OID).map(|oid| oid.content == OCSP);
-        descriptions.iter().any(|it| method(it) != Some(false))
-    })
-}
-
 fn oids(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {
     let known = [
         (usage.any, ANY_PURPOSE),
@@ -319,7 +330,7 @@ fn oids(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {
         (usage.server_auth, "1.3.6.1.5.5.7.3.1"),
         (usage.client_auth, "1.3.6.1.5.5.7.3.2"),
         (usage.email_protection, "1.3.6.1.5.5.7.3.4"),
-        (usage.ocsp_signing, "1.3.6.1.5.5.7.3.9"),
+        (usage.ocsp_signing, OCSP_SIGNING),
     ];
     let known = known.iter().filter(|(is_set, _)| *is_set);
     let others = usage.other.iter().map(|oid| oid.to_id_string());

@@ -185,7 +185,7 @@ func notary() map[string]any {
 	for level, text := range policies {
 		documents[level] = string(text)
 	}
-	made["trusted"], made["policies"], made["stamps"] = certificates, documents, stamps()
+	made["trusted"], made["policies"], made["stamps"], made["revocations"] = certificates, documents, stamps(), revocations()
 	return made
 }
 

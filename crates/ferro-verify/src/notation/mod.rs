@@ -3,12 +3,14 @@
 //! Who calls fetches the envelopes: the layers of the manifests that refer to the artifact and are of the type [`ARTIFACT_TYPE`]. As in Flux, all certificates
 //! of the [`TrustStore`] are those of every store that the policy names.
 //!
-//! Not supported, and an error where the policy enforces it: lists and services of revocation, where a certificate of the signer, or of the
-//! authority of a timestamp, names some. Plugins are not supported at all.
+//! Whether certificates are revoked is asked by who calls: a [`Verdict`] says about which it must be.
+//!
+//! Plugins are not supported.
 //!
 //! More than upstream: critical attributes that nobody knows are refused, as the specification has it; there only plugins look at them.
 
 mod cose;
+mod inquiry;
 mod jws;
 mod policy;
 mod timestamp;
@@ -19,9 +21,10 @@ use serde::Deserialize;
 use crate::key::{Hash, PublicKey};
 use crate::x509::Certificate;
 
+pub use inquiry::Inquiry;
 pub use policy::{PolicyError, TrustPolicy};
 
-use policy::{Level, Statement, Timestamps, named};
+use policy::{Action, Level, Statement, Timestamps, named};
 
 /// The type of manifests with signatures.
 pub const ARTIFACT_TYPE: &str = "application/vnd.cncf.notary.signature";
@@ -81,6 +84,25 @@ pub enum Outcome {
     Ignored,
 }
 
+/// What came of it, as far as the envelope tells.
+#[derive(Debug)]
+#[must_use]
+pub struct Verdict {
+    /// What comes of it if no certificate is revoked.
+    pub outcome: Outcome,
+    /// What must be found out before that.
+    pub inquiries: Vec<Inquiry>,
+}
+
+impl From<Outcome> for Verdict {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            inquiries: Vec::new(),
+        }
+    }
+}
+
 /// Why a signature does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -128,9 +150,22 @@ pub enum Refusal {
     /// Somebody does, yet does not count.
     #[error("failed to verify the timestamp countersignature: {0}")]
     Timestamp(&'static str),
-    /// What the policy enforces cannot be found out.
-    #[error("this version cannot verify {0}, which the trust policy enforces")]
-    Unsupported(&'static str),
+    /// A certificate is not to be used any more.
+    #[error("{chain} certificate with subject {subject:?} is revoked")]
+    Revoked {
+        /// Whether it is one of the signer or of a timestamp.
+        chain: &'static str,
+        /// Whose it is.
+        subject: String,
+    },
+    /// Whether it is cannot be found out.
+    #[error("{chain} certificate with subject {subject:?} revocation status is unknown")]
+    RevocationUnknown {
+        /// Whether it is one of the signer or of a timestamp.
+        chain: &'static str,
+        /// Whose it is.
+        subject: String,
+    },
 }
 
 impl TrustPolicy {
@@ -159,10 +194,10 @@ pub fn verify(
     digest: &str,
     (media_type, envelope): (&str, &[u8]),
     now: Timestamp,
-) -> Result<Outcome, Refusal> {
+) -> Result<Verdict, Refusal> {
     let statement = policy.applicable(repository)?;
     let Some(level) = statement.level else {
-        return Ok(Outcome::Ignored);
+        return Ok(Outcome::Ignored.into());
     };
     let read = match media_type {
         JWS => jws::read(envelope)?,
@@ -180,11 +215,28 @@ pub fn verify(
         }
         outcome = Outcome::Ignored;
     }
-    signed.check_times(statement, level, store, now)?;
-    if level.revocation && signed.chain.iter().any(Certificate::names_revocation) {
-        return Err(Refusal::Unsupported("whether certificates are revoked"));
+    let authority = signed.check_times(statement, level, store, now)?;
+    let mut inquiries = Vec::new();
+    if let Some(authority) = authority {
+        inquiries.push(Inquiry::new("timestamping", &authority, None, true)?);
     }
-    Ok(outcome)
+    // Where anybody may have signed, nobody is asked whom they name, unless it matters.
+    let is_asked = match level.revocation {
+        Action::Enforce => true,
+        Action::Log => outcome == Outcome::Verified,
+        Action::Skip => false,
+    };
+    if is_asked {
+        let is_enforced = level.revocation == Action::Enforce;
+        inquiries.push(Inquiry::new(
+            "signing",
+            &signed.chain,
+            signed.authentic,
+            is_enforced,
+        )?);
+    }
+    inquiries.retain(|inquiry| !inquiry.links().is_empty());
+    Ok(Verdict { outcome, inquiries })
 }
 
 /// What an envelope says, whatever its format.
@@ -275,13 +327,14 @@ impl Signed {
         Err(Refusal::Identity(statement.name.clone()))
     }
 
+    /// Whether the signature still counts. Returns the certificates of whoever vouches for the time of signing, where that is needed.
     fn check_times(
         &self,
         statement: &Statement,
         level: Level,
         store: &TrustStore,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Vec<Certificate>>, Refusal> {
         if let Some(expiry) = self.expiry
             && level.expiry
             && now >= expiry
@@ -289,7 +342,7 @@ impl Signed {
             return Err(Refusal::Expired(expiry));
         }
         if !level.timestamp {
-            return Ok(());
+            return Ok(None);
         }
         let is_valid_at = |second| self.chain.iter().all(|it| it.is_valid_at(second));
         let is_too_old = || self.chain.iter().any(|it| it.is_over_at(now.as_second()));
@@ -302,10 +355,11 @@ impl Signed {
         if needs_timestamp {
             let token = self.timestamp.as_deref().filter(|token| !token.is_empty());
             let token = token.ok_or(Refusal::NoTimestamp)?;
-            return timestamp::verify(token, &self.signature, &self.chain, &store.certificates);
+            let authority = timestamp::verify(token, &self.signature, &self.chain, &store.certificates);
+            return authority.map(Some);
         }
         let is_valid = is_valid_at(self.authentic.unwrap_or(now).as_second());
-        if is_valid { Ok(()) } else { Err(Refusal::Time) }
+        if is_valid { Ok(None) } else { Err(Refusal::Time) }
     }
 }
 

@@ -66,7 +66,18 @@ pub(super) struct Level {
     pub(super) authenticity: bool,
     pub(super) timestamp: bool,
     pub(super) expiry: bool,
-    pub(super) revocation: bool,
+    pub(super) revocation: Action,
+}
+
+/// What becomes of a check that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// The signature does not count.
+    Enforce,
+    /// It is told.
+    Log,
+    /// There is no such check.
+    Skip,
 }
 
 impl TrustPolicy {
@@ -170,7 +181,7 @@ fn level(json: &VerificationJson) -> Result<Option<Level>, String> {
         authenticity: is_enforced,
         timestamp: is_enforced,
         expiry: is_enforced,
-        revocation: is_enforced,
+        revocation: if is_enforced { Action::Enforce } else { Action::Log },
     };
     let mut level = match json.level.as_str() {
         "strict" => all(true),
@@ -183,19 +194,20 @@ fn level(json: &VerificationJson) -> Result<Option<Level>, String> {
         other => return Err(format!("has invalid signature verification level {other:?}")),
     };
     for (kind, action) in &json.r#override {
-        let is_enforced = match (action.as_str(), kind.as_str()) {
-            ("enforce", _) => true,
-            ("log", _) | ("skip", "revocation") => false,
+        let action = match (action.as_str(), kind.as_str()) {
+            ("enforce", _) => Action::Enforce,
+            ("log", _) => Action::Log,
+            ("skip", "revocation") => Action::Skip,
             _ => return Err(format!("has unsupported action {action:?} for {kind:?}")),
         };
-        let place = match kind.as_str() {
-            "authenticity" => &mut level.authenticity,
-            "authenticTimestamp" => &mut level.timestamp,
-            "expiry" => &mut level.expiry,
-            "revocation" => &mut level.revocation,
+        let is_enforced = action == Action::Enforce;
+        match kind.as_str() {
+            "authenticity" => level.authenticity = is_enforced,
+            "authenticTimestamp" => level.timestamp = is_enforced,
+            "expiry" => level.expiry = is_enforced,
+            "revocation" => level.revocation = action,
             _ => return Err(format!("cannot override {kind:?}")),
-        };
-        *place = is_enforced;
+        }
     }
     Ok(Some(level))
 }
@@ -308,8 +320,8 @@ mod tests {
     #[test]
     fn levels_can_be_overridden_where_that_makes_sense() {
         let of = |level: &str| policy(level, r#"["ca:x"]"#, r#"["*"]"#).map(|it| it.statements[0].level);
-        let level = |bits: [bool; 4]| {
-            let [authenticity, timestamp, expiry, revocation] = bits;
+        let level = |bits: [bool; 3], revocation: Action| {
+            let [authenticity, timestamp, expiry] = bits;
             Ok(Some(Level {
                 authenticity,
                 timestamp,
@@ -317,18 +329,18 @@ mod tests {
                 revocation,
             }))
         };
-        assert_eq!(of(r#"{"level":"strict"}"#), level([true; 4]));
+        assert_eq!(of(r#"{"level":"strict"}"#), level([true; 3], Action::Enforce));
         assert_eq!(
             of(r#"{"level":"permissive"}"#),
-            level([true, false, false, false])
+            level([true, false, false], Action::Log)
         );
         assert_eq!(
             of(r#"{"level":"audit","override":{"expiry":"enforce"}}"#),
-            level([false, false, true, false])
+            level([false, false, true], Action::Log)
         );
         assert_eq!(
             of(r#"{"level":"strict","override":{"revocation":"skip"}}"#),
-            level([true, true, true, false])
+            level([true; 3], Action::Skip)
         );
         assert_eq!(of(r#"{"level":"skip"}"#), Ok(None));
         for bad in [

@@ -4,13 +4,14 @@ use super::Refusal;
 use crate::timestamp::{Info, Token};
 use crate::x509::{Certificate, TIME_STAMPING, chain};
 
-/// Verifies that an authority that one of `trusted` vouches for saw `signature` while all certificates of `signer` were valid.
+/// Verifies that an authority that one of `trusted` vouches for saw `signature` while all certificates of `signer` were valid. Returns the
+/// certificates of the authority, root last.
 pub(super) fn verify(
     token: &[u8],
     signature: &[u8],
     signer: &[Certificate],
     trusted: &[Certificate],
-) -> Result<(), Refusal> {
+) -> Result<Vec<Certificate>, Refusal> {
     const MALFORMED: Refusal = Refusal::Timestamp("it is malformed");
     let token = Token::parse_alone(token).ok_or(MALFORMED)?;
     let info = Info::parse(token.content).ok_or(MALFORMED)?;
@@ -40,10 +41,5 @@ pub(super) fn verify(
             "a certificate of the signer was not valid at its time",
         ));
     }
-    if found.iter().any(|it| it.names_revocation()) {
-        return Err(Refusal::Unsupported(
-            "whether certificates of timestamps are revoked",
-        ));
-    }
-    Ok(())
+    Ok(found.into_iter().cloned().collect())
 }

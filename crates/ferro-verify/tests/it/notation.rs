@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ferro_verify::notation::{COSE, JWS, Outcome, Refusal, TrustPolicy, TrustStore, verify};
+use ferro_verify::revocation::{List, RevocationError, Status};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -36,7 +37,22 @@ fn judge(fixtures: &Value, policy: &TrustPolicy, envelope: &str) -> Result<Outco
 fn judge_as(fixtures: &Value, policy: &TrustPolicy, envelope: (&str, &[u8])) -> Result<Outcome, Refusal> {
     let repository = fixtures["notation"]["repository"].as_str().unwrap();
     let digest = fixtures["digest"].as_str().unwrap();
-    verify(policy, &store(fixtures), repository, digest, envelope, now())
+    verify_alone(policy, &store(fixtures), repository, digest, envelope)
+}
+
+/// Where nobody can be asked whether certificates are revoked.
+fn verify_alone(
+    policy: &TrustPolicy,
+    store: &TrustStore,
+    repository: &str,
+    digest: &str,
+    envelope: (&str, &[u8]),
+) -> Result<Outcome, Refusal> {
+    let verdict = verify(policy, store, repository, digest, envelope, now())?;
+    for inquiry in verdict.inquiries.iter().filter(|it| it.is_enforced()) {
+        inquiry.conclude(&[])?;
+    }
+    Ok(verdict.outcome)
 }
 
 /// An envelope of COSE.
@@ -105,12 +121,90 @@ fn timestamps_are_judged_as_by_notation() {
                 let repository = fixtures["notation"]["repository"].as_str().unwrap();
                 let digest = fixtures["digest"].as_str().unwrap();
                 let envelope = (format, envelope.as_slice());
-                let found = verify(&policy, &store, repository, digest, envelope, now());
+                let found = verify_alone(&policy, &store, repository, digest, envelope);
                 let is_good = verdict == "verified";
                 assert_eq!(found.is_ok(), is_good, "{name}, asked {asked}: {found:?}");
             }
         }
     });
+}
+
+#[test]
+fn what_responders_and_lists_say_cannot_be_changed() {
+    let fixtures: Value = serde_json::from_str(RECORDED).unwrap();
+    let recorded = &fixtures["notation"]["revocations"];
+    let repository = fixtures["notation"]["repository"].as_str().unwrap();
+    let digest = fixtures["digest"].as_str().unwrap();
+    for name in [
+        "online good",
+        "online delegate good",
+        "list empty",
+        "list of others",
+    ] {
+        let case = &recorded["cases"][name];
+        let policy =
+            TrustPolicy::from_json(recorded["policies"]["strict"].as_str().unwrap().as_bytes()).unwrap();
+        let mut store = TrustStore::default();
+        store
+            .add(case["trusted"][0].as_str().unwrap().as_bytes())
+            .unwrap();
+        let envelope = (JWS, case["envelope"].as_str().unwrap().as_bytes());
+        let verdict = verify(&policy, &store, repository, digest, envelope, now()).unwrap();
+        let [inquiry] = verdict.inquiries.as_slice() else {
+            panic!("{verdict:?}");
+        };
+        let link = &inquiry.links()[0];
+        let is_online = !link.responders().is_empty();
+        let address = link.responders().iter().chain(link.lists()).next().unwrap();
+        let host = address
+            .strip_prefix("http://")
+            .unwrap()
+            .split('/')
+            .next()
+            .unwrap();
+        let body = STANDARD
+            .decode(recorded["servers"][host]["body"].as_str().unwrap())
+            .unwrap();
+        let judge = |body: &[u8]| {
+            if is_online {
+                return link.judge_response(body, None, now());
+            }
+            List::parse(body).and_then(|list| link.judge_list(&list, None, None, now()))
+        };
+        assert_eq!(judge(&body), Ok(Status::Good), "{name}");
+        assert_eq!(inquiry.conclude(&[Status::Good]), Ok(()));
+        for at in 0..body.len() {
+            let mut changed = body.clone();
+            changed[at] ^= 1 << (at % 8);
+            assert!(judge(&changed).is_err(), "{name}: byte {at}");
+            assert!(judge(&body[..at]).is_err(), "{name}: cut at {at}");
+        }
+        // Neither before nor after its time.
+        for late in ["2020-01-01T00:00:00Z", "2090-01-01T00:00:00Z"] {
+            let late = late.parse().unwrap();
+            let found = if is_online {
+                link.judge_response(&body, None, late)
+            } else {
+                List::parse(&body).and_then(|list| link.judge_list(&list, None, None, late))
+            };
+            // Who answers for the issuer is not valid then, either.
+            assert!(
+                matches!(found, Err(RevocationError::Time | RevocationError::Signature)),
+                "{name}: {found:?}"
+            );
+        }
+        let revoked = inquiry.conclude(&[Status::Revoked]).unwrap_err().to_string();
+        let subject = "CN=signer,O=Example,ST=WA,C=US";
+        assert_eq!(
+            revoked,
+            format!("signing certificate with subject \"{subject}\" is revoked")
+        );
+        let unknown = inquiry.conclude(&[]).unwrap_err().to_string();
+        assert_eq!(
+            unknown,
+            format!("signing certificate with subject \"{subject}\" revocation status is unknown")
+        );
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod fetch;
 mod notary;
+mod revocation;
 mod root;
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use ferro_http::describe;
+use ferro_http::{Client, ClientOptions, describe};
 use ferro_oci::{Descriptor, Identifier};
-use ferro_verify::notation::{self, ARTIFACT_TYPE, COSE, JWS, MAX_ATTEMPTS, TrustPolicy, TrustStore};
+use ferro_verify::notation::{
+    self, ARTIFACT_TYPE, COSE, JWS, MAX_ATTEMPTS, TrustPolicy, TrustStore, Verdict,
+};
 use k8s_openapi::jiff::Timestamp;
 
+use super::revocation::Asker;
 use super::{Artifact, Outcome, VerifyError};
 use crate::auth::SecretData;
 
@@ -100,7 +103,35 @@ impl Artifact<'_> {
             notation::verify(policy, store, &repository, &digest, envelope, Timestamp::now())
         };
         let verdict = self.shared.off_thread(work).await;
-        verdict.map_err(|_| VerifyError::failed(&"the worker thread was lost"))
+        let verdict = verdict.map_err(|_| VerifyError::failed(&"the worker thread was lost"))?;
+        match verdict {
+            Ok(verdict) => self.settle(verdict).await,
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Finds out whether certificates are revoked, where the outcome depends on that.
+    async fn settle(
+        &self,
+        verdict: Verdict,
+    ) -> Result<Result<notation::Outcome, notation::Refusal>, VerifyError> {
+        if verdict.inquiries.is_empty() {
+            return Ok(Ok(verdict.outcome));
+        }
+        let client = Client::new(&ClientOptions::default());
+        let client = client.map_err(|error| VerifyError::Failed(describe(&error)))?;
+        let what = self.registry.repository().to_string();
+        let asker = Asker {
+            shared: self.shared,
+            client: &client,
+            what: &what,
+        };
+        for inquiry in verdict.inquiries {
+            if let Err(refusal) = asker.settle(inquiry).await {
+                return Ok(Err(refusal));
+            }
+        }
+        Ok(Ok(verdict.outcome))
     }
 
     /// An envelope, and its media type.
