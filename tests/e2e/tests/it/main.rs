@@ -36,6 +36,7 @@ mod sources_kinds;
 mod sources_lfs;
 mod sources_registry;
 mod sources_replicas;
+mod sources_rules;
 mod sources_signed;
 mod tenants;
 mod watcher_replicas;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         sources_kinds::cases(),
         sources_lfs::cases(),
         sources_registry::cases(),
+        sources_rules::cases(),
         sources_signed::cases(),
         apply::cases(),
         build::cases(),
