@@ -36,8 +36,6 @@ struct State {
     waiting: VecDeque<Arc<[u8]>>,
     /// None for those that have errors.
     parsed: Vec<(Arc<[u8]>, Option<Unnamed>)>,
-    /// Whether the thread has a text in hand.
-    is_busy: bool,
     /// Whether nothing more is to come.
     is_closed: bool,
     /// Whether the thread has nothing to do; to wake one that has costs a system call, too.
@@ -76,7 +74,7 @@ impl Ahead {
         } else if !self.is_shared && SHARED_SIZE <= self.size {
             self.is_shared = true;
             let shared = Arc::clone(&self.shared);
-            // Nobody waits for its end: where it has no processor to start on, that may take longer than all the rest.
+            // Nobody waits for its end, nor for its start, which takes long where it finds no processor.
             // Without a thread to have, all is parsed in the end.
             drop(Builder::new().spawn(move || shared.help()));
         }
@@ -100,7 +98,7 @@ impl Ahead {
             .iter()
             .map(|(name, text)| match parsed.remove(&address(text)) {
                 Some(parsed) => parsed.named(name),
-                // It was never pushed, or is used twice. Errors are few, and the same again, but with the name.
+                // It was never pushed, is used twice, or is in the thread's hands. Errors are few, and the same again, but with the name.
                 None => templates.parse_apart(name, Arc::clone(text)),
             })
             .collect()
@@ -123,7 +121,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Parses what nobody has taken yet, and gives all when the thread has done its last.
+    /// Parses what nobody has taken yet, and gives what is done. What the thread has in hand is not waited for: where somebody else has its
+    /// processor, that takes longer than to parse it again.
     fn rest(&self) -> Vec<(Arc<[u8]>, Option<Unnamed>)> {
         let mut state = self.lock();
         while let Some(text) = state.waiting.pop_front() {
@@ -131,9 +130,6 @@ impl Shared {
             let parsed = self.parse(text);
             state = self.lock();
             state.parsed.push(parsed);
-        }
-        while state.is_busy {
-            state = self.wait(state);
         }
         std::mem::take(&mut state.parsed)
     }
@@ -143,18 +139,15 @@ impl Shared {
         let mut state = self.lock();
         loop {
             if let Some(text) = state.waiting.pop_front() {
-                state.is_busy = true;
                 drop(state);
-                let busy = Busy(self);
                 let parsed = self.parse(text);
-                self.lock().parsed.push(parsed);
-                drop(busy);
                 state = self.lock();
+                state.parsed.push(parsed);
             } else if state.is_closed {
                 return;
             } else {
                 state.is_idle = true;
-                state = self.wait(state);
+                state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
                 state.is_idle = false;
             }
         }
@@ -163,23 +156,6 @@ impl Shared {
     fn parse(&self, text: Arc<[u8]>) -> (Arc<[u8]>, Option<Unnamed>) {
         let parsed = self.templates.parse_unnamed(Arc::clone(&text)).ok();
         (text, parsed)
-    }
-
-    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        self.news.wait(state).unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// That the thread has a text in hand, until it is done or fails.
-struct Busy<'s>(&'s Shared);
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.is_busy = false;
-        if state.is_closed {
-            self.0.news.notify_one();
-        }
     }
 }
 
