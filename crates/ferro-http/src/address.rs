@@ -1,6 +1,19 @@
-//! Addresses of networks that are not the Internet.
+//! Addresses of networks that are not the Internet, and redirects that must not be followed.
 
 use std::net::{IpAddr, Ipv4Addr};
+
+use crate::SafeUrl;
+
+/// Whether a redirect leads from HTTPS to where others can read along.
+pub fn leads_out_of_tls(from: &SafeUrl, to: &SafeUrl) -> bool {
+    from.expose().scheme() == "https" && to.expose().scheme() != "https"
+}
+
+/// Whether a redirect leads from one host to another that is an inner address: a server must not be able to have requests sent there.
+pub fn leads_inside(from: &SafeUrl, to: &SafeUrl) -> bool {
+    let (from, to) = (from.expose().host_str(), to.expose().host_str());
+    from != to && is_inner_address(to.unwrap_or_default())
+}
 
 /// Whether a host is an address, not a name, of this machine or a network that is not the Internet.
 pub fn is_inner_address(host: &str) -> bool {
@@ -30,6 +43,28 @@ fn is_inner_v4(address: Ipv4Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redirects_are_told_by_where_they_lead() {
+        let lead = |from: &str, to: &str| {
+            let (from, to) = (SafeUrl::parse(from).unwrap(), SafeUrl::parse(to).unwrap());
+            (leads_out_of_tls(&from, &to), leads_inside(&from, &to))
+        };
+        assert_eq!(lead("https://a.com/x", "https://b.com/y"), (false, false));
+        assert_eq!(lead("http://a.com", "https://a.com"), (false, false));
+        assert_eq!(lead("https://a.com", "http://a.com"), (true, false));
+        assert_eq!(
+            lead("http://a.com", "http://169.254.169.254/latest"),
+            (false, true)
+        );
+        assert_eq!(lead("https://a.com", "http://10.0.0.1"), (true, true));
+        // Who is inside already may lead to itself, not to its neighbours.
+        assert_eq!(
+            lead("http://10.0.0.1:80/x", "http://10.0.0.1:5000/y"),
+            (false, false)
+        );
+        assert_eq!(lead("http://10.0.0.1", "http://10.0.0.2"), (false, true));
+    }
 
     #[test]
     fn is_inner_address_knows_private_networks_and_not_names() {

@@ -36,7 +36,7 @@ mod safe_url;
 mod secret;
 mod tls;
 
-pub use address::is_inner_address;
+pub use address::{is_inner_address, leads_inside, leads_out_of_tls};
 pub use client::{Auth, Client, ClientOptions, ProxyOptions, Request, may_keep_auth};
 pub use error::{Error, Result, describe};
 pub use response::Response;

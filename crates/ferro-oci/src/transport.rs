@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferro_http::{Auth, Request, Response, Retry, SafeUrl, Secret, is_inner_address, may_keep_auth};
+use ferro_http::{
+    Auth, Request, Response, Retry, SafeUrl, Secret, leads_inside, leads_out_of_tls, may_keep_auth,
+};
 use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, sleep};
@@ -370,15 +372,12 @@ impl Transport {
 
     /// Refuses redirects out of TLS, and into networks that the registry should not be able to have requests sent to.
     fn check_redirect(&self, start: &SafeUrl, next: &SafeUrl) -> Result<()> {
-        let (from, to) = (start.expose(), next.expose());
-        if from.scheme() == "https" && to.scheme() != "https" && !self.repository.is_insecure() {
+        if leads_out_of_tls(start, next) && !self.repository.is_insecure() {
             return Err(redirect_error(start, "redirect from https to plain http refused"));
         }
-        let (from, to) = (
-            from.host_str().unwrap_or_default(),
-            to.host_str().unwrap_or_default(),
-        );
-        if from != to && is_inner_address(to) {
+        if leads_inside(start, next) {
+            let host = |url: &SafeUrl| url.expose().host_str().unwrap_or_default().to_owned();
+            let (from, to) = (host(start), host(next));
             let reason =
                 format!("SSRF protection: redirect from {from:?} to private/link-local host {to:?} denied");
             return Err(Error::Redirect { reason });

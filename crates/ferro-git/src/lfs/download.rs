@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ferro_http::{Client, Request, Response, SafeUrl};
+use ferro_http::{Client, Request, Response, SafeUrl, leads_inside, leads_out_of_tls};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
@@ -284,12 +284,10 @@ impl<'a> Download<'a> {
 
 /// Refuses places that a server must not lead to: out of TLS, and into networks that are not its own.
 fn check_place(from: &SafeUrl, to: &SafeUrl) -> Result<(), String> {
-    let host = |url: &SafeUrl| url.expose().host_str().unwrap_or_default().to_owned();
-    let is_http = |url: &SafeUrl| url.expose().scheme() == "http";
-    if !is_http(from) && is_http(to) {
+    if leads_out_of_tls(from, to) {
         return Err(format!("'{from}' leads out of TLS to '{to}': refused"));
     }
-    if host(from) != host(to) && ferro_http::is_inner_address(&host(to)) {
+    if leads_inside(from, to) {
         return Err(format!("'{from}' leads to '{to}' in a private network: refused"));
     }
     Ok(())

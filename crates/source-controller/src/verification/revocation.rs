@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use ferro_http::{Client, Request, SafeUrl, describe, is_inner_address};
+use ferro_http::{Client, Request, SafeUrl, describe, leads_inside, leads_out_of_tls};
 use ferro_verify::notation::{Inquiry, Refusal};
 use ferro_verify::revocation::{Link, List, MAX_ADDRESSES, Status};
 use http::header::CONTENT_TYPE;
@@ -196,23 +196,16 @@ impl Asker<'_> {
                 return response.bytes(limit).await.map_err(failed);
             };
             let next = next.map_err(failed)?;
-            check_redirect(request.url(), &next)?;
+            if leads_out_of_tls(request.url(), &next) {
+                return Err("redirect from https to plain http refused".to_owned());
+            }
+            if leads_inside(request.url(), &next) {
+                return Err(format!("redirect to the inner address '{next}' refused"));
+            }
             request = Request::to(Method::GET, &next).map_err(failed)?;
         }
         Err(format!("more than {MAX_REDIRECTS} redirects"))
     }
-}
-
-fn check_redirect(from: &SafeUrl, to: &SafeUrl) -> Result<(), String> {
-    let (from, to) = (from.expose(), to.expose());
-    if from.scheme() == "https" && to.scheme() != "https" {
-        return Err("redirect from https to plain http refused".to_owned());
-    }
-    let host = |url: &url::Url| url.host_str().unwrap_or_default().to_owned();
-    if host(from) != host(to) && is_inner_address(&host(to)) {
-        return Err(format!("redirect to the inner address {} refused", host(to)));
-    }
-    Ok(())
 }
 
 /// An address without what may be a credential in it.

@@ -72,6 +72,32 @@ fn shared(root: &std::path::Path) -> Shared {
     }
 }
 
+/// What somebody who asks needs.
+struct Bench {
+    _root: tempfile::TempDir,
+    shared: Shared,
+    client: Client,
+}
+
+impl Bench {
+    fn new(proxy: &Server) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        Self {
+            shared: shared(root.path()),
+            client: client(proxy),
+            _root: root,
+        }
+    }
+
+    fn asker(&self) -> Asker<'_> {
+        Asker {
+            shared: &self.shared,
+            client: &self.client,
+            what: "registry.example.com/org/app",
+        }
+    }
+}
+
 /// What the envelope alone tells.
 fn judge(fixtures: &Value, name: &str, policy: &str) -> Verdict {
     let recorded = &fixtures["notation"]["revocations"];
@@ -92,13 +118,8 @@ async fn revocations_are_judged_as_by_notation() {
     let fixtures = recorded();
     let recorded = &fixtures["notation"]["revocations"];
     let proxy = proxy(&recorded["servers"]);
-    let root = tempfile::tempdir().unwrap();
-    let (shared, client) = (shared(root.path()), client(&proxy));
-    let asker = Asker {
-        shared: &shared,
-        client: &client,
-        what: "registry.example.com/org/app",
-    };
+    let bench = Bench::new(&proxy);
+    let asker = bench.asker();
     let cases = recorded["cases"].as_object().unwrap();
     assert!(cases.len() >= 119);
     let mut count = 0;
@@ -134,13 +155,8 @@ async fn questions_are_asked_as_the_rfc_has_it_and_only_where_that_matters() {
             .push(format!("{} {}", request.method, request.path));
         Response::new(302, "").header("location", "http://169.254.169.254/latest")
     });
-    let root = tempfile::tempdir().unwrap();
-    let (shared, client) = (shared(root.path()), client(&proxy));
-    let asker = Asker {
-        shared: &shared,
-        client: &client,
-        what: "registry.example.com/org/app",
-    };
+    let bench = Bench::new(&proxy);
+    let asker = bench.asker();
     let asks = async |name: &str, policy: &str| {
         let mut found = Ok(());
         for inquiry in judge(&fixtures, name, policy).inquiries {
@@ -169,23 +185,4 @@ async fn questions_are_asked_as_the_rfc_has_it_and_only_where_that_matters() {
     assert_eq!((found, requests.len()), (Ok(()), 1));
     let (found, requests) = asks("list empty", "unasked").await;
     assert_eq!((found, requests.len()), (Ok(()), 0));
-}
-
-#[test]
-fn redirects_do_not_lead_inside_nor_out_of_tls() {
-    let url = |text: &str| SafeUrl::parse(text).unwrap();
-    for (from, to) in [
-        ("http://crl.example.com/a", "http://127.0.0.1/a"),
-        ("http://crl.example.com/a", "http://10.0.0.1/a"),
-        ("https://crl.example.com/a", "http://crl.example.com/a"),
-    ] {
-        assert!(check_redirect(&url(from), &url(to)).is_err(), "{from} {to}");
-    }
-    for (from, to) in [
-        ("http://crl.example.com/a", "http://mirror.example.com/a"),
-        ("http://crl.example.com/a", "https://crl.example.com/a"),
-        ("http://127.0.0.1:1/a", "http://127.0.0.1:2/b"),
-    ] {
-        assert_eq!(check_redirect(&url(from), &url(to)), Ok(()));
-    }
 }
