@@ -25,10 +25,6 @@ use ferro_helm::release::{self, ReleaseOptions, Rendered};
 use ferro_helm::render::{Ahead, Engine, Release, Renderer};
 use ferro_helm::{Capabilities, KubeVersion, Level, Notice};
 
-// What a chart consists of is small and many.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let mut notices = Vec::new();
     let result = run(&mut notices);

@@ -1,13 +1,13 @@
 //! What must hold before a release is looked at: a valid spec, dependencies that are ready, a chart, values (`spec/helm.md` part B.2).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ferro_api::helm::HelmRelease;
 use ferro_api::meta::Artifact;
 use ferro_api::{FluxObject, condition, group, reason};
-use ferro_kstatus::{HealthExpr, HealthExprs};
+use ferro_kstatus::{ExprError, HealthExpr, HealthExprs};
 use ferro_runtime::backoff::jittered;
 use ferro_runtime::conditions;
 use ferro_runtime::events::Severity;
@@ -46,6 +46,11 @@ const JOB_STARTED: HealthExpr<'static> = HealthExpr {
     ..JOB
 };
 
+/// The two, parsed once: every pass of every release needs them.
+static JOBS: LazyLock<[HealthExprs; 2]> = LazyLock::new(|| {
+    [JOB_STARTED, JOB].map(|expr| HealthExprs::compile(&[expr]).expect("expressions of our own are valid"))
+});
+
 impl HelmReconciler {
     /// Everything that must hold before the release is looked at: a valid spec, dependencies, a chart, values.
     pub(crate) async fn prepare(
@@ -54,7 +59,7 @@ impl HelmReconciler {
         cancel: CancellationToken,
     ) -> Result<Work, Stop> {
         let (exprs, exprs_with_jobs) =
-            compile(&pass.object).map_err(|error| invalid_expression(pass, &error))?;
+            compile(&pass.object).map_err(|error| invalid_expression(pass, &error.to_string()))?;
         let Some(source) = source_of(&pass.object) else {
             let error = "invalid Chart reference".to_owned();
             return Err(Stop(Outcome::Stalled { error }));
@@ -307,9 +312,9 @@ fn invalid_expression(pass: &mut Pass<HelmRelease>, error: &str) -> Stop {
 }
 
 /// The health expressions of the spec, without and with Jobs that must complete.
-fn compile(release: &HelmRelease) -> Result<(HealthExprs, HealthExprs), String> {
+fn compile(release: &HelmRelease) -> Result<(HealthExprs, HealthExprs), ExprError> {
     let checks = &release.spec.health_check_exprs;
-    let mut exprs: Vec<HealthExpr<'_>> = checks
+    let exprs: Vec<HealthExpr<'_>> = checks
         .iter()
         .map(|check| HealthExpr {
             api_version: &check.api_version,
@@ -319,22 +324,9 @@ fn compile(release: &HelmRelease) -> Result<(HealthExprs, HealthExprs), String> 
             failed: non_empty(check.failed.as_deref()),
         })
         .collect();
-    let covers_jobs = exprs.iter().any(|expr| {
-        let group = expr.api_version.split_once('/').map_or("", |(group, _)| group);
-        group == "batch" && matches!(expr.kind, "" | "Job")
-    });
-    let with = |job: HealthExpr<'static>, exprs: &mut Vec<_>| {
-        if covers_jobs {
-            return HealthExprs::compile(exprs).map_err(|error| error.to_string());
-        }
-        exprs.push(job);
-        let compiled = HealthExprs::compile(exprs).map_err(|error| error.to_string());
-        exprs.pop();
-        compiled
-    };
-    let plain = with(JOB_STARTED, &mut exprs)?;
-    let with_jobs = with(JOB, &mut exprs)?;
-    Ok((plain, with_jobs))
+    let own = HealthExprs::compile(&exprs)?;
+    let [started, completed] = &*JOBS;
+    Ok((own.with_defaults(started), own.with_defaults(completed)))
 }
 
 #[cfg(test)]
@@ -372,5 +364,25 @@ mod tests {
             json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "a" }, "spec": {} });
         // Not yet seen by its controller: waited for as well.
         assert_eq!(with_jobs.health(&bare).unwrap().status, Status::Unknown);
+    }
+
+    #[test]
+    fn expressions_of_the_spec_for_jobs_or_their_group_replace_ours() {
+        for (kind, expected) in [
+            (Some("Job"), Status::Current),
+            (None, Status::Current),
+            (Some("CronJob"), Status::InProgress),
+        ] {
+            let mut release = HelmRelease::default();
+            release.spec.health_check_exprs = vec![
+                serde_json::from_value(json!({ "apiVersion": "batch/v1", "kind": kind, "current": "true" }))
+                    .unwrap(),
+            ];
+            let (started, with_jobs) = compile(&release).unwrap();
+            let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "a" },
+                "spec": {}, "status": { "conditions": [] } });
+            assert_eq!(with_jobs.health(&job).unwrap().status, expected, "{kind:?}");
+            assert_eq!(started.health(&job).unwrap().status, expected, "{kind:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! CEL: expressions that users write about health and readiness.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -93,7 +93,7 @@ pub struct HealthExpr<'a> {
 /// Compiled health expressions by group and kind.
 #[derive(Debug, Default)]
 pub struct HealthExprs {
-    evaluators: BTreeMap<(String, String), Evaluator>,
+    evaluators: BTreeMap<(String, String), Arc<Evaluator>>,
     /// What was last found of each object, and at which resource version: who waits asks again and again, and an evaluation may be dear.
     found: Mutex<HashMap<String, (String, Health)>>,
 }
@@ -117,7 +117,7 @@ impl HealthExprs {
             };
             let evaluator = Evaluator::compile(expr).map_err(at)?;
             if compiled
-                .insert((group.to_owned(), expr.kind.to_owned()), evaluator)
+                .insert((group.to_owned(), expr.kind.to_owned()), Arc::new(evaluator))
                 .is_some()
             {
                 let name = if expr.kind.is_empty() {
@@ -132,6 +132,22 @@ impl HealthExprs {
             evaluators: compiled,
             found: Mutex::default(),
         })
+    }
+
+    /// These expressions, and others for the kinds that these do not cover. Nothing is compiled again.
+    #[must_use]
+    pub fn with_defaults(&self, defaults: &Self) -> Self {
+        let free = defaults.evaluators.iter();
+        let free = free.filter(|((group, kind), _)| !self.cover(group, kind));
+        Self {
+            evaluators: self
+                .evaluators
+                .iter()
+                .chain(free)
+                .map(|(key, evaluator)| (key.clone(), Arc::clone(evaluator)))
+                .collect(),
+            found: Mutex::default(),
+        }
     }
 
     /// Tells whether a kind is judged by expressions.
@@ -173,7 +189,10 @@ impl HealthExprs {
         if self.evaluators.is_empty() {
             return None;
         }
-        let get = |kind: &str| self.evaluators.get(&(group.to_owned(), kind.to_owned()));
+        let get = |kind: &str| {
+            let key = (group.to_owned(), kind.to_owned());
+            self.evaluators.get(&key).map(|it| &**it)
+        };
         get(kind).or_else(|| get(""))
     }
 }
