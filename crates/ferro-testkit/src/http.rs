@@ -118,7 +118,19 @@ pub struct Server {
 impl Server {
     /// Serves plain HTTP.
     pub fn start(handler: impl Fn(Request) -> Response + Send + Sync + 'static) -> Self {
-        Self::run(Arc::new(handler), None)
+        Self::run(free_port(), Arc::new(handler), None)
+    }
+
+    /// Serves plain HTTP at an address, for a server that comes back.
+    ///
+    /// # Errors
+    /// When somebody else listens there.
+    pub fn start_at(
+        address: SocketAddr,
+        handler: impl Fn(Request) -> Response + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        Ok(Self::run(listener, Arc::new(handler), None))
     }
 
     /// Serves HTTPS.
@@ -126,7 +138,7 @@ impl Server {
         config: Arc<rustls::ServerConfig>,
         handler: impl Fn(Request) -> Response + Send + Sync + 'static,
     ) -> Self {
-        Self::run(Arc::new(handler), Some(TlsAcceptor::from(config)))
+        Self::run(free_port(), Arc::new(handler), Some(TlsAcceptor::from(config)))
     }
 
     /// The address it listens on.
@@ -140,8 +152,7 @@ impl Server {
         format!("{scheme}://{}{path}", self.address)
     }
 
-    fn run(handler: Arc<Handler>, tls: Option<TlsAcceptor>) -> Self {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    fn run(listener: std::net::TcpListener, handler: Arc<Handler>, tls: Option<TlsAcceptor>) -> Self {
         listener.set_nonblocking(true).expect("a socket option");
         let address = listener.local_addr().expect("a bound socket");
         let is_tls = tls.is_some();
@@ -169,6 +180,10 @@ impl Server {
             thread: Some(thread),
         }
     }
+}
+
+fn free_port() -> std::net::TcpListener {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port")
 }
 
 impl Drop for Server {

@@ -18,6 +18,7 @@
 )]
 
 mod archive;
+mod authority;
 mod case;
 mod controller;
 mod dump;
@@ -35,6 +36,7 @@ mod tokens;
 mod world;
 
 pub use archive::archive;
+pub use authority::{CertificateAuthority, Witness};
 pub use case::Case;
 pub use controller::{Controller, Setup};
 pub use gitea::Gitea;

@@ -219,6 +219,17 @@ impl World {
             .metrics()
     }
 
+    /// What the shared controller of that name has logged so far.
+    ///
+    /// # Errors
+    /// When it does not run, or its log cannot be read.
+    pub fn log(&self, controller: &str) -> Result<String> {
+        let controllers = lock(&self.controllers);
+        let found = controllers.iter().find(|it| it.name() == controller);
+        let found = found.with_context(|| format!("no {controller} in this world"))?;
+        Ok(String::from_utf8_lossy(&std::fs::read(found.log())?).into_owned())
+    }
+
     /// The logs of all controllers that were started here.
     pub(crate) fn logs(&self) -> Vec<PathBuf> {
         let mut logs = Vec::new();

@@ -36,6 +36,7 @@ mod sources_kinds;
 mod sources_lfs;
 mod sources_registry;
 mod sources_replicas;
+mod sources_revoked;
 mod sources_rules;
 mod sources_signed;
 mod tenants;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         sources_kinds::cases(),
         sources_lfs::cases(),
         sources_registry::cases(),
+        sources_revoked::cases(),
         sources_rules::cases(),
         sources_signed::cases(),
         apply::cases(),

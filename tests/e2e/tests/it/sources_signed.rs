@@ -24,13 +24,13 @@ const ISSUER: &str = "https://token.example.com";
 const SUBJECT: &str = "https://git.example.com/org/app/release.yml@refs/heads/main";
 
 /// Signs artifacts of a case.
-struct Signing {
+pub(crate) struct Signing {
     case: Case,
     signer: Arc<Signer>,
 }
 
 impl Signing {
-    async fn of(case: &Case) -> Result<Option<Self>> {
+    pub(crate) async fn of(case: &Case) -> Result<Option<Self>> {
         let dir = case.dir()?;
         let signer = case.blocking(move |_| Signer::start(&dir)).await?;
         let Some(signer) = signer else {
@@ -43,7 +43,7 @@ impl Signing {
         }))
     }
 
-    async fn run(&self, line: &str, reference: &str) -> Result<String> {
+    pub(crate) async fn run(&self, line: &str, reference: &str) -> Result<String> {
         let (signer, line, reference) = (Arc::clone(&self.signer), line.to_owned(), reference.to_owned());
         let run = move |_: &_| {
             let args = line.split_whitespace().chain([reference.as_str()]);
@@ -62,7 +62,7 @@ impl Signing {
             .await
     }
 
-    async fn secret(&self, name: &str, entries: &[(&str, &str)]) -> Result<()> {
+    pub(crate) async fn secret(&self, name: &str, entries: &[(&str, &str)]) -> Result<()> {
         let data: serde_json::Map<String, Value> = entries
             .iter()
             .map(|&(key, value)| (key.to_owned(), value.into()))
@@ -73,7 +73,7 @@ impl Signing {
     }
 
     /// Pushes an artifact, and gives its place without the tag, and its digest.
-    async fn push(&self, registry: &str, name: &str, value: &str) -> Result<(String, String)> {
+    pub(crate) async fn push(&self, registry: &str, name: &str, value: &str) -> Result<(String, String)> {
         let place = format!("{}/{name}", self.signer.told(registry));
         let content = archive(&[("app.yaml", &config_map("app", &[("key", value)]))])?;
         let (signer, reference) = (Arc::clone(&self.signer), format!("{place}:latest"));
@@ -83,7 +83,7 @@ impl Signing {
     }
 
     /// Applies an OCIRepository that is to be verified.
-    async fn source(&self, name: &str, place: &str, verify: &Value) -> Result<Target> {
+    pub(crate) async fn source(&self, name: &str, place: &str, verify: &Value) -> Result<Target> {
         let spec = json!({
             "interval": "1h", "url": format!("oci://{place}"), "insecure": true, "ref": {"tag": "latest"},
             "verify": verify,
@@ -92,7 +92,7 @@ impl Signing {
     }
 
     /// Waits until the artifact of a source is verified.
-    async fn verified(&self, source: &Target, digest: &str) -> Result<Value> {
+    pub(crate) async fn verified(&self, source: &Target, digest: &str) -> Result<Value> {
         let message = format!("verified signature of revision latest@{digest}");
         source
             .expect("SourceVerified", "True", "Succeeded", &message)
