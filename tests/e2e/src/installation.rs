@@ -1,15 +1,12 @@
 //! What `config/default` installs: its objects, built by the project's own engine, and its controllers with the rights of their
 //! accounts.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ferro_kustomize::{DirFiles, Options};
-use serde_json::{Value, json};
+use serde_json::Value;
+use xtask::cluster::User;
 
 use crate::controller::{Setup, programs};
 use crate::object::text;
@@ -150,25 +147,12 @@ fn kubeconfig(world: &World, account: &str, dir: &Path) -> Result<PathBuf> {
         "--duration=1h",
     ])?;
     ensure!(!token.trim().is_empty(), "no token for {account}");
-    let (server, authority) = {
-        let cluster = world.cluster();
-        (cluster.server(), std::fs::read(cluster.certificate_authority())?)
+    let user = User {
+        name: account,
+        token: token.trim(),
+        namespace: Some(namespace),
     };
-    let authority = STANDARD.encode(authority);
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "pod",
-        "clusters": [{"name": "test", "cluster": {"server": server, "certificate-authority-data": authority}}],
-        "users": [{"name": account, "user": {"token": token.trim()}}],
-        "contexts": [{"name": "pod", "context": {"cluster": "test", "user": account, "namespace": namespace}}],
-    });
     let path = dir.join("kubeconfig");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)?;
-    file.write_all(config.to_string().as_bytes())?;
+    world.cluster().write_kubeconfig(&user, &path)?;
     Ok(path)
 }

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::{Layout, Options};
+use super::{Layout, Options, User};
 
 pub(super) fn write(layout: &Layout, options: &Options) -> Result<()> {
     let dir = &layout.dir;
@@ -29,10 +29,12 @@ pub(super) fn write(layout: &Layout, options: &Options) -> Result<()> {
         &dir.join("tokens.csv"),
         &format!("{},admin,admin,system:masters\n", layout.token),
     )?;
-    let authority = fs::read(dir.join("pki/ca.crt"))?;
-    let config = kubeconfig(&options.name, &layout.server(), &authority, &layout.token);
-    // JSON is YAML, and every reader of kubeconfigs reads it as such.
-    private(&layout.kubeconfig(), &serde_json::to_string_pretty(&config)?)?;
+    let admin = User {
+        name: "admin",
+        token: &layout.token,
+        namespace: None,
+    };
+    kubeconfig(layout, &options.name, &admin, &layout.kubeconfig())?;
     fs::write(
         dir.join("nodes.json"),
         serde_json::to_string_pretty(&nodes(options.nodes))?,
@@ -47,16 +49,20 @@ pub(super) fn random_token() -> Result<String> {
     Ok(bytes.iter().map(|it| format!("{it:02x}")).collect())
 }
 
-fn kubeconfig(name: &str, server: &str, authority: &[u8], token: &str) -> Value {
-    let authority = BASE64.encode(authority);
-    json!({
+/// Writes a kubeconfig for a user; the cluster and the context have the `name`.
+pub(super) fn kubeconfig(layout: &Layout, name: &str, user: &User<'_>, path: &Path) -> Result<()> {
+    let authority = BASE64.encode(fs::read(layout.certificate_authority())?);
+    let server = layout.server();
+    let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": authority}}],
-        "users": [{"name": "admin", "user": {"token": token}}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": "admin"}}],
+        "users": [{"name": user.name, "user": {"token": user.token}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": user.name, "namespace": user.namespace}}],
         "current-context": name,
-    })
+    });
+    // JSON is YAML, and every reader of kubeconfigs reads it as such.
+    private(path, &serde_json::to_string_pretty(&config)?)
 }
 
 fn nodes(count: u32) -> Value {

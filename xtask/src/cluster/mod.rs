@@ -60,6 +60,17 @@ impl Default for Options {
     }
 }
 
+/// Whom a kubeconfig is for.
+#[derive(Clone, Copy, Debug)]
+pub struct User<'a> {
+    /// The name by which the kubeconfig calls them.
+    pub name: &'a str,
+    /// Their bearer token.
+    pub token: &'a str,
+    /// The namespace that they work in unless they say another.
+    pub namespace: Option<&'a str>,
+}
+
 /// A running cluster.
 #[derive(Debug)]
 pub struct Cluster {
@@ -127,6 +138,14 @@ impl Cluster {
         self.layout.kubeconfig()
     }
 
+    /// Writes a kubeconfig for another user, which only its owner can read.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_kubeconfig(&self, user: &User<'_>, path: &Path) -> Result<()> {
+        files::kubeconfig(&self.layout, &self.options.name, user, path)
+    }
+
     /// The cluster's directory, which is removed at its end: a place for files that belong to a test.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -148,7 +167,7 @@ impl Cluster {
     /// The certificate authority of the API server, in PEM.
     #[must_use]
     pub fn certificate_authority(&self) -> PathBuf {
-        self.layout.dir.join("pki/ca.crt")
+        self.layout.certificate_authority()
     }
 
     /// The directory of the programs: kubectl and the others.
@@ -345,6 +364,10 @@ impl Drop for Cluster {
 impl Layout {
     fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
+    }
+
+    fn certificate_authority(&self) -> PathBuf {
+        self.dir.join("pki/ca.crt")
     }
 
     fn server(&self) -> String {
