@@ -124,7 +124,10 @@ async fn next(env: &HelmReconciler, pass: &mut Pass<HelmRelease>, work: &Work) -
     };
     let last = match work.site.storage.last().await {
         Ok(last) => last,
-        Err(error) => return Err(unclear(pass, error.to_string())),
+        Err(error) => {
+            let error = format!("failed to retrieve last release from storage: {error}");
+            return Err(unclear(pass, error));
+        }
     };
     let mut state = match determine(&pass.object, last.as_ref(), &work.desired, strategies) {
         Ok(state) => state,

@@ -27,12 +27,15 @@ const FRESH: Duration = Duration::from_secs(10);
 /// Has the API server answer a write with the metadata alone.
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
-/// The storage does not do what it is asked for.
+/// The storage does not do what it is asked for, in the words of Helm's own.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
     /// The API server refuses, or cannot be reached.
-    #[error("{action}: {problem}")]
-    Request { action: &'static str, problem: String },
+    #[error("{attempt}: {problem}")]
+    Request { attempt: String, problem: String },
+    /// Somebody else has written the revision first.
+    #[error("release: already exists")]
+    Exists,
     /// A record cannot be packed.
     #[error("cannot encode release record: {0}")]
     Encode(#[from] std::io::Error),
@@ -105,7 +108,8 @@ impl Storage {
         let at = Instant::now();
         let selector = format!("name={},owner={}", self.release, secret::OWNER);
         let params = ListParams::default().labels(&selector);
-        let listed = self.api.list_metadata(&params).await.map_err(failed("list"))?;
+        let listed = self.api.list_metadata(&params).await;
+        let listed = listed.map_err(failed("query: failed to query with labels"))?;
         let mut heads: Vec<Head> = listed.items.iter().filter_map(head).collect();
         heads.sort_by_key(|head| std::cmp::Reverse(head.revision));
         *lock(&self.view) = Some(View {
@@ -171,7 +175,9 @@ impl Storage {
 
     /// The text of a record and the labels that users gave it.
     async fn fetch(&self, head: &Head) -> Result<Option<(Vec<u8>, BTreeMap<String, String>)>, StorageError> {
-        let found = self.api.get_opt(&head.secret).await.map_err(failed("get"))?;
+        let found = self.api.get_opt(&head.secret).await;
+        let attempt = format!("get: failed to get {:?}", head.secret);
+        let found = found.map_err(failed(&attempt))?;
         let Some(found) = found else { return Ok(None) };
         let (form, labels) = (form(&found.metadata), secret::custom_labels(found.labels()));
         let Some(ByteString(text)) = found.data.unwrap_or_default().remove(secret::KEY) else {
@@ -185,7 +191,8 @@ impl Storage {
         let text = secret::encode(record)?;
         let object = object(record, Written::Created(now()), text.clone());
         let request = |data| self.request().create(&params(), data);
-        self.write(record, (&object, text), request, "create").await
+        self.write(record, (&object, text), request, "create: failed to create")
+            .await
     }
 
     pub(crate) async fn update(&self, record: &Record) -> Result<(), StorageError> {
@@ -193,7 +200,8 @@ impl Storage {
         let object = object(record, Written::Modified(now()), text.clone());
         let name = secret::name(&record.name, record.version);
         let request = |data| self.request().replace(&name, &params(), data);
-        self.write(record, (&object, text), request, "update").await
+        self.write(record, (&object, text), request, "update: failed to update")
+            .await
     }
 
     fn request(&self) -> Request {
@@ -206,12 +214,12 @@ impl Storage {
         record: &Record,
         (object, text): (&Secret, String),
         request: R,
-        action: &'static str,
+        attempt: &'static str,
     ) -> Result<(), StorageError>
     where
         R: FnOnce(Vec<u8>) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     {
-        let failed = failed(action);
+        let failed = failed(attempt);
         let data = serde_json::to_vec(object).map_err(|error| failed(kube::Error::SerdeError(error)))?;
         let mut request = request(data).map_err(|error| failed(kube::Error::BuildRequest(error)))?;
         let accept = http::HeaderValue::from_static(METADATA);
@@ -356,9 +364,12 @@ fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-fn failed(action: &'static str) -> impl Fn(kube::Error) -> StorageError {
-    move |error| StorageError::Request {
-        action,
-        problem: message(&error),
+fn failed(attempt: &str) -> impl Fn(kube::Error) -> StorageError {
+    move |error| match &error {
+        kube::Error::Api(status) if status.reason == "AlreadyExists" => StorageError::Exists,
+        _ => StorageError::Request {
+            attempt: attempt.to_owned(),
+            problem: message(&error),
+        },
     }
 }

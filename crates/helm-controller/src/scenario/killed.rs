@@ -146,7 +146,7 @@ async fn unlock_that_fails_is_told_and_tried_again() {
     scenario.server.api.fail_next("PUT", record, 500);
     let (object, outcome) = scenario.run(&object).await;
     assert!(matches!(outcome, Outcome::Backoff { .. }), "{outcome:?}");
-    let expected = "Unlock of Helm release ns/app.v2 with chart podinfo@1.0.0 in pending-upgrade state failed: update: made to fail";
+    let expected = "Unlock of Helm release ns/app.v2 with chart podinfo@1.0.0 in pending-upgrade state failed: update: failed to update: made to fail";
     assert_eq!(
         told(&object, condition::RELEASED),
         ("False".into(), "PendingRelease".into(), expected.into())

@@ -301,3 +301,21 @@ async fn values_from_secrets_are_merged_in_order() {
         )
     );
 }
+
+#[tokio::test]
+async fn record_that_cannot_be_written_is_told_in_helms_words() {
+    let mut scenario = Scenario::new(&[]);
+    scenario.publish("1.0.0", &[VALUES, MAP]);
+    scenario.server.api.fail_next("POST", RECORDS, 500);
+    let (object, outcome) = scenario.run(&release(&json!({}))).await;
+    assert!(matches!(outcome, Outcome::Backoff { .. }), "{outcome:?}");
+    let message = "Helm install failed for release ns/app with chart podinfo@1.0.0: create: failed to create: made to fail";
+    assert_eq!(
+        ready(&object),
+        ("False".into(), "InstallFailed".into(), message.into())
+    );
+    assert_eq!(scenario.statuses(), [""; 0]);
+    let (object, outcome) = scenario.run(&object).await;
+    assert_eq!(outcome, Outcome::Done, "{:?}", ready(&object));
+    assert_eq!(scenario.statuses(), ["v1 deployed"]);
+}
