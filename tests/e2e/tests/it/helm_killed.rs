@@ -21,29 +21,29 @@ pub(crate) fn cases() -> Vec<Entry> {
     all.into_iter().map(|it| it.alone().within(300)).collect()
 }
 
-const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 const SOURCE: &str = "source.toolkit.fluxcd.io/v1";
 const HELM: &str = "helm.toolkit.fluxcd.io/v2";
 /// Objects of the release that is killed while they are written.
-const MANY: usize = 400;
+pub(crate) const MANY: usize = 400;
 
 /// A Pod that runs and never gets ready, until the test ends it; `lines` go into its annotations.
-fn pod(name: &str, annotations: &str) -> String {
+pub(crate) fn pod(name: &str, annotations: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  labels: {{blocks: \"true\"}}\n  annotations: {{test-stage: never-ready{annotations}}}\n\
          spec: {{terminationGracePeriodSeconds: 0, restartPolicy: Never, containers: [{{name: main, image: none.invalid/none}}]}}\n"
     )
 }
 
-fn hook(name: &str, event: &str) -> String {
+pub(crate) fn hook(name: &str, event: &str) -> String {
     pod(name, &format!(", helm.sh/hook: {event}"))
 }
 
-fn map(name: &str, value: &str) -> String {
+pub(crate) fn map(name: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{key: {value}}}\n")
 }
 
-fn many(value: &str) -> String {
+pub(crate) fn many(value: &str) -> String {
     let maps: Vec<String> = (0..MANY)
         .map(|index| map(&format!("apply-{index}"), value))
         .collect();
@@ -51,16 +51,17 @@ fn many(value: &str) -> String {
 }
 
 /// The API server refuses it.
-const BROKEN: &str = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: broken}\ndata: {key: [one]}\n";
+pub(crate) const BROKEN: &str =
+    "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: broken}\ndata: {key: [one]}\n";
 
 /// Charts and who serves them.
-struct Charts {
+pub(crate) struct Charts {
     case: Case,
     files: Files,
 }
 
 impl Charts {
-    fn start(case: &Case) -> Self {
+    pub(crate) fn start(case: &Case) -> Self {
         Self {
             case: case.clone(),
             files: Files::start(),
@@ -68,8 +69,14 @@ impl Charts {
     }
 
     /// Offers a version of a chart with this template, as source-controller does.
-    async fn offer(&self, name: &str, version: &str, template: &str) -> Result<()> {
-        let archive = chart(name, version, template)?;
+    pub(crate) async fn offer(&self, name: &str, version: &str, template: &str) -> Result<()> {
+        self.offer_files(name, version, &[("templates/all.yaml", template)])
+            .await
+    }
+
+    /// Offers a version of a chart with these files.
+    pub(crate) async fn offer_files(&self, name: &str, version: &str, files: &[(&str, &str)]) -> Result<()> {
+        let archive = chart(name, version, files)?;
         let path = format!("/{name}-{version}.tgz");
         let digest = format!("sha256:{}", hex(&Sha256::digest(&archive)));
         let size = archive.len();
@@ -89,8 +96,13 @@ impl Charts {
     }
 
     /// Offers a chart and has it released.
-    async fn release(&self, name: &str, template: &str, more: &[(&str, Value)]) -> Result<Target> {
+    pub(crate) async fn release(&self, name: &str, template: &str, more: &[(&str, Value)]) -> Result<Target> {
         self.offer(name, "1.0.0", template).await?;
+        self.release_offered(name, more).await
+    }
+
+    /// Has a chart released that is offered already.
+    pub(crate) async fn release_offered(&self, name: &str, more: &[(&str, Value)]) -> Result<Target> {
         let mut spec =
             json!({ "interval": "1h", "timeout": "10m", "chartRef": { "kind": "HelmChart", "name": name } });
         for (key, value) in more {
@@ -108,15 +120,17 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn chart(name: &str, version: &str, template: &str) -> Result<Vec<u8>> {
+fn chart(name: &str, version: &str, files: &[(&str, &str)]) -> Result<Vec<u8>> {
     let metadata = format!("apiVersion: v2\nname: {name}\nversion: {version}\n");
-    packed(
-        name,
-        &[("Chart.yaml", &metadata), ("templates/all.yaml", template)],
-    )
+    let files: Vec<_> = [("Chart.yaml", metadata.as_str())]
+        .iter()
+        .chain(files)
+        .copied()
+        .collect();
+    packed(name, &files)
 }
 
-async fn start(case: &Case) -> Result<Controller> {
+pub(crate) async fn start(case: &Case) -> Result<Controller> {
     case.blocking(|world| {
         let setup = world.setup("helm-controller", &["--concurrent=16", "--http-retry=1"]);
         world.start_controller(setup)
@@ -125,7 +139,7 @@ async fn start(case: &Case) -> Result<Controller> {
 }
 
 /// Ends the controller at once, and starts it again.
-async fn bounce(mut controller: Controller) -> Result<Controller> {
+pub(crate) async fn bounce(mut controller: Controller) -> Result<Controller> {
     tokio::task::spawn_blocking(move || {
         controller.kill();
         controller.launch()?;
@@ -136,14 +150,14 @@ async fn bounce(mut controller: Controller) -> Result<Controller> {
 }
 
 /// Waits until a Pod that blocks is there.
-async fn blocked(case: &Case, pod: &str) -> Result<()> {
+pub(crate) async fn blocked(case: &Case, pod: &str) -> Result<()> {
     let pod = case.object("v1", "Pod", pod)?;
     pod.back("it blocks", |it| it["status"]["phase"] == "Running")
         .await
 }
 
-/// From now on ends every Pod that blocks: hooks have succeeded, others are ready.
-fn unblock(case: &Case) -> tokio::task::JoinHandle<()> {
+/// From now on ends every Pod that blocks: hooks have succeeded, or come to the phase in their annotation `ends`; others are ready.
+pub(crate) fn unblock(case: &Case) -> tokio::task::JoinHandle<()> {
     let pods: Api<Pod> = Api::namespaced(case.world().client().clone(), case.namespace());
     tokio::spawn(async move {
         let blocking = ListParams::default().labels("blocks=true");
@@ -151,11 +165,15 @@ fn unblock(case: &Case) -> tokio::task::JoinHandle<()> {
             let found = pods.list(&blocking).await.map(|it| it.items).unwrap_or_default();
             for pod in found {
                 let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
-                if phase != Some("Running") {
+                let is_hook = pod.annotations().contains_key("helm.sh/hook");
+                // A scheduler that has lost the API server may take long to find it again: a hook need not have run to have ended.
+                let blocks = phase == Some("Running") || (is_hook && phase == Some("Pending"));
+                if !blocks {
                     continue;
                 }
-                let status = match pod.annotations().contains_key("helm.sh/hook") {
-                    true => json!({ "phase": "Succeeded" }),
+                let end = pod.annotations().get("ends").map_or("Succeeded", String::as_str);
+                let status = match is_hook {
+                    true => json!({ "phase": end }),
                     false => json!({ "conditions": [{ "type": "Ready", "status": "True" }] }),
                 };
                 let patch = Patch::Strategic(json!({ "status": status }));
@@ -171,7 +189,7 @@ fn unblock(case: &Case) -> tokio::task::JoinHandle<()> {
 }
 
 /// `revision status` of each of Helm's records of a release, the oldest first.
-async fn records(case: &Case, release: &str) -> Result<Vec<String>> {
+pub(crate) async fn records(case: &Case, release: &str) -> Result<Vec<String>> {
     let api: Api<Secret> = Api::namespaced(case.world().client().clone(), case.namespace());
     let found = api
         .list(&ListParams::default().labels(&format!("owner=helm,name={release}")))
@@ -193,14 +211,14 @@ async fn records(case: &Case, release: &str) -> Result<Vec<String>> {
         .collect())
 }
 
-async fn has_records(case: &Case, release: &str, expected: &[&str]) -> Result<()> {
+pub(crate) async fn has_records(case: &Case, release: &str, expected: &[&str]) -> Result<()> {
     let found = records(case, release).await?;
     ensure!(found == expected, "{release}: {found:?}");
     Ok(())
 }
 
 /// Waits until a release has come to an end that is not to change any more.
-async fn ends(release: &Target, kind: &str, reason: &str, message: &str) -> Result<Value> {
+pub(crate) async fn ends(release: &Target, kind: &str, reason: &str, message: &str) -> Result<Value> {
     let status = "True";
     release
         .expect_within(LIMIT, kind, status, reason, message)

@@ -32,7 +32,7 @@ pub(crate) fn job(name: &str, annotations: &str, stage: &str) -> String {
 }
 
 /// A definition of the kind `Widget` in a group of the test's own; `extra` is a further version's name.
-fn definition(group: &str, note: &str) -> String {
+pub(crate) fn definition(group: &str, note: &str) -> String {
     format!(
         "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: widgets.{group}\n  annotations: {{note: {note}}}\n\
          spec:\n  group: {group}\n  scope: Namespaced\n  names: {{kind: Widget, plural: widgets, singular: widget, listKind: WidgetList}}\n  \

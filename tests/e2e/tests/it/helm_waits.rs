@@ -171,6 +171,24 @@ fn repacked(packed: &str, change: impl FnOnce(&mut Value)) -> Result<String> {
     Ok(STANDARD.encode(STANDARD.encode(packer.finish()?)))
 }
 
+/// What an upgrade of the release `app` writes first, and nothing after it, as a client of that name writes it.
+pub(crate) async fn pending_after_first(case: &Case, client: &str) -> Result<Target> {
+    let first = record(case, 1)?.get().await?;
+    let packed = first["data"]["release"].as_str().context("a record")?;
+    let pending = repacked(packed, |record| {
+        record["version"] = 2.into();
+        record["info"]["status"] = "pending-upgrade".into();
+    })?;
+    let second = record(case, 2)?;
+    let labels = json!({ "name": "app", "owner": "helm", "status": "pending-upgrade", "version": "2" });
+    let object = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": first["type"],
+        "metadata": { "name": second.name(), "labels": labels }, "data": { "release": pending },
+    });
+    second.apply_as(client, &object).await?;
+    Ok(second)
+}
+
 async fn revision_that_helm_has_begun_is_left_alone_and_then_unlocked(case: Case) -> Result<()> {
     const PATIENCE: Duration = Duration::from_secs(12);
     let _offered = Charts::offered(&case, SOUND).await?;
@@ -178,21 +196,9 @@ async fn revision_that_helm_has_begun_is_left_alone_and_then_unlocked(case: Case
     let release = release(&case, &[("timeout", timeout.into())]).await?;
     release.ready().await?;
 
-    // What `helm upgrade` writes first, and nothing after it: it hangs, or was killed.
-    let first = record(&case, 1)?.get().await?;
-    let packed = first["data"]["release"].as_str().context("a record")?;
-    let pending = repacked(packed, |record| {
-        record["version"] = 2.into();
-        record["info"]["status"] = "pending-upgrade".into();
-    })?;
-    let second = record(&case, 2)?;
-    let labels = json!({ "name": "app", "owner": "helm", "status": "pending-upgrade", "version": "2" });
-    let object = json!({
-        "apiVersion": "v1", "kind": "Secret", "type": first["type"],
-        "metadata": { "name": second.name(), "labels": labels }, "data": { "release": pending },
-    });
+    // It hangs, or was killed.
     let begun = tokio::time::Instant::now();
-    second.apply_as("helm", &object).await?;
+    let second = pending_after_first(&case, "helm").await?;
     let told = "Revision 2 is pending-upgrade by helm";
     is_held_back(&case, &release, "later", ("LockedByOther", told)).await?;
     let status = |it: &Value| it["metadata"]["labels"]["status"].clone();

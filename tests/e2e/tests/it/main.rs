@@ -17,9 +17,11 @@ mod health;
 mod helm_charts;
 mod helm_diff;
 mod helm_failures;
+mod helm_interrupted;
 mod helm_killed;
 mod helm_options;
 mod helm_releases;
+mod helm_retries;
 mod helm_waits;
 mod helm_witness;
 mod hostile;
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         helm_charts::cases(),
         helm_options::cases(),
         helm_failures::cases(),
+        helm_retries::cases(),
         helm_diff::cases(),
         helm_waits::cases(),
         helm_witness::cases(),
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         concurrency::cases(),
         resilience::cases(),
         helm_killed::cases(),
+        helm_interrupted::cases(),
     ];
     e2e::main(all.into_iter().flatten().collect())
 }
