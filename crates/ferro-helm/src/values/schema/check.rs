@@ -1,4 +1,4 @@
-//! Looking a schema through before it is used: references, expressions, the form of keywords.
+//! Looking a schema through before it is used: its form, references, expressions.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,8 @@ use ferro_gocompat::quote::quote;
 use ferro_gocompat::regexp::Regex;
 use serde_json::{Map, Value as Json};
 
-use super::document::{Document, Draft, Node, Target};
+use super::document::{Document, Draft, Node, Target, URL, is_map_of_schemas};
+use super::meta;
 
 /// Checks all that can be reached; returns the names that were let pass.
 pub(super) fn check(document: &Document<'_>) -> Result<Vec<String>, String> {
@@ -16,7 +17,10 @@ pub(super) fn check(document: &Document<'_>) -> Result<Vec<String>, String> {
         pending: Vec::new(),
         unresolved: Vec::new(),
     };
-    checker.pending.extend(document.root().map(|root| (root, true)));
+    if let Some(root) = document.root() {
+        meta::check(root.schema, document.draft(root), &format!("{URL}#"))?;
+        checker.pending.push((root, true));
+    }
     while let Some((node, is_used)) = checker.pending.pop() {
         if checker.seen.insert((address(node), is_used)) {
             checker.node(node, is_used)?;
@@ -47,10 +51,8 @@ struct Checker<'d, 's> {
 
 impl<'s> Checker<'_, 's> {
     fn node(&mut self, node: Node<'s>, is_used: bool) -> Result<(), String> {
-        let object = match node.schema {
-            Json::Object(object) => object,
-            Json::Bool(_) => return Ok(()),
-            _ => return Err(invalid("a schema must be an object or a boolean")),
+        let Json::Object(object) = node.schema else {
+            return Ok(());
         };
         let draft = self.document.draft(node);
         for (keyword, since) in REFERENCES.iter().filter(|_| is_used) {
@@ -63,13 +65,20 @@ impl<'s> Checker<'_, 's> {
         if is_used {
             self.resource(node);
         }
-        check_forms(object, draft)?;
+        for name in object
+            .get("patternProperties")
+            .and_then(Json::as_object)
+            .into_iter()
+            .flat_map(Map::keys)
+        {
+            regex(name)?;
+        }
         for keyword in draft.subschema_keywords() {
             // The last draft has no such keyword, but resources below it are known.
             let is_unknown = keyword == "additionalItems" && draft >= Draft::V2020;
             if let Some(value) = object.get(keyword).filter(|_| !is_unknown) {
                 let is_used = is_used && is_applied(object, keyword, draft);
-                self.subschemas(node, is_used, keyword, value)?;
+                self.subschemas(node, is_used, keyword, value);
             }
         }
         Ok(())
@@ -91,57 +100,53 @@ impl<'s> Checker<'_, 's> {
 
     fn reference(&mut self, node: Node<'s>, reference: &str) -> Result<(), String> {
         match self.document.resolve(node, reference)? {
-            Target::Schema(target) => self.pending.push((target, true)),
+            Target::Schema(target) => {
+                let draft = self.document.draft(target);
+                // What is not in the place of a schema has not been looked at with the whole.
+                if let Some((_, fragment)) = reference.split_once('#')
+                    && fragment.starts_with('/')
+                    && !leads_to_schema(fragment, draft)
+                {
+                    meta::check(target.schema, draft, &format!("{URL}#{fragment}"))?;
+                }
+                self.pending.push((target, true));
+            }
             Target::Anything(urn) => self.unresolved.extend(urn),
         }
         Ok(())
     }
 
-    fn subschemas(
-        &mut self,
-        node: Node<'s>,
-        is_used: bool,
-        keyword: &str,
-        value: &'s Json,
-    ) -> Result<(), String> {
-        let draft = self.document.draft(node);
-        let may_be_boolean =
-            draft > Draft::V4 || matches!(keyword, "additionalItems" | "additionalProperties");
-        let mut push = |schema: &'s Json| {
-            if schema.is_boolean() && !may_be_boolean {
-                return Err(invalid(&format!("{keyword} has a boolean for a schema")));
-            }
-            self.pending.push((self.document.inner(node, schema), is_used));
-            Ok(())
-        };
-        let wants_object = matches!(
-            keyword,
-            "definitions"
-                | "$defs"
-                | "properties"
-                | "patternProperties"
-                | "dependencies"
-                | "dependentSchemas"
-        );
-        let wants_list = matches!(keyword, "allOf" | "anyOf" | "oneOf" | "prefixItems");
+    fn subschemas(&mut self, node: Node<'s>, is_used: bool, keyword: &str, value: &'s Json) {
+        let inner = |schema| (self.document.inner(node, schema), is_used);
         match value {
-            Json::Object(inner) if wants_object => {
-                for (name, schema) in inner {
-                    if keyword == "patternProperties" {
-                        regex(name)?;
-                    }
-                    if !(keyword == "dependencies" && schema.is_array()) {
-                        push(schema)?;
-                    }
-                }
+            Json::Object(schemas) if is_map_of_schemas(keyword) => {
+                // A dependency may be a list of names.
+                let schemas = schemas.values().filter(|schema| !schema.is_array());
+                self.pending.extend(schemas.map(inner));
             }
-            Json::Array(items) if wants_list || keyword == "items" => items.iter().try_for_each(push)?,
-            _ if wants_object => return Err(invalid(&format!("{keyword} must be an object"))),
-            _ if wants_list => return Err(invalid(&format!("{keyword} must be an array"))),
-            other => push(other)?,
+            Json::Array(schemas) => self.pending.extend(schemas.iter().map(inner)),
+            schema => self.pending.push(inner(schema)),
         }
-        Ok(())
     }
+}
+
+/// Tells whether a pointer leads from a schema to one, step by step.
+fn leads_to_schema(pointer: &str, draft: Draft) -> bool {
+    let mut steps = pointer.split('/').skip(1).peekable();
+    while let Some(keyword) = steps.next() {
+        if !draft.subschema_keywords().any(|known| known == keyword) {
+            return false;
+        }
+        let is_list = matches!(keyword, "allOf" | "anyOf" | "oneOf" | "prefixItems");
+        let is_index = steps
+            .peek()
+            .is_some_and(|step| step.bytes().all(|byte| byte.is_ascii_digit()));
+        let has_name = is_list || is_map_of_schemas(keyword) || (keyword == "items" && is_index);
+        if has_name && steps.next().is_none() {
+            return false;
+        }
+    }
+    true
 }
 
 /// Tells whether the schemas behind a keyword are ever checked against a value.
@@ -160,62 +165,12 @@ fn is_applied(object: &Map<String, Json>, keyword: &str, draft: Draft) -> bool {
     }
 }
 
-fn check_forms(object: &Map<String, Json>, draft: Draft) -> Result<(), String> {
-    for (keyword, value) in object {
-        let is_well_formed = match keyword.as_str() {
-            "type" => match value {
-                Json::String(name) => is_type(name),
-                Json::Array(names) => names.iter().all(|name| name.as_str().is_some_and(is_type)),
-                _ => false,
-            },
-            "pattern" => {
-                regex(
-                    value
-                        .as_str()
-                        .ok_or_else(|| invalid("pattern must be a string"))?,
-                )?;
-                true
-            }
-            "required" => value
-                .as_array()
-                .is_some_and(|names| names.iter().all(Json::is_string)),
-            "enum" => value.is_array(),
-            "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
-            | "minContains" | "maxContains" => value.as_f64().is_some_and(|value| value >= 0.0),
-            "exclusiveMinimum" if draft == Draft::V4 => value.is_boolean() && object.contains_key("minimum"),
-            "exclusiveMaximum" if draft == Draft::V4 => value.is_boolean() && object.contains_key("maximum"),
-            "minimum" | "maximum" | "multipleOf" | "exclusiveMinimum" | "exclusiveMaximum" => {
-                value.is_number()
-            }
-            "uniqueItems" => value.is_boolean(),
-            "format" | "title" | "description" | "$ref" => value.is_string(),
-            "items" => draft < Draft::V2020 || !value.is_array(),
-            _ => true,
-        };
-        if !is_well_formed {
-            return Err(invalid(&format!("{keyword} has a value of the wrong form")));
-        }
-    }
-    Ok(())
-}
-
-fn is_type(name: &str) -> bool {
-    [
-        "null", "boolean", "number", "integer", "string", "array", "object",
-    ]
-    .contains(&name)
-}
-
 fn regex(pattern: &str) -> Result<(), String> {
     Regex::go(pattern).map(drop).map_err(|error| {
-        invalid(&format!(
-            "{} is not valid regex: {error}",
-            super::failure::quote(pattern)
-        ))
+        format!(
+            "invalid regex {} at {}: {error}",
+            quote(pattern),
+            quote(&format!("{URL}#"))
+        )
     })
-}
-
-fn invalid(problem: &str) -> String {
-    let url = quote("file:///values.schema.json#");
-    format!("{url} is not valid against metaschema: {problem}")
 }

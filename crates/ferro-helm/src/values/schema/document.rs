@@ -6,7 +6,7 @@ use ferro_gocompat::quote::quote;
 use serde_json::{Map, Value as Json};
 
 /// The address that Helm gives every schema.
-const URL: &str = "file:///values.schema.json";
+pub(super) const URL: &str = "file:///values.schema.json";
 /// How deep schemas may be nested.
 const MAX_DEPTH: usize = 200;
 
@@ -21,7 +21,7 @@ pub(super) enum Draft {
 }
 
 impl Draft {
-    fn of_url(url: &str) -> Option<Self> {
+    pub(super) fn of_url(url: &str) -> Option<Self> {
         let url = url.strip_suffix('#').unwrap_or(url);
         let path = url
             .strip_prefix("http://")
@@ -105,6 +105,7 @@ pub(super) enum Target<'s> {
 pub(super) struct Document<'s> {
     pub(super) resources: Vec<Resource<'s>>,
     by_address: BTreeMap<usize, usize>,
+    asserts_formats: bool,
 }
 
 fn address(schema: &Json) -> usize {
@@ -116,9 +117,23 @@ impl<'s> Document<'s> {
         let mut document = Self {
             resources: Vec::new(),
             by_address: BTreeMap::new(),
+            asserts_formats: false,
         };
         document.collect(root, None, 0)?;
         Ok(document)
+    }
+
+    /// The same, asserting formats in all drafts: upstream does so in the schemas of the drafts.
+    pub(super) fn asserting_formats(self) -> Self {
+        Self {
+            asserts_formats: true,
+            ..self
+        }
+    }
+
+    /// Whether `format` is asserted or just tells.
+    pub(super) fn asserts_formats(&self, draft: Draft) -> bool {
+        self.asserts_formats || draft < Draft::V2019
     }
 
     pub(super) fn root(&self) -> Option<Node<'s>> {
@@ -267,7 +282,7 @@ impl<'s> Document<'s> {
     }
 }
 
-fn is_map_of_schemas(keyword: &str) -> bool {
+pub(super) fn is_map_of_schemas(keyword: &str) -> bool {
     matches!(
         keyword,
         "definitions" | "$defs" | "properties" | "patternProperties" | "dependencies" | "dependentSchemas"

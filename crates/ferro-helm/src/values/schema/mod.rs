@@ -9,6 +9,8 @@ mod check;
 mod document;
 mod failure;
 mod format;
+mod forms;
+mod meta;
 mod number;
 mod validate;
 mod validate_object;

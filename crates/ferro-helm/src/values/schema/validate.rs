@@ -256,8 +256,8 @@ impl<'s> Validator<'_, 's> {
 
     fn format(&mut self, check: &Check<'s, '_>) -> Result<(), Failure> {
         let format = check.object.get("format").and_then(Json::as_str);
-        let (Some(name), Json::String(text)) = (format.filter(|_| check.draft < Draft::V2019), check.value)
-        else {
+        let is_asserted = self.document.asserts_formats(check.draft);
+        let (Some(name), Json::String(text)) = (format.filter(|_| is_asserted), check.value) else {
             return Ok(());
         };
         format::check(name, text)
