@@ -10,7 +10,7 @@ use e2e::{Case, Entry, Target, cases};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::helm_releases::{Charts, SOUND, chart, has, has_history, history, record, release};
+use crate::helm_releases::{BROKEN, Charts, SOUND, chart, has, has_history, history, record, release};
 use crate::helm_waits::unpacked;
 
 /// Building a `helm` takes minutes where nothing of it is there.
@@ -23,6 +23,7 @@ pub(crate) fn cases() -> Vec<Entry> {
         release_of_helm_3_is_taken_over,
         release_of_helm_4_is_taken_over,
         release_as_upstream_leaves_it_is_adopted_as_it_is,
+        revisions_after_failures_are_those_of_helm,
     ];
     all.into_iter().map(|it| it.within(SECONDS)).collect()
 }
@@ -432,4 +433,46 @@ async fn release_as_upstream_leaves_it_is_adopted_as_it_is(case: Case) -> Result
         .expect("Ready", "True", "UpgradeSucceeded", "app.v2 with chart app@1.0.0")
         .await?;
     has_history(&object, &["2 deployed", "1 superseded"])
+}
+
+async fn revisions_after_failures_are_those_of_helm(case: Case) -> Result<()> {
+    let Some(helm) = Helm::of(&case, Version::Four).await? else {
+        return Ok(());
+    };
+    // An install and an upgrade that fail, and an upgrade that does not, by helm itself.
+    let dir = case.dir()?;
+    let (broken, sound) = (dir.join("broken.tgz"), dir.join("sound.tgz"));
+    std::fs::write(&broken, chart("1.0.0", BROKEN)?)?;
+    std::fs::write(&sound, chart("1.0.1", SOUND)?)?;
+    let [broken, sound] = [broken, sound].map(|path| path.to_string_lossy().into_owned());
+    for action in ["install", "upgrade"] {
+        let outcome = helm.run(&[action, "app", &broken]).await;
+        ensure!(outcome.is_err(), "helm {action} of a broken chart succeeded");
+    }
+    helm.run(&["upgrade", "app", &sound]).await?;
+    let expected = helm.history().await?;
+    ensure!(expected.len() == 3, "{expected:?}");
+    helm.run(&["uninstall", "app"]).await?;
+
+    // The same by the controller, which has to be asked for the second.
+    let (charts, source) = Charts::offered(&case, BROKEN).await?;
+    let release = release(&case, &[]).await?;
+    let given_up = |action: &str| format!("Failed to {action} after 1 attempt(s)");
+    release
+        .expect("Stalled", "True", "RetriesExceeded", &given_up("install"))
+        .await?;
+    let asked = json!({"reconcile.fluxcd.io/requestedAt": "again", "reconcile.fluxcd.io/resetAt": "again"});
+    release
+        .merge(&json!({"metadata": {"annotations": asked}}))
+        .await?;
+    release
+        .expect("Stalled", "True", "RetriesExceeded", &given_up("upgrade"))
+        .await?;
+    charts.offer(&source, "1.0.1", SOUND).await?;
+    release
+        .expect("Ready", "True", "UpgradeSucceeded", "app.v3 with chart app@1.0.1")
+        .await?;
+    let found = helm.history().await?;
+    ensure!(found == expected, "{found:?}, and helm has {expected:?}");
+    Ok(())
 }
