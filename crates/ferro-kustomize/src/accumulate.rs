@@ -65,7 +65,7 @@ impl<'o> Build<'o> {
         Self {
             options,
             schema: Schema::default(),
-            defaults: Arc::new(TransformerConfig::defaults()),
+            defaults: TransformerConfig::defaults(),
             warnings: RefCell::default(),
             has_used_schema: false,
             keeps_comments: false,

@@ -1,4 +1,4 @@
-//! The built-in tables, in a compact form that is expanded once per build.
+//! The built-in tables, in a compact form that is expanded once.
 
 use super::{NameReference, TransformerConfig};
 use crate::types::FieldSpec;

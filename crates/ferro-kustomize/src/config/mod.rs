@@ -3,7 +3,7 @@
 mod crds;
 mod defaults;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub(crate) use crds::load as load_crds;
 
@@ -91,10 +91,13 @@ fn merge_references(references: &mut Vec<NameReference>, incoming: &[NameReferen
 
 impl TransformerConfig {
     /// The built-in tables.
-    pub(crate) fn defaults() -> Self {
-        let mut config = defaults::tables();
-        config.sort();
-        config
+    pub(crate) fn defaults() -> Arc<Self> {
+        static DEFAULTS: LazyLock<Arc<TransformerConfig>> = LazyLock::new(|| {
+            let mut config = defaults::tables();
+            config.sort();
+            Arc::new(config)
+        });
+        Arc::clone(&DEFAULTS)
     }
 
     /// Reads a file named in `configurations`.
@@ -197,14 +200,14 @@ mod tests {
     #[test]
     fn merging_twice_changes_nothing() {
         let config = TransformerConfig::defaults();
-        let mut merged = config.clone();
+        let mut merged = TransformerConfig::clone(&config);
         merged.merge(&config).unwrap();
-        assert_eq!(merged, config);
+        assert_eq!(merged, *config);
     }
 
     #[test]
     fn contradicting_specs_are_refused() {
-        let mut config = TransformerConfig::defaults();
+        let mut config = TransformerConfig::clone(&TransformerConfig::defaults());
         let other =
             TransformerConfig::parse(b"commonLabels: [{path: metadata/labels, create: false}]").unwrap();
         let error = config.merge(&other).unwrap_err();
