@@ -10,7 +10,8 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 use crate::helm_killed::{
-    BROKEN, Charts, LIMIT, blocked, bounce, ends, has_records, hook, many, map, records, start, unblock,
+    BROKEN, Charts, LIMIT, blocked, bounce, ends, has_records, hook, lose_api_server, many, map, records,
+    start, unblock,
 };
 use crate::helm_options::definition;
 use crate::helm_releases::{has_history, history};
@@ -291,16 +292,7 @@ async fn api_server_gone_during_remediation_and_tests_loses_nothing(case: Case) 
     for pod in ["rollback-hook", "undone-hook", "passes-hook", "fails-hook"] {
         blocked(&case, pod).await?;
     }
-    for signal in [rustix::process::Signal::KILL, rustix::process::Signal::TERM] {
-        case.blocking(move |world| {
-            let mut cluster = world.cluster();
-            cluster.stop_api_server(signal);
-            // Requests and watches that are tried meanwhile fail.
-            std::thread::sleep(std::time::Duration::from_secs(2));
-            cluster.start_api_server()
-        })
-        .await?;
-    }
+    lose_api_server(&case).await?;
     ensure!(
         controller.is_running(),
         "the controller ended with the API server"

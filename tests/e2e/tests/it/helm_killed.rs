@@ -149,6 +149,21 @@ pub(crate) async fn bounce(mut controller: Controller) -> Result<Controller> {
     .await?
 }
 
+/// Has the API server killed, and ended, and each time come back.
+pub(crate) async fn lose_api_server(case: &Case) -> Result<()> {
+    for signal in [rustix::process::Signal::KILL, rustix::process::Signal::TERM] {
+        case.blocking(move |world| {
+            let mut cluster = world.cluster();
+            cluster.stop_api_server(signal);
+            // Requests and watches that are tried meanwhile fail.
+            std::thread::sleep(Duration::from_secs(2));
+            cluster.start_api_server()
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 /// Waits until a Pod that blocks is there.
 pub(crate) async fn blocked(case: &Case, pod: &str) -> Result<()> {
     let pod = case.object("v1", "Pod", pod)?;
@@ -387,16 +402,7 @@ async fn api_server_gone_during_waits_loses_nothing(case: Case) -> Result<()> {
     for pod in ["wait", "hooked-hook", "leaving-hook"] {
         blocked(&case, pod).await?;
     }
-    for signal in [rustix::process::Signal::KILL, rustix::process::Signal::TERM] {
-        case.blocking(move |world| {
-            let mut cluster = world.cluster();
-            cluster.stop_api_server(signal);
-            // Requests and watches that are tried meanwhile fail.
-            std::thread::sleep(Duration::from_secs(2));
-            cluster.start_api_server()
-        })
-        .await?;
-    }
+    lose_api_server(&case).await?;
     ensure!(
         controller.is_running(),
         "the controller ended with the API server"

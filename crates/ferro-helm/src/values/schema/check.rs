@@ -65,13 +65,11 @@ impl<'s> Checker<'_, 's> {
         if is_used {
             self.resource(node);
         }
-        for name in object
-            .get("patternProperties")
-            .and_then(Json::as_object)
-            .into_iter()
-            .flat_map(Map::keys)
+        // The schemas of later drafts see to that.
+        if draft < Draft::V7
+            && let Some(Json::Object(inner)) = object.get("patternProperties")
         {
-            regex(name)?;
+            inner.keys().try_for_each(|name| regex(name))?;
         }
         for keyword in draft.subschema_keywords() {
             // The last draft has no such keyword, but resources below it are known.
